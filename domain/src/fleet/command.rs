@@ -1,0 +1,233 @@
+//! Log entries: everything that can change the replicated state.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::guard::GuardVerdict;
+use super::run::{Consent, Trigger};
+use super::state::Role;
+use crate::data::loss::Loss;
+use crate::health::Finding;
+use crate::ids::{Epoch, FleetId, LogIndex, Region, RunId, ServiceName, StepName, SwitchGroup};
+use crate::plan::Plan;
+use crate::service::ServiceSpec;
+use crate::time::Timestamp;
+
+/// One entry of the replicated log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The proposer's clock.
+    pub at: Timestamp,
+    /// Who asked for it.
+    pub actor: Actor,
+    /// What it changes.
+    pub command: Command,
+}
+
+/// Who asked for a change.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Actor {
+    /// A person or a script, by the name it authenticated with.
+    Operator(String),
+    /// A daemon.
+    Daemon(Region),
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Operator(name) => write!(f, "operator:{name}"),
+            Self::Daemon(region) => write!(f, "daemon:{region}"),
+        }
+    }
+}
+
+/// Everything that can change the replicated state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Command {
+    /// First entry of a fleet.
+    Form {
+        /// Its id.
+        fleet: FleetId,
+        /// Its daemons.
+        members: BTreeMap<Region, Role>,
+    },
+    /// Manifests, all or none.
+    Apply {
+        /// Validated manifests.
+        specs: Vec<ServiceSpec>,
+        /// Delete services that are not among them.
+        prune: bool,
+        /// Unguessable tokens for switches that do not have one yet, by group and Region of the bit.
+        tokens: Vec<(SwitchGroup, Region, String)>,
+    },
+    /// Forget a service. Its AWS resources stay.
+    Delete {
+        /// Service.
+        service: ServiceName,
+    },
+    /// Open a run.
+    Decide(Box<Decision>),
+    /// Let an announced or approved run begin: raises the epoch.
+    Start {
+        /// Run.
+        run: RunId,
+    },
+    /// A person consents.
+    Approve {
+        /// Run.
+        run: RunId,
+    },
+    /// Stop a run: put back before the point of no return, stop and say where we are after it.
+    Abort {
+        /// Run.
+        run: RunId,
+        /// Why.
+        reason: String,
+    },
+    /// A step is about to act. Nothing acts without this being committed (I7).
+    Intent {
+        /// Run.
+        run: RunId,
+        /// Step.
+        step: StepName,
+        /// 1, 2, 3 …
+        attempt: u32,
+        /// The run's epoch; a superseded one is refused (I2).
+        epoch: Epoch,
+    },
+    /// How an attempt ended.
+    Outcome {
+        /// Run.
+        run: RunId,
+        /// Step.
+        step: StepName,
+        /// The attempt.
+        attempt: u32,
+        /// How.
+        outcome: StepOutcome,
+    },
+    /// Try a failed step again.
+    Retry {
+        /// Run.
+        run: RunId,
+        /// Step.
+        step: StepName,
+    },
+    /// Go on without a failed step.
+    Skip {
+        /// Run.
+        run: RunId,
+        /// Step.
+        step: StepName,
+    },
+    /// Turn a switch: by a run's step, or by hand.
+    SetSwitch {
+        /// Group.
+        group: SwitchGroup,
+        /// The Region that shall serve (`on`) or not.
+        region: Region,
+        /// On or off.
+        on: bool,
+        /// The run and step it is done for, if any.
+        run: Option<(RunId, StepName)>,
+    },
+    /// What was really lost.
+    Receipt {
+        /// Run.
+        run: RunId,
+        /// One for each store.
+        losses: Vec<Loss>,
+    },
+    /// Settlement is about to write records or checks of a service.
+    SettleIntent {
+        /// Service.
+        service: ServiceName,
+        /// Its epoch.
+        epoch: Epoch,
+        /// What will be written, for people.
+        work: Vec<String>,
+    },
+    /// Records and checks match reality.
+    Settled {
+        /// Service.
+        service: ServiceName,
+        /// The epoch they match.
+        epoch: Epoch,
+        /// The manifest they match.
+        spec_index: LogIndex,
+    },
+    /// Automatic action off, for one service or all.
+    Pause {
+        /// `None`: the fleet.
+        service: Option<ServiceName>,
+    },
+    /// Automatic action on again.
+    Resume {
+        /// `None`: the fleet.
+        service: Option<ServiceName>,
+    },
+    /// An invariant check failed on a running daemon.
+    Violation {
+        /// `I1` … `I9`.
+        invariant: String,
+        /// What was seen.
+        detail: String,
+    },
+}
+
+/// The decision to open a run, with all it rests on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// What will be done.
+    pub plan: Plan,
+    /// Who or what asked.
+    pub trigger: Trigger,
+    /// What a person gave as reason, or the diagnosis in a sentence.
+    pub reason: String,
+    /// What was seen.
+    pub evidence: Vec<Finding>,
+    /// What each guard said.
+    pub guards: Vec<GuardVerdict>,
+    /// The most that can be lost, one for each store.
+    pub loss: Vec<Loss>,
+    /// When the breach began, as far as known; a person's command has none.
+    pub breach_at: Option<Timestamp>,
+    /// After this instant the evidence is too old to start on.
+    pub valid_until: Timestamp,
+    /// Announced until then; `None` begins at once.
+    pub announce_until: Option<Timestamp>,
+    /// Whether a person must approve first.
+    pub needs_approval: bool,
+    /// Consent to an unfenced old writer, by policy or by the person who asked.
+    pub unfenced_consent: Option<Consent>,
+    /// The service's epoch when this was decided; a newer one refuses it.
+    pub epoch_seen: Epoch,
+}
+
+/// How an attempt of a step ended. Unknown is neither success nor failure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepOutcome {
+    /// Acted (or found done) and verified.
+    Succeeded {
+        /// What was found, for people.
+        note: String,
+    },
+    /// Certainly not done.
+    Failed {
+        /// Why.
+        error: String,
+        /// Whether trying again could help.
+        retryable: bool,
+    },
+    /// Nobody knows yet: look before acting again.
+    Unknown {
+        /// What was seen.
+        error: String,
+    },
+}

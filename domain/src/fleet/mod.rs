@@ -1,0 +1,17 @@
+//! The replicated state, the entries that change it, and the one function that applies them.
+
+mod apply;
+mod command;
+mod controller;
+mod event;
+mod guard;
+mod run;
+mod state;
+
+pub use apply::{Applied, Rejection};
+pub use command::{Actor, Command, Decision, Entry, StepOutcome};
+pub use controller::{Proposal, tick};
+pub use event::{EventHead, EventKind, HistoryEvent, verify_chain};
+pub use guard::{Guard, GuardVerdict, Severity};
+pub use run::{Consent, Intent, Run, RunState, StepProgress, StepState, Trigger};
+pub use state::{Bit, FleetState, Member, Role, ServicePhase, ServiceState, Settlement, Switch};

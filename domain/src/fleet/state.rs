@@ -1,0 +1,127 @@
+//! The replicated state of the fleet.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::event::EventHead;
+use super::run::Run;
+use crate::ids::{Epoch, FleetId, Generation, LogIndex, Region, RunId, ServiceName, SwitchGroup};
+use crate::service::{Pattern, ServiceSpec};
+use crate::time::Timestamp;
+
+/// What every daemon agrees on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FleetState {
+    /// The fleet; empty before its first entry.
+    pub fleet: FleetId,
+    /// Raised only by disaster recovery of the fleet itself.
+    pub generation: Generation,
+    /// Its daemons.
+    pub members: BTreeMap<Region, Member>,
+    /// Services by name.
+    pub services: BTreeMap<ServiceName, ServiceState>,
+    /// Switches by group.
+    pub switches: BTreeMap<SwitchGroup, Switch>,
+    /// Open runs, and the newest closed ones (older ones are in the history).
+    pub runs: BTreeMap<RunId, Run>,
+    /// Automatic action is off everywhere.
+    pub paused: bool,
+    /// The newest entry applied.
+    pub applied: LogIndex,
+    /// The newest event made.
+    pub head: EventHead,
+}
+
+/// A daemon of the fleet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Whether its Region hosts services.
+    pub role: Role,
+}
+
+/// What a daemon's Region is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Hosts services.
+    Member,
+    /// Votes, observes, answers checkers.
+    Witness,
+}
+
+/// A service and where it stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceState {
+    /// Its manifest.
+    pub spec: ServiceSpec,
+    /// The entry that applied it.
+    pub spec_index: LogIndex,
+    /// Raised once for every change of who serves.
+    pub epoch: Epoch,
+    /// Active-passive: the Region chosen in this epoch.
+    pub primary: Region,
+    /// Since when.
+    pub primary_since: Timestamp,
+    /// Automatic action is off for it.
+    pub paused: bool,
+    /// Whether records and checks match reality.
+    pub settlement: Settlement,
+    /// Runs so far; the next run's number is one more.
+    pub runs: u64,
+    /// End of its newest run.
+    pub last_run_at: Option<Timestamp>,
+    /// A person must look, and why.
+    pub attention: Option<String>,
+}
+
+/// Whether records and checks match reality.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settlement {
+    /// The newest epoch and manifest that records and checks matched.
+    pub settled: Option<(Epoch, LogIndex)>,
+    /// When.
+    pub settled_at: Option<Timestamp>,
+    /// The newest intent to write: the I of the record fence.
+    pub intent: Option<LogIndex>,
+}
+
+/// A switch group's committed bits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Switch {
+    /// Active-passive: one bit that belongs to the first Region. Active-active: one for each.
+    pub pattern: Pattern,
+    /// Regions in the order of the manifest that made it.
+    pub regions: Vec<Region>,
+    /// The bits by the Region they belong to.
+    pub bits: BTreeMap<Region, Bit>,
+}
+
+/// One committed bit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bit {
+    /// On or off.
+    pub on: bool,
+    /// Since when.
+    pub since: Timestamp,
+    /// The entry that turned it.
+    pub index: LogIndex,
+    /// What Route 53's checkers ask for: `GET /s/{token}`.
+    pub token: String,
+}
+
+/// What users see of a service in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServicePhase {
+    /// Serving, settled.
+    Steady,
+    /// A run is open.
+    FailingOver,
+    /// Records and checks do not match reality yet.
+    Unsettled,
+    /// A drill is bringing it back.
+    Returning,
+    /// A person must look.
+    Attention,
+}

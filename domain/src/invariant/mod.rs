@@ -1,0 +1,1 @@
+//! I1–I9 as functions.

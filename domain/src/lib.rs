@@ -1,0 +1,17 @@
+//! The pure heart of failoverd: what the words mean and what follows from what.
+//!
+//! Nothing here reads a clock, draws a random number, does I/O or knows an SDK: time and readings come in as
+//! arguments, decisions go out as values. That is what lets a simulation run years of outages in minutes, and
+//! a replay of the log reach the same state on every daemon.
+
+pub mod data;
+pub mod fleet;
+pub mod health;
+pub mod ids;
+pub mod invariant;
+pub mod manifest;
+pub mod plan;
+pub mod route53;
+pub mod service;
+pub mod time;
+pub mod traffic;

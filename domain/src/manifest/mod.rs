@@ -1,0 +1,1 @@
+//! Manifests: YAML to validated specs, every problem in one report.

@@ -1,0 +1,1 @@
+//! The record fence, desired records and checks, and what settlement has to write.

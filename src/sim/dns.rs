@@ -1,0 +1,1 @@
+//! Route 53 answers over real DNS.

@@ -1,0 +1,5 @@
+//! A simulated AWS, on a virtual or real clock.
+
+pub mod dns;
+pub mod ports;
+pub mod world;
