@@ -6,7 +6,7 @@ use super::state::FleetState;
 use crate::ids::{LogIndex, RunId};
 
 /// What came of an entry.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Applied {
     /// Its position.
     pub index: LogIndex,

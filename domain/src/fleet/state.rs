@@ -1,6 +1,7 @@
 //! The replicated state of the fleet.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -54,7 +55,7 @@ pub enum Role {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServiceState {
     /// Its manifest.
-    pub spec: ServiceSpec,
+    pub spec: Arc<ServiceSpec>,
     /// The entry that applied it.
     pub spec_index: LogIndex,
     /// Raised once for every change of who serves.
