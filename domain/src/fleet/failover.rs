@@ -10,7 +10,7 @@ use crate::data::loss;
 use crate::health::{Finding, Matrix, View, diagnose};
 use crate::ids::{Region, ServiceName};
 use crate::plan::{Mode, Plan, PlanRequest, plan};
-use crate::service::{OnDoubt, Pattern};
+use crate::service::{OnDoubt, Pattern, Store, StoreKind};
 use crate::time::Timestamp;
 
 /// How long evidence may wait for a person, milliseconds.
@@ -83,7 +83,9 @@ pub fn outlook(
     });
     let loss = match mode {
         Mode::Forced => loss::quote(now, view, &service.spec, &service.primary, &to, matrix),
-        Mode::Graceful => loss::graceful(&service.spec),
+        Mode::Graceful => {
+            service.spec.data.iter().map(|store| graceful_loss(store, service.spec.objectives.rpo_ms)).collect()
+        }
     };
     let asked = Asked {
         now,
@@ -173,6 +175,16 @@ fn consent(service: &ServiceState, request: &FailoverRequest) -> Option<Consent>
         _ if service.spec.policy.unfenced == OnDoubt::Proceed => Some(Consent::Policy),
         _ => None,
     }
+}
+
+/// A graceful move loses nothing where that can be known, and says so where it cannot.
+fn graceful_loss(store: &Store, rpo_ms: u64) -> loss::Loss {
+    let (bound, reason) = match (&store.kind, &store.canary) {
+        (StoreKind::Aurora { .. }, _) => (Some(0), "Aurora's switchover waits for replication".to_owned()),
+        (_, Some(_)) => (Some(rpo_ms), "waits until the canary is within the RPO".to_owned()),
+        (_, None) => (None, "loss not provable: the store has no canary".to_owned()),
+    };
+    loss::Loss { store: store.name.clone(), bound, measured: None, unit: loss::LossUnit::Ms, reason }
 }
 
 /// Whether an automatic run may still do something that cannot be undone.
