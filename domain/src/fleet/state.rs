@@ -9,6 +9,7 @@ use super::event::EventHead;
 use super::run::Run;
 use crate::ids::{Epoch, FleetId, Generation, LogIndex, Region, RunId, ServiceName, SwitchGroup};
 use crate::service::{Pattern, ServiceSpec};
+use crate::traffic::SwitchEndpoint;
 use crate::time::Timestamp;
 
 /// What every daemon agrees on.
@@ -39,6 +40,8 @@ pub struct FleetState {
 pub struct Member {
     /// Whether its Region hosts services.
     pub role: Role,
+    /// Where Route 53's checkers reach it; absent until it has said so once.
+    pub switch: Option<SwitchEndpoint>,
 }
 
 /// What a daemon's Region is for.
