@@ -4,8 +4,10 @@ mod desired;
 mod endpoint;
 mod mark;
 mod naming;
+mod records;
 mod resolve;
 mod settle;
+mod switch_checks;
 #[cfg(test)]
 mod tests;
 mod vote;

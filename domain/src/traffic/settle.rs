@@ -58,7 +58,7 @@ pub enum SettleAction {
 pub fn settle(desired: &Desired, mark: &FenceMark, checks: &[HealthCheck], records: &[RecordSet]) -> Vec<SettleAction> {
     let fence = match read_fence(desired, mark, records) {
         Ok(fence) => fence,
-        Err(stop) => return vec![stop],
+        Err(stop) => return vec![*stop],
     };
     let existing = Existing::new(checks);
     let zone = Zone { desired, records, fenced: fence.is_some() };
@@ -84,9 +84,9 @@ fn read_fence<'a>(
     desired: &Desired,
     ours: &FenceMark,
     records: &'a [RecordSet],
-) -> Result<Option<Fence<'a>>, SettleAction> {
+) -> Result<Option<Fence<'a>>, Box<SettleAction>> {
     let name = desired.fence_name();
-    let foreign = |reason: String| SettleAction::Foreign { name: name.clone(), reason };
+    let foreign = |reason: String| Box::new(SettleAction::Foreign { name: name.clone(), reason });
     let mut found = records.iter().filter(|record| record.name == name);
     let Some(record) = found.next() else { return Ok(None) };
     let [value] = record.values.as_slice() else {
@@ -100,9 +100,8 @@ fn read_fence<'a>(
         return Err(foreign(format!("these records belong to fleet {}, not to {}", mark.fleet, ours.fleet)));
     }
     if mark.is_newer_than(ours) {
-        return Err(SettleAction::Refused {
-            reason: format!("the zone was written by a newer intent ({mark}) than this one ({ours})"),
-        });
+        let reason = format!("the zone was written by a newer intent ({mark}) than this one ({ours})");
+        return Err(Box::new(SettleAction::Refused { reason }));
     }
     Ok(Some(Fence { record, mark }))
 }
