@@ -287,6 +287,8 @@ fn a_majority_must_be_fresh() {
     assert!(!fresh(vec![good("eu-west-1")]));
     assert!(!fresh(vec![good("eu-west-1"), cut_off(good("us-west-2"))]));
     assert!(!fresh(vec![good("eu-west-1"), good("sa-east-1")]), "strangers do not count");
+    let stranger = matrix([good("sa-east-1")]);
+    assert!(stranger.counting(NOW, &view(), &"sa-east-1".into()).is_none());
 }
 
 #[test]
