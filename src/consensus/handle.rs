@@ -141,13 +141,14 @@ impl Consensus {
         self.propose(Entry { at: now, actor, command }).await.map(drop)
     }
 
-    /// Stops taking part and makes everything written durable. Leadership should have been handed over before.
+    /// Stops taking part, makes everything written durable and gives the disk back. Leadership should have been
+    /// handed over before.
     pub async fn shutdown(&self) {
         let stopped = tokio::time::timeout(Duration::from_secs(5), self.inner.raft.shutdown()).await;
         if !matches!(stopped, Ok(Ok(()))) {
             tracing::warn!("consensus did not stop cleanly");
         }
-        if let Err(error) = self.inner.store.flush() {
+        if let Err(error) = self.inner.store.close() {
             tracing::warn!(error = error.in_full(), "the disk could not be written at the end");
         }
     }

@@ -28,7 +28,11 @@ impl LogStore {
         Self { store }
     }
 
-    fn entries(&self, range: impl RangeBounds<u64>, at_most_bytes: usize) -> Result<Vec<LogEntry>, StoreError> {
+    pub(super) fn entries(
+        &self,
+        range: impl RangeBounds<u64>,
+        at_most_bytes: usize,
+    ) -> Result<Vec<LogEntry>, StoreError> {
         self.store.read(|transaction| {
             let table = transaction.open_table(LOG)?;
             let mut entries = Vec::new();
@@ -52,7 +56,7 @@ impl LogStore {
         })
     }
 
-    fn append_synced(&self, entries: impl IntoIterator<Item = LogEntry>) -> Result<(), StoreError> {
+    pub(super) fn append_synced(&self, entries: impl IntoIterator<Item = LogEntry>) -> Result<(), StoreError> {
         self.store.write(Durability::Immediate, |transaction| {
             let mut table = transaction.open_table(LOG)?;
             for entry in entries {

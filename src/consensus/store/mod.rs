@@ -8,7 +8,7 @@ mod log;
 mod machine;
 mod outbox;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use openraft::{AnyError, StorageIOError};
 use redb::{Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
@@ -35,6 +35,8 @@ pub(super) enum StoreError {
     Disk(#[source] Box<redb::Error>),
     #[error("the disk holds something that cannot be read")]
     Content(#[from] serde_json::Error),
+    #[error("the disk was closed")]
+    Closed,
 }
 
 macro_rules! disk_error {
@@ -55,6 +57,7 @@ impl StoreError {
         match self {
             Self::Disk(source) => format!("{self}: {source}"),
             Self::Content(source) => format!("{self}: {source}"),
+            Self::Closed => self.to_string(),
         }
     }
 
@@ -70,13 +73,14 @@ impl StoreError {
 /// A daemon's tables. Clones are the same tables.
 #[derive(Clone, Debug)]
 pub(super) struct Store {
-    database: Arc<Database>,
+    /// `None` once it is closed, whoever still holds a clone.
+    database: Arc<RwLock<Option<Database>>>,
 }
 
 impl Store {
     /// Over an opened disk; makes the tables where they are missing.
     pub(super) fn new(opened: Opened) -> Result<Self, StoreError> {
-        let store = Self { database: Arc::new(opened.database) };
+        let store = Self { database: Arc::new(RwLock::new(Some(opened.database))) };
         store.write(Durability::Immediate, |transaction| {
             transaction.open_table(META)?;
             transaction.open_table(LOG)?;
@@ -86,9 +90,12 @@ impl Store {
         Ok(store)
     }
 
-    /// Makes everything written so far durable.
-    pub(super) fn flush(&self) -> Result<(), StoreError> {
-        self.write(Durability::Immediate, |transaction| put(transaction, "flushed", &true))
+    /// Makes everything written so far durable and gives the disk back.
+    pub(super) fn close(&self) -> Result<(), StoreError> {
+        let flushed = self.write(Durability::Immediate, |transaction| put(transaction, "closed-in-order", &true));
+        let database = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
+        on_disk(|| drop(database));
+        flushed
     }
 
     fn write<T>(
@@ -96,8 +103,8 @@ impl Store {
         durability: Durability,
         work: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        on_disk(|| {
-            let mut transaction = self.database.begin_write()?;
+        self.with(|database| {
+            let mut transaction = database.begin_write()?;
             transaction.set_durability(durability)?;
             let done = work(&transaction)?;
             transaction.commit()?;
@@ -106,7 +113,14 @@ impl Store {
     }
 
     fn read<T>(&self, work: impl FnOnce(&ReadTransaction) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        on_disk(|| work(&self.database.begin_read()?))
+        self.with(|database| work(&database.begin_read()?))
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        on_disk(|| {
+            let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+            work(database.as_ref().ok_or(StoreError::Closed)?)
+        })
     }
 
     fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, StoreError> {
