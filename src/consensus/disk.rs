@@ -38,9 +38,9 @@ pub enum OpenError {
         /// Where.
         place: String,
         /// Whose it is.
-        found: Identity,
+        found: Box<Identity>,
         /// Who asked.
-        expected: Identity,
+        expected: Box<Identity>,
     },
     /// It was written by a version that this one does not know.
     #[error("{place} has format {found}, this version reads format {expected}: run the version that wrote it")]
@@ -113,6 +113,8 @@ impl Disk {
 pub(super) struct Opened {
     pub(super) database: Database,
     pub(super) place: String,
+    /// The number of this very disk.
+    pub(super) number: u64,
     /// Whether it was unused.
     pub(super) is_fresh: bool,
 }
@@ -129,8 +131,8 @@ fn open_directory(directory: &Path, expected: &Identity) -> Result<Opened, OpenE
         return Err(OpenError::Damaged { place, cause: "the file is empty".to_owned() });
     }
     let database = builder().set_check_integrity_on_open(true).open(&path).map_err(|error| refuse(&place, error))?;
-    identity::check(&database, &place, expected)?;
-    Ok(Opened { database, place, is_fresh })
+    let number = identity::check(&database, &place, expected)?;
+    Ok(Opened { database, place, number, is_fresh })
 }
 
 /// Makes the file under another name first, so that a file of the right name is always whole.
@@ -160,8 +162,8 @@ fn open_memory(disk: &MemoryDisk, expected: &Identity) -> Result<Opened, OpenErr
     if is_fresh {
         identity::write(&database, &place, expected)?;
     }
-    identity::check(&database, &place, expected)?;
-    Ok(Opened { database, place, is_fresh })
+    let number = identity::check(&database, &place, expected)?;
+    Ok(Opened { database, place, number, is_fresh })
 }
 
 fn builder() -> Builder {

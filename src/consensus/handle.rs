@@ -17,7 +17,7 @@ use super::identity::Identity;
 use super::leadership;
 use super::network::Network;
 pub use super::store::OnApplied;
-use super::store::{LogStore, Machine, OutboxStore, Store};
+use super::store::{Acquaintances, LogStore, Machine, OutboxStore, Store};
 use super::types::{Raft, node_id};
 use crate::ports::{Agreement, Leadership, Outbox, Peers, ProposeError};
 
@@ -36,6 +36,9 @@ pub(super) struct Inner {
     pub(super) leadership: watch::Receiver<Leadership>,
     /// Set while leadership is being handed over: nothing is proposed meanwhile.
     pub(super) stepping_aside: AtomicBool,
+    /// The number of this daemon's disk.
+    pub(super) disk: u64,
+    pub(super) acquaintances: Acquaintances,
     store: Store,
     outbox: OutboxStore,
 }
@@ -54,7 +57,7 @@ pub struct FleetMetrics {
 }
 
 impl Consensus {
-    /// Starts on `disk`. An unused one begins with the configured members; every member may do so, in any order.
+    /// Starts on a disk. An unused one begins with the configured members; every member may do so, in any order.
     ///
     /// Others' messages must reach [`Self::handle_raft`] from now on. `on_applied` is called after every entry.
     ///
@@ -63,7 +66,7 @@ impl Consensus {
     /// continued from.
     pub async fn start(
         config: ConsensusConfig,
-        disk: &Disk,
+        on: &Disk,
         peers: Arc<dyn Peers>,
         tasks: &TaskTracker,
         on_applied: Option<OnApplied>,
@@ -71,15 +74,16 @@ impl Consensus {
         let nodes = config.nodes()?;
         let openraft = config.openraft()?;
         let me = config.identity();
-        let opened = disk.open(&me)?;
-        let is_fresh = opened.is_fresh;
+        let opened = on.open(&me)?;
+        let (is_fresh, disk) = (opened.is_fresh, opened.number);
         let place = opened.place.clone();
         let broken = |cause: String| StartError::Log { place: place.clone(), cause };
 
         let store = Store::new(opened).map_err(|error| broken(error.in_full()))?;
         let (publish, state) = watch::channel(Arc::default());
         let machine = Machine::load(store.clone(), publish, on_applied).map_err(|error| broken(error.in_full()))?;
-        let network = Network::new(me.clone(), peers, config.heartbeat);
+        let acquaintances = Acquaintances::load(store.clone()).map_err(|error| broken(error.in_full()))?;
+        let network = Network::new(me.clone(), disk, acquaintances.clone(), peers, config.heartbeat);
         let log = LogStore::new(store.clone());
         let raft = Raft::new(node_id(&config.me), openraft, network.clone(), log, machine)
             .await
@@ -95,7 +99,8 @@ impl Consensus {
         tasks.spawn(watcher);
         let outbox = OutboxStore::new(store.clone());
         let stepping_aside = AtomicBool::new(false);
-        let inner = Inner { raft, me, config, network, state, leadership, stepping_aside, store, outbox };
+        let inner =
+            Inner { raft, me, config, network, state, leadership, stepping_aside, disk, acquaintances, store, outbox };
         Ok(Self { inner: Arc::new(inner) })
     }
 

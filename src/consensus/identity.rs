@@ -3,9 +3,11 @@
 use std::fmt;
 
 use failoverd_domain::ids::{FleetId, Generation, Region};
+use rand::RngCore;
 use redb::{Database, ReadableDatabase, TableDefinition};
 use serde::{Deserialize, Serialize};
 
+use super::clockwork::ElectionRng;
 use super::disk::{OpenError, from_storage};
 
 const FORMAT: u32 = 1;
@@ -32,6 +34,8 @@ impl fmt::Display for Identity {
 #[derive(Serialize, Deserialize)]
 struct Written {
     format: u32,
+    /// The number of this very disk, drawn when it was made.
+    disk: u64,
     #[serde(flatten)]
     identity: serde_json::Value,
 }
@@ -40,6 +44,7 @@ pub(super) fn write(database: &Database, place: &str, identity: &Identity) -> Re
     let damaged = |cause: String| OpenError::Damaged { place: place.to_owned(), cause };
     let written = Written {
         format: FORMAT,
+        disk: ElectionRng.next_u64(),
         identity: serde_json::to_value(identity).map_err(|error| damaged(error.to_string()))?,
     };
     let bytes = serde_json::to_vec(&written).map_err(|error| damaged(error.to_string()))?;
@@ -53,7 +58,8 @@ pub(super) fn write(database: &Database, place: &str, identity: &Identity) -> Re
     transaction.commit().map_err(|error| failed(error.into()))
 }
 
-pub(super) fn check(database: &Database, place: &str, expected: &Identity) -> Result<(), OpenError> {
+/// Refuses a disk of somebody else. Returns the disk's own number.
+pub(super) fn check(database: &Database, place: &str, expected: &Identity) -> Result<u64, OpenError> {
     let damaged = |cause: String| OpenError::Damaged { place: place.to_owned(), cause };
     let bytes = read(database).map_err(|error| from_redb(place, error))?;
     let bytes = bytes.ok_or_else(|| damaged("it does not say whose it is".to_owned()))?;
@@ -63,9 +69,10 @@ pub(super) fn check(database: &Database, place: &str, expected: &Identity) -> Re
     }
     let found: Identity = serde_json::from_value(written.identity).map_err(|error| damaged(error.to_string()))?;
     if &found == expected {
-        return Ok(());
+        return Ok(written.disk);
     }
-    Err(OpenError::Foreign { place: place.to_owned(), found, expected: expected.clone() })
+    let (found, expected) = (Box::new(found), Box::new(expected.clone()));
+    Err(OpenError::Foreign { place: place.to_owned(), found, expected })
 }
 
 fn read(database: &Database) -> Result<Option<Vec<u8>>, redb::Error> {

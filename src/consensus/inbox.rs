@@ -1,7 +1,7 @@
 //! Answers to the other daemons' messages. Nothing that arrives may make this daemon panic.
 
 use super::handle::Consensus;
-use super::message::{Envelope, HandleError, Message, Reply, VERSION};
+use super::message::{Answer, Envelope, HandleError, Message, Reply, VERSION};
 use super::types::NodeId;
 use openraft::error::RaftError;
 use serde::Deserialize;
@@ -18,12 +18,19 @@ impl Consensus {
     /// # Errors
     /// The bytes are no message of this fleet, or consensus has stopped here.
     pub async fn handle_raft(&self, bytes: &[u8]) -> Result<Vec<u8>, HandleError> {
-        let message = self.open(bytes)?;
-        let reply = self.answer(message).await?;
-        serde_json::to_vec(&reply).map_err(|error| HandleError::Nonsense(error.to_string()))
+        let envelope = self.open(bytes)?;
+        let inner = &self.inner;
+        let recognised = inner.acquaintances.recognise(&envelope.from, envelope.disk);
+        let reply = if recognised.map_err(|error| HandleError::Stopped(error.in_full()))? {
+            self.answer(envelope.message).await?
+        } else {
+            Reply::AnotherDisk
+        };
+        serde_json::to_vec(&Answer { disk: inner.disk, reply })
+            .map_err(|error| HandleError::Nonsense(error.to_string()))
     }
 
-    fn open(&self, bytes: &[u8]) -> Result<Message, HandleError> {
+    fn open(&self, bytes: &[u8]) -> Result<Envelope, HandleError> {
         let nonsense = |error: serde_json::Error| HandleError::Nonsense(error.to_string());
         let Versioned { version } = serde_json::from_slice(bytes).map_err(nonsense)?;
         if version != VERSION {
@@ -37,7 +44,7 @@ impl Consensus {
                 envelope.from, envelope.fleet, envelope.generation, envelope.to
             )));
         }
-        Ok(envelope.message)
+        Ok(envelope)
     }
 
     async fn answer(&self, message: Message) -> Result<Reply, HandleError> {

@@ -58,7 +58,7 @@ impl Watcher {
             }
             tokio::select! {
                 biased;
-                changed = metrics.changed() => if changed.is_err() { return },
+                changed = metrics.changed() => if changed.is_err() { return stopped_unheard(&publish) },
                 () = &mut catching_up, if !caught_up => caught_up = true,
             }
         }
@@ -87,6 +87,12 @@ impl Watcher {
             _ => None,
         }
     }
+}
+
+/// openraft is gone without a word, which only a panic in it can bring about.
+fn stopped_unheard(publish: &watch::Sender<Leadership>) {
+    tracing::error!("consensus has stopped: it panicked");
+    publish.send_modify(|known| *known = Leadership { term: known.term, ..Leadership::default() });
 }
 
 fn leader_of(metrics: &Metrics) -> Option<Region> {

@@ -21,6 +21,8 @@ pub(super) struct Envelope {
     pub(super) generation: Generation,
     pub(super) from: Region,
     pub(super) to: Region,
+    /// The number of the sender's disk.
+    pub(super) disk: u64,
     pub(super) message: Message,
 }
 
@@ -37,6 +39,13 @@ pub(super) enum Message {
     ReadPosition,
 }
 
+/// An answer with its sender's disk.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Answer {
+    pub(super) disk: u64,
+    pub(super) reply: Reply,
+}
+
 /// What the other answers.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -47,6 +56,8 @@ pub(super) enum Reply {
     CallElection,
     /// `None`: not the leader, or it could not be confirmed.
     ReadPosition(Option<u64>),
+    /// The asker has another disk than the one it was met with.
+    AnotherDisk,
 }
 
 /// Why a message was not answered.

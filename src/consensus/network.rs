@@ -3,6 +3,7 @@
 //! Every call ends by openraft's own deadline. A peer that cannot be reached is never asked again at once.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use failoverd_domain::ids::Region;
@@ -15,7 +16,8 @@ use openraft::raft::{
 use openraft::{RaftNetwork, RaftNetworkFactory};
 
 use super::identity::Identity;
-use super::message::{Envelope, Message, Reply, VERSION};
+use super::message::{Answer, Envelope, Message, Reply, VERSION};
+use super::store::Acquaintances;
 use super::types::{NodeId, TypeConfig};
 use crate::ports::Peers;
 
@@ -23,6 +25,10 @@ use crate::ports::Peers;
 #[derive(Clone)]
 pub(super) struct Network {
     me: Identity,
+    /// The number of our own disk.
+    disk: u64,
+    acquaintances: Acquaintances,
+    knows_it_is_refused: Arc<AtomicBool>,
     peers: Arc<dyn Peers>,
     /// How long an unreachable peer is left alone.
     pause: Duration,
@@ -35,13 +41,23 @@ pub(super) enum AskError {
     Late(Duration),
     #[error("{0}")]
     Away(String),
+    #[error("it answers from another disk than it was met with: it must be replaced")]
+    AnotherDisk,
+    #[error("it knows this daemon with another disk")]
+    WeHaveAnotherDisk,
     #[error("an answer that makes no sense: {0}")]
     Nonsense(String),
 }
 
 impl Network {
-    pub(super) fn new(me: Identity, peers: Arc<dyn Peers>, pause: Duration) -> Self {
-        Self { me, peers, pause }
+    pub(super) fn new(
+        me: Identity,
+        disk: u64,
+        acquaintances: Acquaintances,
+        peers: Arc<dyn Peers>,
+        pause: Duration,
+    ) -> Self {
+        Self { me, disk, acquaintances, knows_it_is_refused: Arc::default(), peers, pause }
     }
 
     /// Asks `to`, for at most `deadline`.
@@ -52,13 +68,32 @@ impl Network {
             generation: self.me.generation,
             from: self.me.region.clone(),
             to: to.clone(),
+            disk: self.disk,
             message,
         };
         let bytes = serde_json::to_vec(&envelope).map_err(|error| AskError::Nonsense(error.to_string()))?;
         let answer = tokio::time::timeout(deadline, self.peers.raft(to, bytes)).await;
         let answer =
             answer.map_err(|_| AskError::Late(deadline))?.map_err(|error| AskError::Away(error.to_string()))?;
-        serde_json::from_slice(&answer).map_err(|error| AskError::Nonsense(error.to_string()))
+        let answer = serde_json::from_slice(&answer).map_err(|error| AskError::Nonsense(error.to_string()))?;
+        self.reply_of(to, answer)
+    }
+
+    fn reply_of(&self, to: &Region, answer: Answer) -> Result<Reply, AskError> {
+        if matches!(answer.reply, Reply::AnotherDisk) {
+            if !self.knows_it_is_refused.swap(true, Ordering::Relaxed) {
+                tracing::error!(
+                    peer = %to,
+                    "this daemon is known with another disk: its own was lost or swapped, and it must be replaced"
+                );
+            }
+            return Err(AskError::WeHaveAnotherDisk);
+        }
+        match self.acquaintances.recognise(to, answer.disk) {
+            Ok(true) => Ok(answer.reply),
+            Ok(false) => Err(AskError::AnotherDisk),
+            Err(error) => Err(AskError::Away(error.in_full())),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! anybody hears of it. What can be derived again from those (the commit position, the outbox) is written
 //! without a sync of its own: a crash may take it, and replaying the log brings it back.
 
+mod acquaintances;
 mod log;
 mod machine;
 mod outbox;
@@ -15,6 +16,7 @@ use redb::{Database, Durability, ReadTransaction, ReadableDatabase, ReadableTabl
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub(super) use acquaintances::Acquaintances;
 pub(super) use log::LogStore;
 pub(super) use machine::Machine;
 pub use machine::OnApplied;

@@ -23,15 +23,6 @@ fn machine(store: &Store) -> Machine {
     Machine::load(store.clone(), watch::channel(Arc::default()).0, None).unwrap()
 }
 
-struct OnMemory;
-
-impl StoreBuilder<TypeConfig, LogStore, Machine> for OnMemory {
-    async fn build(&self) -> Result<((), LogStore, Machine), StorageError<NodeId>> {
-        let store = open(&MemoryDisk::new());
-        Ok(((), LogStore::new(store.clone()), machine(&store)))
-    }
-}
-
 struct OnFiles;
 
 impl StoreBuilder<TypeConfig, LogStore, Machine, tempfile::TempDir> for OnFiles {
@@ -43,12 +34,7 @@ impl StoreBuilder<TypeConfig, LogStore, Machine, tempfile::TempDir> for OnFiles 
 }
 
 #[test]
-fn a_store_in_memory_does_what_openraft_expects() {
-    Suite::test_all(OnMemory).unwrap();
-}
-
-#[test]
-fn a_store_in_a_file_does_what_openraft_expects() {
+fn the_store_does_what_openraft_expects() {
     Suite::test_all(OnFiles).unwrap();
 }
 

@@ -6,6 +6,7 @@ use failoverd_domain::fleet::{EventHead, verify_chain};
 use failoverd_domain::ids::Region;
 
 use super::fleet::{Fleet, REGIONS, pause, simulate};
+use crate::consensus::MemoryDisk;
 use crate::ports::{Agreement, ProposeError};
 
 #[test]
@@ -140,6 +141,32 @@ fn one_that_was_away_too_long_catches_up_by_snapshot_and_shows_the_hole() {
         fleet.settle().await;
         assert_eq!(fleet.running[&away].state().borrow().head.seq, 201, "an installed snapshot survives a crash");
     });
+}
+
+#[test]
+fn a_daemon_whose_disk_was_lost_cannot_come_back_under_its_old_name() {
+    for seed in 0..5 {
+        simulate(seed, async {
+            let mut fleet = Fleet::formed(seed).await;
+            fleet.commit(pause()).await;
+            let leader = fleet.leader().await;
+            let [lost, other] = Fleet::others(&leader);
+            fleet.crash(&lost).await;
+            fleet.disks.insert(lost.clone(), MemoryDisk::new());
+            fleet.start(&lost).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            assert!(!fleet.running[&lost].leadership().borrow().caught_up, "it stays silent");
+            assert_eq!(fleet.running[&lost].state().borrow().head.seq, 0);
+            assert_eq!(fleet.leader().await, leader, "and does not disturb the others");
+            fleet.commit(pause()).await;
+
+            // Its vote does not count: without the other one there is no majority.
+            fleet.crash(&other).await;
+            assert!(matches!(fleet.running[&leader].propose(pause()).await, Err(ProposeError::Unknown(_))));
+            fleet.start(&other).await.unwrap();
+            fleet.commit(pause()).await;
+        });
+    }
 }
 
 #[test]

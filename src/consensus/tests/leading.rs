@@ -191,7 +191,7 @@ fn nonsense_is_an_error_for_who_sent_it() {
         assert!(matches!(newer, Err(HandleError::Version { found: 2 })));
         let envelope = |fleet: &str, to: &str| {
             format!(
-                r#"{{"version":1,"fleet":"{fleet}","generation":0,"from":"us-east-1","to":"{to}","message":"read_position"}}"#
+                r#"{{"version":1,"fleet":"{fleet}","generation":0,"from":"ap-south-1","to":"{to}","disk":7,"message":"read_position"}}"#
             )
         };
         for (name, to) in [("other", REGIONS[0]), ("prod", REGIONS[1])] {
