@@ -143,7 +143,7 @@ impl PrivatePostgres {
         while !self.folder.says_ready() {
             let ended = self.server.try_wait().map_err(PostgresError::failed("starting"))?.is_some();
             if ended || Instant::now() > deadline {
-                return Err(PostgresError::Failed { doing: "starting", reason: self.folder.last_words() });
+                return Err(PostgresError::Failed { doing: "starting", reason: self.folder.complaint() });
             }
             sleep(LOOK_AGAIN).await;
         }
@@ -189,11 +189,11 @@ async fn init(
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(PostgresError::Failed { doing: "running initdb", reason: folder::last_lines(&said) })
+    Err(PostgresError::Failed { doing: "running initdb", reason: folder::complaint(&said) })
 }
 
 /// Data is thrown away with the folder, so nothing waits for a disk.
-const SETTINGS: [&str; 8] = [
+const SETTINGS: [&str; 9] = [
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
     "fsync=off",
@@ -202,6 +202,7 @@ const SETTINGS: [&str; 8] = [
     "shared_buffers=16MB",
     "max_connections=60",
     "timezone=UTC",
+    "log_line_prefix=",
 ];
 
 fn launch(binaries: &Binaries, folder: &Folder, account: Option<&Account>, port: u16) -> Result<Child, PostgresError> {

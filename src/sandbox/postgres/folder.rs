@@ -81,9 +81,9 @@ impl Folder {
         pid_file.lines().nth(7).is_some_and(|status| status.trim() == "ready")
     }
 
-    /// The end of its log.
-    pub fn last_words(&self) -> String {
-        last_lines(&fs::read_to_string(self.path.join("log")).unwrap_or_default())
+    /// What its log complains about.
+    pub fn complaint(&self) -> String {
+        complaint(&fs::read_to_string(self.path.join("log")).unwrap_or_default())
     }
 }
 
@@ -95,10 +95,11 @@ impl Drop for Folder {
     }
 }
 
-/// The last lines that say something, on one line.
-pub(super) fn last_lines(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    lines.get(lines.len().saturating_sub(3)..).unwrap_or_default().join("; ")
+/// The line that says what went wrong: the first complaint, else the last line.
+pub(super) fn complaint(text: &str) -> String {
+    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let complains = |line: &&str| ["could not", "FATAL", "PANIC", "error:"].iter().any(|word| line.contains(word));
+    lines().find(complains).or_else(|| lines().next_back()).unwrap_or("it said nothing").to_owned()
 }
 
 fn unused(parent: &Path) -> std::io::Result<PathBuf> {
