@@ -31,7 +31,8 @@ create table history_event (
 comment on table history_event is 'One row an event; nothing may change or remove a row.';
 comment on column history_event.event is 'The event as it was hashed; the other columns are derived from it.';
 
-create index history_event_by_service on history_event (service, at, seq);
+-- Newest first is by seq, the agreed order: the clocks behind `at` are several.
+create index history_event_by_service on history_event (service, seq);
 create index history_event_by_run on history_event (run, seq);
 create index history_event_by_kind on history_event (kind, seq);
 create index history_event_by_time on history_event (at);

@@ -12,6 +12,7 @@ use failoverd_domain::ids::{FleetId, LogIndex, Region, RunId, ServiceName};
 use failoverd_domain::time::Timestamp;
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
+use tokio::io::AsyncBufReadExt;
 
 const START: Timestamp = Timestamp(1_795_449_600_123);
 
@@ -372,6 +373,26 @@ async fn a_database_that_is_away_is_waited_for() {
 }
 
 #[tokio::test]
+async fn a_database_that_hangs_is_given_up() {
+    let server = Server::start().await;
+    let url = server.database().await;
+    let limits = Limits { statement: Duration::from_millis(200), ..Limits::default() };
+    let history = PostgresHistory::connect(url.parse().unwrap(), fleet(), limits);
+    let events = chain(&EventHead::default(), 2);
+    history.append(&events[..1]).await.unwrap();
+
+    let mut person = PgConnection::connect(&url).await.unwrap();
+    person.execute("begin; lock table history_event in access exclusive mode").await.unwrap();
+    assert!(matches!(history.append(&events).await, Err(HistoryError::Away(_))), "by the server's own limit");
+    let limits = Limits { call: Duration::from_millis(200), ..Limits::default() };
+    let impatient = PostgresHistory::connect(url.parse().unwrap(), fleet(), limits);
+    assert!(matches!(impatient.head().await, Err(HistoryError::Away(_))), "by ours, whatever the server does");
+    person.execute("rollback").await.unwrap();
+    history.append(&events).await.unwrap();
+    assert_eq!(impatient.range(1, 9).await.unwrap(), events);
+}
+
+#[tokio::test]
 async fn a_private_server_leaves_nothing_behind() {
     let parent = tempfile::tempdir().unwrap();
     std::fs::set_permissions(parent.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
@@ -390,6 +411,49 @@ async fn a_private_server_leaves_nothing_behind() {
     let refused = PrivatePostgres::start(parent.path(), taken.local_addr().unwrap().port()).await.err().unwrap();
     assert!(refused.to_string().contains("Address already in use"), "{refused}");
     assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 0);
+}
+
+const ORPHANAGE: &str = "FAILOVERD_TEST_ORPHANAGE";
+
+/// Not a test by itself: the process that `a_killed_sandbox_leaves_no_server_running` kills.
+#[tokio::test]
+#[ignore = "started and killed by another test"]
+async fn holds_a_server_until_killed() {
+    let parent = std::env::var(ORPHANAGE).unwrap();
+    let server = PrivatePostgres::start(parent.as_ref(), 0).await.unwrap();
+    println!("\nport {}", server.port());
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test]
+async fn a_killed_sandbox_leaves_no_server_running() {
+    let parent = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(parent.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut sandbox = tokio::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "history::holds_a_server_until_killed", "--ignored", "--nocapture"])
+        .env(ORPHANAGE, parent.path())
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = tokio::io::BufReader::new(sandbox.stdout.take().unwrap()).lines();
+    let port: u16 = loop {
+        let line = lines.next_line().await.unwrap().expect("it ended before it said its port");
+        if let Some(port) = line.strip_prefix("port ") {
+            break port.parse().unwrap();
+        }
+    };
+    tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    sandbox.kill().await.unwrap();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(90);
+    while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+        assert!(tokio::time::Instant::now() < deadline, "the server outlived its sandbox");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 1, "a killed process cannot tidy up");
+    let next = PrivatePostgres::start(parent.path(), 0).await.unwrap();
+    assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 1, "the next one does, and has a folder itself");
+    next.stop().await;
 }
 
 /// Figures for the record: `cargo test --test it history::figures -- --ignored --nocapture`.

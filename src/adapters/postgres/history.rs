@@ -97,7 +97,7 @@ impl History for PostgresHistory {
     }
 
     async fn query(&self, filter: &HistoryFilter) -> Result<Vec<HistoryEvent>, HistoryError> {
-        self.call(async { Ok(read_all(&matching(filter).build().fetch_all(&self.pool).await?)?) }).await
+        self.call(async { read_all(&matching(filter).build().fetch_all(&self.pool).await?) }).await
     }
 
     async fn range(&self, from_seq: u64, limit: u32) -> Result<Vec<HistoryEvent>, HistoryError> {
@@ -105,7 +105,7 @@ impl History for PostgresHistory {
             let page = sqlx::query("select seq, event from history_event where seq >= $1 order by seq limit $2")
                 .bind(stored(from_seq))
                 .bind(i64::from(limit));
-            Ok(read_all(&page.fetch_all(&self.pool).await?)?)
+            read_all(&page.fetch_all(&self.pool).await?)
         })
         .await
     }
