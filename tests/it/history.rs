@@ -270,8 +270,11 @@ impl Server {
     }
 }
 
+/// With time enough for a busy machine.
 fn history_at(url: &str, fleet: &str) -> PostgresHistory {
-    PostgresHistory::connect(url.parse().unwrap(), fleet.into(), Limits::default())
+    let long = Duration::from_secs(30);
+    let limits = Limits { connect: long, statement: long, call: 2 * long, ..Limits::default() };
+    PostgresHistory::connect(url.parse().unwrap(), fleet.into(), limits)
 }
 
 #[tokio::test]
@@ -358,7 +361,7 @@ async fn a_database_that_is_away_is_waited_for() {
 
     let server = PrivatePostgres::start(&std::env::temp_dir(), address.port()).await.unwrap();
     let mut url = server.url("failoverd");
-    let history = history_at(&url, "prod");
+    let history = PostgresHistory::connect(url.parse().unwrap(), fleet(), Limits::default());
     assert!(matches!(history.head().await, Err(HistoryError::Away(_))), "no such database yet");
     url = server.database("failoverd").await.unwrap();
     history.append(&chain(&EventHead::default(), 2)).await.unwrap();
