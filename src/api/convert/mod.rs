@@ -1,0 +1,18 @@
+//! The only place that maps domain and proto, one file a concern. Total functions: what cannot be expressed does not
+//! compile.
+
+mod fleet;
+mod history;
+mod manifest;
+mod plan;
+mod run;
+mod service;
+mod words;
+
+pub use fleet::{fleet, regions, switches, what_if};
+pub use history::{event, filter};
+pub use manifest::{exported, fields_that_differ};
+pub use plan::{plan, step};
+pub use run::{rto_ms, run};
+pub use service::{finding, guard, guards, loss, phase, service};
+pub use words::{mode, mode_asked, time, word};
