@@ -49,13 +49,13 @@ codes! {
     /// At least one manifest is not valid; every problem is among the details.
     InvalidManifest, "INVALID_MANIFEST", InvalidArgument, 2;
     /// No service of that name is applied.
-    UnknownService, "UNKNOWN_SERVICE", NotFound, 2;
+    UnknownService, "NO_SUCH_SERVICE", NotFound, 2;
     /// No such run, or it is only in the history by now.
-    UnknownRun, "UNKNOWN_RUN", NotFound, 2;
+    UnknownRun, "NO_SUCH_RUN", NotFound, 2;
     /// No such Region in the fleet or service.
     UnknownRegion, "UNKNOWN_REGION", NotFound, 2;
     /// No such step in the run.
-    UnknownStep, "UNKNOWN_STEP", NotFound, 2;
+    UnknownStep, "NO_SUCH_STEP", NotFound, 2;
     /// A guard or the replicated state said no.
     Refused, "REFUSED", FailedPrecondition, 3;
     /// The caller did not say who it is.
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_refusal_with_a_known_word_gets_that_codes_status() {
-        let rejection = Rejection { code: "UNKNOWN_SERVICE".to_owned(), reason: "no such service".to_owned() };
+        let rejection = Rejection { code: "NO_SUCH_SERVICE".to_owned(), reason: "no such service".to_owned() };
         let status = Status::from(ApiError::from(rejection));
         assert_eq!((status.code(), exit_of(&status)), (Code::NotFound, 2));
     }

@@ -46,7 +46,7 @@ impl Snapshot {
     /// The service of that name.
     ///
     /// # Errors
-    /// `UNKNOWN_SERVICE`.
+    /// `NO_SUCH_SERVICE`.
     pub fn service(&self, name: &str) -> Result<&ServiceState, ApiError> {
         self.state.services.get(name).ok_or_else(|| ApiError::unknown_service(name))
     }
@@ -54,7 +54,7 @@ impl Snapshot {
     /// The run with that id.
     ///
     /// # Errors
-    /// `UNKNOWN_RUN`.
+    /// `NO_SUCH_RUN`.
     pub fn run(&self, id: &str) -> Result<&Run, ApiError> {
         self.state.runs.get(id).ok_or_else(|| ApiError::unknown_run(id))
     }

@@ -102,9 +102,9 @@ async fn unknown_names_are_said_before_anything_is_committed() {
     let served = plain().await;
     let nobody = proto::PauseRequest { service: Some("nobody".to_owned()) };
     let status = served.control().pause(nobody).await.unwrap_err();
-    assert_eq!((status.code(), read_status(&status).0.unwrap().as_str()), (Code::NotFound, "UNKNOWN_SERVICE"));
+    assert_eq!((status.code(), read_status(&status).0.unwrap().as_str()), (Code::NotFound, "NO_SUCH_SERVICE"));
     let status = served.status().get_run(proto::GetRunRequest { id: "x-9".into() }).await.unwrap_err();
-    assert_eq!(read_status(&status).0.unwrap(), "UNKNOWN_RUN");
+    assert_eq!(read_status(&status).0.unwrap(), "NO_SUCH_RUN");
     assert!(served.proposed().is_empty());
 }
 
@@ -161,7 +161,7 @@ async fn a_failed_step_is_found_without_its_name() {
     assert_eq!(served.proposed()[0].1, Command::Retry { run, step });
     let request = proto::StepRequest { run: "checkout-1".into(), step: Some("nonsense".into()) };
     let status = served.control().skip_step(request).await.unwrap_err();
-    assert_eq!(read_status(&status).0.unwrap(), "UNKNOWN_STEP");
+    assert_eq!(read_status(&status).0.unwrap(), "NO_SUCH_STEP");
 }
 
 #[tokio::test]
