@@ -7,7 +7,7 @@ mod opinion;
 mod reading;
 mod sentence;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use diagnosis::{Diagnosis, Finding, Opinion, View, diagnose};
 pub use hysteresis::{Counts, Limits, SignalTracker};
