@@ -1,16 +1,16 @@
 //! Manifests in: read, compared with what is applied, and turned into one entry.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use failoverd_domain::fleet::{Command, FleetState, Role};
 use failoverd_domain::ids::{Region, SwitchGroup};
+use failoverd_domain::manifest::{KIND, Problem, read_set, to_manifest};
 use failoverd_domain::service::{Pattern, ServiceSpec};
 use rand::RngCore;
 use rand::rngs::OsRng;
+use serde_json::Value;
 
-use super::convert::fields_that_differ;
 use super::error::{ApiError, ErrorCode, Violation};
-use super::pending::read_manifests;
 use super::proto::{AppliedManifest, ManifestChange, ManifestFile};
 use super::snapshot::Snapshot;
 
@@ -18,49 +18,51 @@ use super::snapshot::Snapshot;
 ///
 /// # Errors
 /// `INVALID_MANIFEST` with each problem as a violation.
-pub fn read(at: &Snapshot, files: &[ManifestFile]) -> Result<Vec<ServiceSpec>, ApiError> {
-    let regions: BTreeMap<Region, Role> =
-        at.state.members.iter().map(|(region, member)| (region.clone(), member.role)).collect();
+pub fn read(at: &Snapshot, files: &[ManifestFile], prune: bool) -> Result<Vec<ServiceSpec>, ApiError> {
     if files.is_empty() {
         return Err(ApiError::new(ErrorCode::InvalidArgument, "no manifest was given"));
     }
-    let (mut specs, mut violations) = (Vec::new(), Vec::new());
-    for file in files {
-        match read_manifests(&file.name, &file.content, &regions) {
-            Ok(read) => specs.extend(read),
-            Err(problems) => violations.extend(
-                problems
-                    .into_iter()
-                    .map(|problem| Violation { field: file.name.clone(), description: problem.to_string() }),
-            ),
+    let regions: BTreeMap<Region, Role> =
+        at.state.members.iter().map(|(region, member)| (region.clone(), member.role)).collect();
+    let stay: Vec<&ServiceSpec> = at.state.services.values().filter(|_| !prune).map(|service| &*service.spec).collect();
+    let texts = files.iter().map(|file| (file.name.as_str(), file.content.as_slice()));
+    read_set(texts, &regions, &stay).map_err(invalid)
+}
+
+fn invalid(problems: Vec<Problem>) -> ApiError {
+    let count = problems.len();
+    let what = if count == 1 { "problem" } else { "problems" };
+    let message = format!("{count} {what} in the manifests; nothing was applied");
+    let violation = |problem: Problem| Violation { field: problem.path.clone(), description: problem.to_string() };
+    let violations = problems.into_iter().map(violation).collect();
+    ApiError { violations, ..ApiError::new(ErrorCode::InvalidManifest, message) }
+}
+
+/// Paths of the fields in which two manifests of a service differ, for people.
+fn fields_that_differ(old: &ServiceSpec, new: &ServiceSpec) -> Vec<String> {
+    let mut paths = Vec::new();
+    differ("", &to_manifest(old), &to_manifest(new), &mut paths);
+    paths
+}
+
+fn differ(path: &str, old: &Value, new: &Value, paths: &mut Vec<String>) {
+    match (old, new) {
+        (Value::Object(old), Value::Object(new)) => {
+            let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+            for key in keys {
+                let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                let side = |side: &serde_json::Map<String, Value>| side.get(key).cloned().unwrap_or_default();
+                differ(&below, &side(old), &side(new), paths);
+            }
         }
+        (Value::Array(old), Value::Array(new)) if old.len() == new.len() => {
+            for (n, (old, new)) in old.iter().zip(new).enumerate() {
+                differ(&format!("{path}[{n}]"), old, new, paths);
+            }
+        }
+        _ if old != new => paths.push(path.to_owned()),
+        _ => {}
     }
-    violations.extend(declared_twice(&specs));
-    if violations.is_empty() {
-        return Ok(specs);
-    }
-    let count = violations.len();
-    let message = format!("{count} {} in the manifests; nothing was applied", plural(count, "problem"));
-    Err(ApiError { violations, ..ApiError::new(ErrorCode::InvalidManifest, message) })
-}
-
-/// Services that two files declare; one file's own doubles are the reader's to find.
-fn declared_twice(specs: &[ServiceSpec]) -> Vec<Violation> {
-    let mut count: BTreeMap<&str, usize> = BTreeMap::new();
-    for spec in specs {
-        *count.entry(spec.name.as_str()).or_default() += 1;
-    }
-    let twice = count.into_iter().filter(|(_, count)| *count > 1);
-    twice
-        .map(|(name, count)| Violation {
-            field: format!("metadata.name: {name}"),
-            description: format!("service \"{name}\" is declared {count} times; each service has one manifest"),
-        })
-        .collect()
-}
-
-fn plural(count: usize, word: &str) -> String {
-    if count == 1 { word.to_owned() } else { format!("{word}s") }
 }
 
 /// What applying the manifests would do.
@@ -83,7 +85,7 @@ fn compare_one(state: &FleetState, spec: &ServiceSpec) -> AppliedManifest {
 }
 
 fn applied(name: &str, change: ManifestChange, fields: Vec<String>) -> AppliedManifest {
-    AppliedManifest { kind: "FailoverService".to_owned(), name: name.to_owned(), change: change.into(), fields }
+    AppliedManifest { kind: KIND.to_owned(), name: name.to_owned(), change: change.into(), fields }
 }
 
 /// The entry that applies them, with a fresh token for every bit; bits that have one keep it.
@@ -121,8 +123,8 @@ mod tests {
         let Command::Apply { tokens, .. } = command(vec![spec("checkout"), spread], false) else { panic!() };
         let bits: Vec<_> = tokens.iter().map(|(group, region, _)| format!("{group}/{region}")).collect();
         assert_eq!(bits, ["checkout/us-east-1", "search/us-east-1", "search/eu-west-1"]);
-        assert!(tokens.iter().all(|(_, _, token)| token.len() == 32 && token != &tokens[0].2 || token == &tokens[0].2));
-        assert_ne!(tokens[0].2, tokens[1].2);
+        assert!(tokens.iter().all(|(_, _, token)| token.len() == 32));
+        assert!(tokens[0].2 != tokens[1].2 && tokens[1].2 != tokens[2].2);
     }
 
     #[test]
@@ -137,9 +139,12 @@ mod tests {
     }
 
     #[test]
-    fn a_service_in_two_files_is_refused() {
-        let twice = declared_twice(&[spec("a"), spec("b"), spec("a")]);
-        assert_eq!(twice.len(), 1);
-        assert!(twice[0].description.contains("\"a\" is declared 2 times"));
+    fn only_what_differs_is_named() {
+        let old = spec("checkout");
+        let mut new = old.clone();
+        assert!(fields_that_differ(&old, &new).is_empty());
+        new.objectives.rpo_ms = 7_000;
+        new.health.signals[0].name = "other".into();
+        assert_eq!(fields_that_differ(&old, &new), ["spec.health.signals[0].name", "spec.objectives.rpo"]);
     }
 }

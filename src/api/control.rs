@@ -2,6 +2,7 @@
 
 use failoverd_domain::fleet::{Command, Run, StepState};
 use failoverd_domain::ids::{Region, RunId, ServiceName, StepName};
+use failoverd_domain::manifest::{KIND, to_manifest};
 use failoverd_domain::service::Pattern;
 use tonic::{Request, Response, Status};
 
@@ -94,7 +95,7 @@ impl ControlService for ControlApi {
         let actor = caller(&request);
         let proto::ApplyRequest { files, prune, dry_run } = request.into_inner();
         let at = self.handles.snapshot();
-        let specs = apply::read(&at, &files)?;
+        let specs = apply::read(&at, &files, prune)?;
         let manifests = apply::compare(&at.state, &specs, prune);
         let mut revision = at.state.applied.0;
         if !dry_run {
@@ -119,13 +120,9 @@ impl ControlService for ControlApi {
         let wanted = at.state.services.iter().filter(|(name, _)| only.as_ref().is_none_or(|it| it == name.as_str()));
         let mut manifests = Vec::new();
         for (name, service) in wanted {
-            let yaml = serde_saphyr::to_string(&convert::exported(&service.spec))
+            let yaml = serde_saphyr::to_string(&to_manifest(&service.spec))
                 .map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
-            manifests.push(proto::ExportedManifest {
-                kind: "FailoverService".to_owned(),
-                name: name.to_string(),
-                yaml,
-            });
+            manifests.push(proto::ExportedManifest { kind: KIND.to_owned(), name: name.to_string(), yaml });
         }
         Ok(Response::new(proto::ExportResponse { answered: Some(at.answered()), manifests }))
     }
@@ -138,7 +135,7 @@ impl ControlService for ControlApi {
             mode: convert::mode_asked(request.mode()),
             service: request.service,
             to: request.to,
-            reason: request.reason,
+            reason: Some(request.reason),
             plan_hash: request.plan_hash,
         };
         let decision = decide(&at, asked, actor.clone())?;

@@ -1,25 +1,39 @@
 //! From a request to a decision: the one place where the API asks the domain for a move.
 
-use failoverd_domain::fleet::{Actor, Decision, Trigger};
+use failoverd_domain::fleet::{Actor, Decision, FailoverRequest, Outlook, Trigger, outlook, propose_failover};
 use failoverd_domain::ids::Region;
 use failoverd_domain::plan::Mode;
 
 use super::error::ApiError;
-use super::pending::{FailoverRequest, propose_failover};
 use super::snapshot::Snapshot;
 
 /// What a person asks for.
 pub struct Asked {
     /// Service.
     pub service: String,
-    /// Where to.
+    /// Where to; the only other Region when absent.
     pub to: Option<String>,
-    /// How.
+    /// How; the domain chooses when absent.
     pub mode: Option<Mode>,
-    /// Why.
-    pub reason: String,
+    /// Why, in the person's words.
+    pub reason: Option<String>,
     /// Refuse unless the plan has this hash.
     pub plan_hash: Option<String>,
+}
+
+impl Asked {
+    fn by(self, actor: Actor, trigger: Trigger) -> FailoverRequest {
+        let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+        FailoverRequest {
+            service: self.service.into(),
+            to: given(self.to).map(Region::from),
+            mode: self.mode,
+            trigger,
+            actor,
+            reason: given(self.reason),
+            plan_hash: given(self.plan_hash),
+        }
+    }
 }
 
 /// The decision that would open the run.
@@ -27,28 +41,15 @@ pub struct Asked {
 /// # Errors
 /// Unknown names, plans that may never run, guards that block.
 pub fn decide(at: &Snapshot, asked: Asked, actor: Actor) -> Result<Decision, ApiError> {
-    propose(at, asked, actor, Trigger::Operator, false)
+    let request = asked.by(actor, Trigger::Operator);
+    Ok(propose_failover(at.now, &at.state, &at.matrix, &at.view, &request)?)
 }
 
 /// The same, as a look: what guards say is part of the answer.
 ///
 /// # Errors
-/// Unknown names, plans that may never run.
-pub fn preview(at: &Snapshot, asked: Asked, actor: Actor, trigger: Trigger) -> Result<Decision, ApiError> {
-    propose(at, asked, actor, trigger, true)
-}
-
-fn propose(at: &Snapshot, asked: Asked, actor: Actor, trigger: Trigger, preview: bool) -> Result<Decision, ApiError> {
-    at.service(&asked.service)?;
-    let request = FailoverRequest {
-        service: asked.service.into(),
-        to: asked.to.filter(|to| !to.is_empty()).map(Region::from),
-        mode: asked.mode,
-        trigger,
-        actor,
-        reason: asked.reason,
-        plan_hash: asked.plan_hash.filter(|hash| !hash.is_empty()),
-        preview,
-    };
-    Ok(propose_failover(at.now, &at.state, &at.matrix, &at.view, &request)?)
+/// Unknown names, and moves that cannot be planned.
+pub fn preview(at: &Snapshot, asked: Asked, actor: Actor, trigger: Trigger) -> Result<Outlook, ApiError> {
+    let request = asked.by(actor, trigger);
+    Ok(outlook(at.now, &at.state, &at.matrix, &at.view, &request)?)
 }

@@ -14,7 +14,6 @@ mod identity;
 pub mod ops;
 pub mod peer;
 pub mod peer_client;
-pub mod pending;
 pub mod proto;
 mod serve;
 mod snapshot;

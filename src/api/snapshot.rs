@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use failoverd_domain::fleet::{FleetState, Run, ServiceState};
 use failoverd_domain::health::{Finding, Matrix, View, diagnose};
-use failoverd_domain::ids::{Region, ServiceName};
+use failoverd_domain::ids::Region;
 use failoverd_domain::time::Timestamp;
 
 use super::convert::time;
@@ -57,12 +57,6 @@ impl Snapshot {
     /// `NO_SUCH_RUN`.
     pub fn run(&self, id: &str) -> Result<&Run, ApiError> {
         self.state.runs.get(id).ok_or_else(|| ApiError::unknown_run(id))
-    }
-
-    /// The open run of a service.
-    #[must_use]
-    pub fn open_run(&self, service: &ServiceName) -> Option<&Run> {
-        self.state.runs.values().find(|run| &run.service == service && !run.state.is_closed())
     }
 
     /// What the readings mean for a service in each of its Regions.

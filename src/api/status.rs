@@ -99,9 +99,9 @@ impl StatusService for StatusApi {
         let name = request.into_inner().name;
         let at = self.handles.snapshot();
         let service = at.service(&name)?;
-        let asked = Asked { service: name.clone(), to: None, mode: None, reason: String::new(), plan_hash: None };
+        let asked = Asked { service: name.clone(), to: None, mode: None, reason: None, plan_hash: None };
         let guards = preview(&at, asked, actor, Trigger::Automatic)
-            .map(|decision| convert::guards(&decision.guards))
+            .map(|outlook| convert::guards(&outlook.guards))
             .unwrap_or_default();
         Ok(Response::new(proto::GetServiceResponse {
             answered: Some(at.answered()),
@@ -176,12 +176,12 @@ impl StatusService for StatusApi {
             mode: convert::mode_asked(request.mode()),
             service: request.service,
             to: request.to,
-            reason: "a look at the plan".to_owned(),
+            reason: None,
             plan_hash: None,
         };
-        let decision = preview(&at, asked, actor, Trigger::Operator)?;
-        let eta = eta::eta(&decision.plan, at.state.runs.values());
-        Ok(Response::new(convert::plan(at.answered(), &decision, eta)))
+        let outlook = preview(&at, asked, actor, Trigger::Operator)?;
+        let eta = eta::eta(&outlook.plan, at.state.runs.values());
+        Ok(Response::new(convert::plan(at.answered(), &outlook, eta)))
     }
 
     type WatchFleetStream = watch::Stream<proto::Fleet>;

@@ -242,7 +242,7 @@ async fn what_is_exported_is_a_manifest() {
     let answer = served.control().export(proto::ExportRequest { service: None }).await.unwrap().into_inner();
     let yaml = &answer.manifests[0].yaml;
     let read: serde_json::Value = serde_saphyr::from_str(yaml).unwrap();
-    assert_eq!(read, super::convert::exported(&fake::spec("checkout")), "{yaml}");
+    assert_eq!(read, failoverd_domain::manifest::to_manifest(&fake::spec("checkout")), "{yaml}");
 }
 
 #[tokio::test]

@@ -1,11 +1,10 @@
 //! The fleet: its Regions, its switches, and what would happen if one of them vanished.
 
-use failoverd_domain::fleet::{Bit, Member};
+use failoverd_domain::fleet::{Bit, Forecast, ForecastOutcome, Member, what_if_region_vanishes};
 use failoverd_domain::health::{Received, Vote};
 use failoverd_domain::ids::{Region, SwitchGroup};
 
 use super::{run, service, words};
-use crate::api::pending::{Forecast, ForecastOutcome, what_if_region_vanishes};
 use crate::api::proto;
 use crate::api::snapshot::Snapshot;
 
@@ -130,8 +129,8 @@ pub fn what_if(at: &Snapshot) -> Vec<proto::RegionForecast> {
 fn service_forecast(forecast: Forecast) -> proto::Forecast {
     let outcome = match forecast.outcome {
         ForecastOutcome::FailsOver => proto::ForecastOutcome::FailsOver,
-        ForecastOutcome::AsksApproval => proto::ForecastOutcome::AsksApproval,
-        ForecastOutcome::Stays => proto::ForecastOutcome::Stays,
+        ForecastOutcome::AsksForApproval => proto::ForecastOutcome::AsksForApproval,
+        ForecastOutcome::StaysDown => proto::ForecastOutcome::StaysDown,
         ForecastOutcome::Unaffected => proto::ForecastOutcome::Unaffected,
     };
     proto::Forecast { service: forecast.service.to_string(), outcome: outcome.into(), reason: forecast.reason }

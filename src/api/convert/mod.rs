@@ -3,7 +3,6 @@
 
 mod fleet;
 mod history;
-mod manifest;
 mod plan;
 mod run;
 mod service;
@@ -11,8 +10,7 @@ mod words;
 
 pub use fleet::{fleet, regions, switches, what_if};
 pub use history::{event, filter};
-pub use manifest::{exported, fields_that_differ};
 pub use plan::{plan, step};
 pub use run::{rto_ms, run};
-pub use service::{finding, guard, guards, loss, phase, service};
+pub use service::{finding, guard, guards, loss, service};
 pub use words::{mode, mode_asked, time, word};

@@ -1,6 +1,6 @@
 //! Plans and their steps.
 
-use failoverd_domain::fleet::Decision;
+use failoverd_domain::fleet::Outlook;
 use failoverd_domain::plan::Step;
 
 use super::{finding, guards, loss, words};
@@ -23,10 +23,10 @@ pub fn step(step: &Step) -> proto::Step {
     }
 }
 
-/// What a decision would do.
+/// What a move would do.
 #[must_use]
-pub fn plan(answered: proto::Answered, decision: &Decision, eta: proto::Eta) -> proto::PlanResponse {
-    let plan = &decision.plan;
+pub fn plan(answered: proto::Answered, outlook: &Outlook, eta: proto::Eta) -> proto::PlanResponse {
+    let plan = &outlook.plan;
     proto::PlanResponse {
         answered: Some(answered),
         hash: plan.hash(),
@@ -36,8 +36,8 @@ pub fn plan(answered: proto::Answered, decision: &Decision, eta: proto::Eta) -> 
         mode: words::mode(plan.mode).into(),
         eta: Some(eta),
         steps: plan.steps.iter().map(step).collect(),
-        guards: guards(&decision.guards),
-        loss: decision.loss.iter().map(loss).collect(),
-        findings: decision.evidence.iter().map(finding).collect(),
+        guards: guards(&outlook.guards),
+        loss: outlook.loss.iter().map(loss).collect(),
+        findings: outlook.evidence.iter().map(finding).collect(),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use failoverd_domain::data::loss::Loss;
-use failoverd_domain::fleet::{FleetState, GuardVerdict, Run, RunState, ServicePhase, ServiceState, Trigger};
+use failoverd_domain::fleet::{FleetState, GuardVerdict, ServiceState};
 use failoverd_domain::health::{Finding, Matrix, Opinion, ReplicaReadiness, StoreReading};
 use failoverd_domain::ids::Region;
 use failoverd_domain::service::{Pattern, Policy, Store, StoreKind};
@@ -13,36 +13,19 @@ use super::words;
 use crate::api::proto;
 use crate::api::snapshot::Snapshot;
 
-/// What users see of a service in a word.
-#[must_use]
-pub fn phase(service: &ServiceState, open_run: Option<&Run>) -> ServicePhase {
-    match open_run {
-        _ if service.attention.is_some() => ServicePhase::Attention,
-        Some(run) if run.state == RunState::Paused => ServicePhase::Attention,
-        Some(run) if run.trigger == Trigger::Drill && run.plan.to == service.spec.regions[0] => ServicePhase::Returning,
-        Some(_) => ServicePhase::FailingOver,
-        None if is_settled(service) => ServicePhase::Steady,
-        None => ServicePhase::Unsettled,
-    }
-}
-
-fn is_settled(service: &ServiceState) -> bool {
-    service.settlement.settled == Some((service.epoch, service.spec_index))
-}
-
 /// A service with what is seen of it in each of its Regions.
 #[must_use]
 pub fn service(at: &Snapshot, service: &ServiceState, findings: &BTreeMap<Region, Finding>) -> proto::Service {
     let spec = &service.spec;
-    let open_run = at.open_run(&spec.name);
+    let open_run = at.state.open_run(&spec.name);
     let region = |region: &Region| service_region(at, service, region, findings.get(region));
     proto::Service {
         name: spec.name.to_string(),
         pattern: words::pattern(spec.pattern).into(),
-        phase: words::phase(phase(service, open_run)).into(),
+        phase: words::phase(at.state.phase(service)).into(),
         primary: service.primary.to_string(),
         epoch: service.epoch.0,
-        paused: service.paused || at.state.paused,
+        paused: at.state.is_paused(&spec.name),
         regions: spec.regions.iter().map(region).collect(),
         labels: spec.labels.clone().into_iter().collect(),
         primary_since: Some(words::time(service.primary_since)),
@@ -110,7 +93,7 @@ fn policy(policy: &Policy) -> proto::Policy {
 }
 
 fn settlement(service: &ServiceState) -> proto::Settlement {
-    let settled = is_settled(service);
+    let settled = service.is_settled();
     let detail = match service.settlement.settled {
         Some(_) if settled => "health checks and records match reality".to_owned(),
         Some((epoch, _)) if epoch != service.epoch => {
