@@ -9,8 +9,8 @@ use super::event::EventHead;
 use super::run::Run;
 use crate::ids::{Epoch, FleetId, Generation, LogIndex, Region, RunId, ServiceName, SwitchGroup};
 use crate::service::{Pattern, ServiceSpec};
-use crate::traffic::SwitchEndpoint;
 use crate::time::Timestamp;
+use crate::traffic::SwitchEndpoint;
 
 /// What every daemon agrees on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -53,7 +53,6 @@ impl Settler {
             state.switches.get(&group).ok_or_else(|| Unsettled::Stuck(format!("there is no switch {group}")))?;
         desired(&Inputs {
             fleet: &state.fleet,
-            generation: state.generation,
             spec: &service.spec,
             primary: &service.primary,
             switch,

@@ -113,7 +113,10 @@ impl FleetState {
                     return Err(Rejection::new("ALREADY_FORMED", format!("fleet {} exists already", self.fleet)));
                 }
                 self.fleet = fleet.clone();
-                self.members = members.iter().map(|(region, role)| (region.clone(), Member { role: *role, switch: None })).collect();
+                self.members = members
+                    .iter()
+                    .map(|(region, role)| (region.clone(), Member { role: *role, switch: None }))
+                    .collect();
                 let regions: Vec<&str> = members.keys().map(Region::as_str).collect();
                 context.say(
                     Draft::new(EventKind::Fleet, format!("fleet {fleet} formed by {}", regions.join(", ")))
