@@ -91,7 +91,7 @@ async fn appends_once_and_in_order(history: &dyn History) {
     history.append(&events[2..]).await.unwrap();
     history.append(&events[..6]).await.unwrap();
     assert_eq!(history.head().await.unwrap(), EventHead { seq: 10, hash: events[9].hash.clone() });
-    assert_eq!(history.range(1, 100).await.unwrap(), events);
+    assert_eq!(history.range(1, 1_000).await.unwrap(), events);
     assert_eq!(seqs(&history.range(4, 3).await.unwrap()), [4, 5, 6]);
     assert_eq!(seqs(&history.range(11, 3).await.unwrap()), [] as [u64; 0]);
     assert_eq!(seqs(&history.range(0, 2).await.unwrap()), [1, 2]);
@@ -210,7 +210,7 @@ async fn verifies_over_many_pages(history: &dyn History) {
 
 /// An old daemon and the one that replaces it may write at the same time.
 async fn writers_at_once_agree(history: Arc<dyn History>) {
-    let events = chain(&EventHead::default(), 60);
+    let events = chain(&EventHead::default(), 600);
     let mut writers = tokio::task::JoinSet::new();
     for batch in [7, 10, 13, 20] {
         let (history, events) = (Arc::clone(&history), events.clone());
@@ -226,7 +226,7 @@ async fn writers_at_once_agree(history: Arc<dyn History>) {
     while let Some(done) = writers.join_next().await {
         done.unwrap();
     }
-    assert_eq!(history.range(1, 100).await.unwrap(), events);
+    assert_eq!(history.range(1, 1_000).await.unwrap(), events);
 }
 
 #[tokio::test]
