@@ -2,6 +2,7 @@
 //!
 //! Holds one fleet's events in one Region's database, once each and in order. It must never be needed for a
 //! failover: a database that is away is an answer (`HistoryError::Away`), not a reason to stop.
+//! PostgreSQL 12 or newer (stored generated columns).
 
 mod connection;
 mod failure;
