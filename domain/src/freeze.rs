@@ -5,7 +5,7 @@
 
 use std::str::FromStr;
 
-use chrono::{DateTime, SubsecRound, TimeZone};
+use chrono::{DateTime, TimeZone};
 use chrono_tz::Tz;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
@@ -27,7 +27,7 @@ pub fn freeze_holds(now: Timestamp, freezes: &[Freeze]) -> Option<Timestamp> {
 fn holds_until(now: Timestamp, freeze: &Freeze) -> Option<Timestamp> {
     let cron = parse_cron(&freeze.cron).ok()?;
     let zone = Tz::from_str(&freeze.timezone).ok()?;
-    let local = now.to_utc().with_timezone(&zone).trunc_subsecs(0);
+    let local = now.to_utc().with_timezone(&zone);
     // All windows of one freeze last equally long, so the newest start has the latest end.
     let start = cron.find_previous_occurrence(&local, true).ok()?;
     let until = Timestamp::from_utc(start.to_utc()).plus_ms(freeze.duration_ms);
