@@ -54,11 +54,20 @@ async fn over_tcp(mut stream: TcpStream) -> std::io::Result<()> {
     }
 }
 
+/// One port for UDP and TCP; another one is tried when somebody else has its TCP half.
+async fn both() -> (UdpSocket, TcpListener) {
+    loop {
+        let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        if let Ok(tcp) = TcpListener::bind(udp.local_addr().unwrap()).await {
+            return (udp, tcp);
+        }
+    }
+}
+
 /// A server on one port, UDP and TCP.
 async fn server() -> (SocketAddr, JoinSet<()>) {
-    let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let (udp, tcp) = both().await;
     let address = udp.local_addr().unwrap();
-    let tcp = TcpListener::bind(address).await.unwrap();
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
         let mut question = [0; 4096];
@@ -111,8 +120,7 @@ async fn a_cut_answer_is_asked_again_over_tcp() {
 
 #[tokio::test]
 async fn a_silent_server_is_passed_over_and_silence_alone_is_an_error() {
-    let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let _silent_tcp = TcpListener::bind(silent.local_addr().unwrap()).await.unwrap();
+    let (silent, _silent_tcp) = both().await;
     let (address, _tasks) = server().await;
     let both = AuthoritativeDns::new(&[silent.local_addr().unwrap(), address]).unwrap();
     assert_eq!(both.ask("api.example.com", RecordType::A).await.unwrap().len(), 2);

@@ -8,7 +8,7 @@ use failoverd_domain::ids::Region;
 use failoverd_domain::route53::Protocol;
 use failoverd_domain::service::{ProbeSpec, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 
 use super::{HttpFetch, NameOverrides, NetworkProber, ProberSettings};
@@ -36,6 +36,13 @@ async fn listener(answer: &str) -> (SocketAddr, JoinSet<()>) {
         }
     });
     (address, tasks)
+}
+
+/// An address that refuses connections, for as long as the socket is held: bound, but nobody listens.
+fn refusing() -> (SocketAddr, TcpSocket) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    (socket.local_addr().unwrap(), socket)
 }
 
 fn http(url: &str, timeout_ms: u64) -> ProbeSpec {
@@ -77,7 +84,7 @@ async fn a_redirect_is_not_followed() {
 #[tokio::test]
 async fn silence_and_refusal_are_bad_within_the_limit() {
     let (silent, _tasks) = listener("").await;
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let (free, _held) = refusing();
     let prober = prober(&[]);
     let seen = prober.probe(&http(&format!("http://{silent}/"), 100), &region()).await;
     assert_eq!(seen, Err("timed out after 100 ms".to_owned()));
@@ -88,7 +95,7 @@ async fn silence_and_refusal_are_bad_within_the_limit() {
 #[tokio::test]
 async fn names_of_a_region_lead_where_the_overrides_say() {
     let (good, _tasks) = listener(OK).await;
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let (free, _held) = refusing();
     let prober = prober(&[("us-east-1", good), ("eu-west-1", free)]);
     let spec = http("http://{region}.checkout.example.com/healthz", 2_000);
     assert!(prober.probe(&spec, &region()).await.is_ok());
@@ -112,7 +119,7 @@ fn a_whole_name_goes_before_its_labels_and_a_port_of_zero_leaves_the_port() {
 #[tokio::test]
 async fn a_reference_answers_when_anything_http_comes_back() {
     let (bad, _tasks) = listener("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n").await;
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let (free, _held) = refusing();
     let references = [("us-east-1", bad), ("eu-west-1", free)];
     let references = references.map(|(region, at)| (Region::new(region), format!("http://{at}/ping"))).into();
     let prober = NetworkProber::new(ProberSettings { references, ..ProberSettings::default() }).unwrap();
@@ -170,6 +177,6 @@ async fn a_checker_sees_status_and_the_beginning_of_the_body() {
     let (status, body) = fetch.fetch(Protocol::Http, "127.0.0.1", large.port(), "s").await.unwrap();
     assert_eq!((status, body.len()), (404, 5_120));
     assert_eq!(fetch.fetch(Protocol::Tcp, "127.0.0.1", small.port(), "").await, Ok((0, Vec::new())));
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let (free, _held) = refusing();
     assert!(fetch.fetch(Protocol::Http, "127.0.0.1", free.port(), "/").await.is_err());
 }
