@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use failoverd_domain::ids::ServiceName;
-use failoverd_domain::route53::Policy;
-use failoverd_domain::service::Canary;
+use failoverd_domain::route53::{Policy, RecordType};
+use failoverd_domain::service::{Canary, Fence, ProbeSpec, Store, StoreKind};
 use tokio::time::Instant;
 
 use super::*;
+use crate::ports::{Canaries, CanaryAt, Dns, Fences, Metrics, Prober};
 use crate::sim::world::test_ground::{NAME, endpoint, euw1, pass, record, use1, usw2, world};
 
 fn aurora_store() -> Store {

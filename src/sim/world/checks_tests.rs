@@ -196,3 +196,55 @@ async fn dns_follows_health_without_any_api() {
     pass(45_000).await;
     assert_eq!(value(&aws), "192.0.2.2");
 }
+
+/// DESIGN.md, "A vote where silence abstains": two checks a daemon, P over all of them, S its opposite.
+#[tokio::test(start_paused = true)]
+async fn silence_abstains_in_the_vote_over_three_daemons() {
+    let aws = world();
+    let daemons = ["use1", "euw1", "usw2"];
+    let children: Vec<HealthCheckId> = daemons
+        .iter()
+        .flat_map(|host| {
+            let off = inverted(endpoint(host, Some("switch=off")));
+            [(format!("{host}-on"), endpoint(host, Some("switch=on"))), (format!("{host}-off"), off)]
+        })
+        .map(|(reference, config)| create(&aws, &reference, config))
+        .collect();
+    let primary = create(&aws, "P", calculated(&children, 3));
+    let standby = create(&aws, "S", inverted(calculated(&[primary.clone()], 1)));
+    let (answers, _tasks) = driven(&aws);
+    let cases = [
+        (["on", "on", "on"], true),
+        (["on", "", ""], true),
+        (["off", "on", "on"], true),
+        (["off", "off", "on"], false),
+        (["off", "", ""], false),
+        (["", "off", "off"], false),
+        (["on", "off", ""], true),
+        (["", "", ""], true),
+    ];
+    for (says, first_serves) in cases {
+        for (host, word) in daemons.iter().zip(says) {
+            let status = if word.is_empty() { 503 } else { 200 };
+            answers.set(host, status, &format!("switch={word}"));
+        }
+        pass(60_000).await;
+        assert_eq!((healthy(&aws, &primary), healthy(&aws, &standby)), (first_serves, !first_serves), "{says:?}");
+    }
+    let version = aws.with(|w| w.checks.iter().find(|check| check.id == primary).unwrap().version);
+    aws.with(|w| w.update_check(&primary, version, calculated(&children, 4))).unwrap();
+    assert!(!healthy(&aws, &primary), "settled at the other Region: a tie and silence mean the other");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_driver_can_be_started_again() {
+    let aws = world();
+    let id = create(&aws, "r", endpoint("h", None));
+    let (_, tasks) = driven(&aws);
+    pass(1_000).await;
+    drop(tasks);
+    let (answers, _tasks) = driven(&aws);
+    answers.set("h", 500, "");
+    pass(60_000).await;
+    assert!(!healthy(&aws, &id));
+}
