@@ -184,7 +184,7 @@ impl AuroraCluster {
                 }
                 Standing::Away if linked => member.begin_rebuild(moment.now_ms + moment.timing.rebuild_ms),
                 Standing::LateFence(until) if linked && until <= moment.now_ms => {
-                    member.begin_rebuild(moment.now_ms + moment.timing.rebuild_ms)
+                    member.begin_rebuild(until + moment.timing.rebuild_ms)
                 }
                 Standing::Rebuilding(until) if linked && until <= moment.now_ms => {
                     rebuilt.push(region.clone());

@@ -3,7 +3,7 @@
 use failoverd_domain::data::store::GlobalCluster;
 use failoverd_domain::ids::Region;
 
-use super::aurora::{AuroraCluster, LostWrites, Member, Move, not_a_member};
+use super::aurora::{AuroraCluster, LostWrites, Member, Move, Standing, not_a_member};
 use super::faults::Service;
 use super::refusal::Refusal;
 use super::{Moment, SimulatedAws, World};
@@ -42,10 +42,6 @@ impl World {
             return Err(Refusal::later("InvalidDBClusterStateFault", message));
         }
         let cluster = self.cluster_mut(id, asked_in)?;
-        if !cluster.describes_in_sync(to) {
-            let message = format!("The secondary cluster in {to} is not synchronized.");
-            return Err(Refusal::later("InvalidDBClusterStateFault", message));
-        }
         cluster.moving = Some(Move { to: to.clone(), ends_ms, forced: false });
         if let Some(member) = cluster.members.get_mut(&old) {
             member.accepts_writes = false;
@@ -83,6 +79,10 @@ impl World {
         if target.instances == 0 {
             return refuse(format!("The cluster in {to} is headless: it has no DB instance to promote."));
         }
+        if target.standing != Standing::InSync {
+            let message = format!("The cluster in {to} is not synchronized with its global cluster.");
+            return Err(Refusal::later("InvalidDBClusterStateFault", message));
+        }
         if target.engine_version != writer.engine_version {
             let versions = (&writer.engine_version, &target.engine_version);
             return refuse(format!("Engine versions differ: {} and {}.", versions.0, versions.1));
@@ -116,12 +116,6 @@ impl World {
     /// The version of a row that one Region's copy shows.
     pub fn read_row(&self, region: &Region, id: &str, key: &str) -> Result<Option<u64>, Refusal> {
         self.cluster(id)?.read(region, key)
-    }
-}
-
-impl AuroraCluster {
-    fn describes_in_sync(&self, region: &Region) -> bool {
-        self.members.get(region).is_some_and(|member| member.standing == super::aurora::Standing::InSync)
     }
 }
 

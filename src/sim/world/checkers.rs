@@ -34,8 +34,7 @@ pub async fn run_checkers(aws: SimulatedAws, fetch: Arc<dyn Fetch>, tick: Durati
             }
             _ = ticks.tick() => {
                 let (due, limit) = aws.with(|world| {
-                    let percent = world.timing.checker_interval_percent;
-                    (world.checks.take_due(world.now_ms, percent), world.timing.checker_timeout_ms)
+                    (world.checks.take_due(world.now_ms, &world.timing), world.timing.checker_timeout_ms)
                 });
                 asking.extend(due.into_iter().map(|poll| ask(Arc::clone(&fetch), poll, limit)));
             }

@@ -12,6 +12,7 @@ use failoverd_domain::route53::{
 use super::World;
 use super::faults::{ROUTE53_REGION, Service};
 use super::refusal::Refusal;
+use super::timing::Timing;
 
 /// Simulated checker sites; each counts for itself.
 pub const SITES: usize = 3;
@@ -42,7 +43,8 @@ struct Site {
     /// Results in a row that contradict `healthy`.
     against: u32,
     due_ms: u64,
-    asking: bool,
+    /// A question under way is given up then, for instance because the driver was dropped.
+    asking_until_ms: u64,
 }
 
 /// One question of one checker site.
@@ -91,7 +93,7 @@ impl Checks {
     }
 
     /// Questions that are due; each is then under way until its result is recorded.
-    pub fn take_due(&mut self, now_ms: u64, interval_percent: u64) -> Vec<Poll> {
+    pub fn take_due(&mut self, now_ms: u64, timing: &Timing) -> Vec<Poll> {
         let mut polls = Vec::new();
         for (id, held) in &mut self.held {
             let CheckKind::Endpoint(endpoint) = &held.check.config.kind else { continue };
@@ -99,11 +101,11 @@ impl Checks {
                 continue;
             }
             for (index, site) in held.sites.iter_mut().enumerate() {
-                if site.asking || site.due_ms > now_ms {
+                if site.asking_until_ms.max(site.due_ms) > now_ms {
                     continue;
                 }
-                site.asking = true;
-                site.due_ms = now_ms + interval_ms(endpoint, interval_percent);
+                site.asking_until_ms = now_ms + 2 * timing.checker_timeout_ms;
+                site.due_ms = now_ms + interval_ms(endpoint, timing.checker_interval_percent);
                 polls.push(Poll { check: id.clone(), site: index, endpoint: endpoint.clone() });
             }
         }
@@ -116,7 +118,7 @@ impl Checks {
         let CheckKind::Endpoint(endpoint) = &held.check.config.kind else { return };
         let threshold = endpoint.failure_threshold.max(1);
         let Some(site) = held.sites.get_mut(poll.site) else { return };
-        site.asking = false;
+        site.asking_until_ms = 0;
         site.against = if good == site.healthy { 0 } else { site.against + 1 };
         if site.against >= threshold {
             site.healthy = good;
@@ -191,7 +193,7 @@ impl World {
         };
         std::array::from_fn(|index| {
             let due_ms = self.now_ms + interval * index as u64 / SITES as u64;
-            Site { healthy: true, against: 0, due_ms, asking: false }
+            Site { healthy: true, against: 0, due_ms, asking_until_ms: 0 }
         })
     }
 

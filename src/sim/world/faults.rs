@@ -98,9 +98,12 @@ impl Faults {
         !self.down.contains(region)
     }
 
-    /// Whether the network between a caller and a Region works. A Region always reaches itself.
+    /// Whether the network between a caller and a Region works. A Region that is up always reaches itself.
     #[must_use]
     pub fn reaches(&self, caller: &Region, region: &Region) -> bool {
+        if !self.is_up(caller) {
+            return false;
+        }
         caller == region
             || !(self.isolated.contains(caller)
                 || self.isolated.contains(region)

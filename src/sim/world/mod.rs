@@ -23,9 +23,13 @@ mod zone_rules;
 mod zones;
 
 #[cfg(test)]
+mod checks_tests;
+#[cfg(test)]
 mod data_tests;
 #[cfg(test)]
-mod route53_tests;
+pub(crate) mod test_ground;
+#[cfg(test)]
+mod zones_tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

@@ -1,4 +1,6 @@
-//! How long things take in the simulated AWS. Defaults resemble what AWS documents or users report; a sandbox shortens them.
+//! How long things take in the simulated AWS.
+//!
+//! Defaults resemble what AWS documents or users report; a sandbox shortens them.
 
 /// Durations in milliseconds unless the name says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
