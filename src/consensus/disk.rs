@@ -127,8 +127,6 @@ fn open_directory(directory: &Path, expected: &Identity) -> Result<Opened, OpenE
     let is_fresh = !path.try_exists().map_err(failed)?;
     if is_fresh {
         create(directory, &path, expected)?;
-    } else if fs::metadata(&path).map_err(failed)?.len() == 0 {
-        return Err(OpenError::Damaged { place, cause: "the file is empty".to_owned() });
     }
     let database = builder().set_check_integrity_on_open(true).open(&path).map_err(|error| refuse(&place, error))?;
     let number = identity::check(&database, &place, expected)?;

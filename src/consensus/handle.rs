@@ -84,7 +84,7 @@ impl Consensus {
         let machine = Machine::load(store.clone(), publish, on_applied).map_err(|error| broken(error.in_full()))?;
         let acquaintances = Acquaintances::load(store.clone()).map_err(|error| broken(error.in_full()))?;
         let network = Network::new(me.clone(), disk, acquaintances.clone(), peers, config.heartbeat);
-        let log = LogStore::new(store.clone());
+        let log = LogStore::new(store.clone(), node_id(&config.me));
         let raft = Raft::new(node_id(&config.me), openraft, network.clone(), log, machine)
             .await
             .map_err(|error| broken(error.to_string()))?;

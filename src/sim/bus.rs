@@ -221,3 +221,79 @@ impl Peers for Line {
         self.answered(to, answer).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use tokio::time::Instant;
+
+    #[derive(Default)]
+    struct Counting(AtomicU32);
+
+    #[async_trait]
+    impl Endpoint for Counting {
+        async fn raft(&self, message: Vec<u8>) -> Result<Vec<u8>, String> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            if message.is_empty() { Err("empty".to_owned()) } else { Ok(message) }
+        }
+
+        async fn share(&self, _: Report) -> Result<(), String> {
+            Ok(())
+        }
+
+        async fn events(&self, _: u64, _: u32) -> Result<Vec<HistoryEvent>, String> {
+            Ok(Vec::new())
+        }
+
+        async fn forward(&self, _: Entry) -> Result<Applied, ProposeError> {
+            Err(ProposeError::NotLeader { leader: None })
+        }
+    }
+
+    fn pair() -> (Bus, Arc<Counting>, Arc<dyn Peers>, Region, Region) {
+        let (a, b) = (Region::from("a"), Region::from("b"));
+        let (bus, there) = (Bus::new(1), Arc::new(Counting::default()));
+        bus.attach(b.clone(), there.clone());
+        let peers = bus.peers(a.clone());
+        (bus, there, peers, a, b)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn messages_take_their_time_both_ways() {
+        let (bus, _, peers, a, b) = pair();
+        bus.set_link_latency(&a, &b, Duration::from_millis(70));
+        let begun = Instant::now();
+        assert_eq!(peers.raft(&b, vec![1]).await, Ok(vec![1]));
+        assert_eq!(begun.elapsed(), Duration::from_millis(71));
+        assert!(peers.raft(&b, vec![]).await.unwrap_err().may_have_arrived, "an error of the other side arrived");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cut_is_one_way_and_looks_like_silence() {
+        let (bus, there, peers, a, b) = pair();
+        bus.cut(&a, &b);
+        let begun = Instant::now();
+        assert!(!peers.raft(&b, vec![1]).await.unwrap_err().may_have_arrived);
+        assert!(begun.elapsed() >= Duration::from_secs(1), "nobody answers at once over a cut link");
+        assert_eq!(there.0.load(Ordering::Relaxed), 0);
+
+        bus.heal();
+        bus.cut(&b, &a);
+        assert!(peers.raft(&b, vec![1]).await.unwrap_err().may_have_arrived);
+        assert_eq!(there.0.load(Ordering::Relaxed), 1, "it arrived, its answer did not");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lost_replies_and_daemons_that_are_gone() {
+        let (bus, there, peers, a, b) = pair();
+        bus.lose_replies(&a, &b, true);
+        assert!(peers.raft(&b, vec![1]).await.unwrap_err().may_have_arrived);
+        assert_eq!(there.0.load(Ordering::Relaxed), 1);
+        bus.lose_replies(&a, &b, false);
+        assert!(peers.raft(&b, vec![1]).await.is_ok());
+        bus.detach(&b);
+        let refused = peers.raft(&b, vec![1]).await.unwrap_err();
+        assert_eq!((refused.reason.as_str(), refused.may_have_arrived), ("connection refused", false));
+    }
+}

@@ -8,7 +8,7 @@ use openraft::{LogState, OptionalSend, RaftLogReader};
 use redb::{Durability, ReadableTable};
 
 use super::{LOG, Store, StoreError, put};
-use crate::consensus::types::{LogEntry, LogId, StorageError, TypeConfig, Vote};
+use crate::consensus::types::{LogEntry, LogId, NodeId, StorageError, TypeConfig, Vote};
 
 const VOTE: &str = "vote";
 const COMMITTED: &str = "committed";
@@ -21,11 +21,12 @@ const BATCH_BYTES: usize = 512 * 1024;
 #[derive(Clone, Debug)]
 pub(in crate::consensus) struct LogStore {
     store: Store,
+    me: NodeId,
 }
 
 impl LogStore {
-    pub(in crate::consensus) fn new(store: Store) -> Self {
-        Self { store }
+    pub(in crate::consensus) fn new(store: Store, me: NodeId) -> Self {
+        Self { store, me }
     }
 
     pub(super) fn entries(
@@ -98,8 +99,12 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         Ok(saved.map_err(|error| error.writing())?)
     }
 
+    /// A leader that restarts must be elected anew. openraft would let it lead on in its old term, with reads that
+    /// count as linearizable as of its old first entry; but the newest commit position may not have been on the
+    /// disk, so it would confirm its leadership without knowing what it committed itself.
     async fn read_vote(&mut self) -> Result<Option<Vote>, StorageError> {
-        Ok(self.store.get(VOTE).map_err(|error| error.reading())?)
+        let vote: Option<Vote> = self.store.get(VOTE).map_err(|error| error.reading())?;
+        Ok(vote.map(|vote| Vote { committed: vote.committed && vote.leader_id.node_id != self.me, ..vote }))
     }
 
     /// Not synced: after a crash an older position is true as well, and the leader tells the newer one.

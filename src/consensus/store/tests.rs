@@ -29,7 +29,7 @@ impl StoreBuilder<TypeConfig, LogStore, Machine, tempfile::TempDir> for OnFiles 
     async fn build(&self) -> Result<(tempfile::TempDir, LogStore, Machine), StorageError<NodeId>> {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::new(Disk::Directory(directory.path().to_owned()).open(&identity()).unwrap()).unwrap();
-        Ok((directory, LogStore::new(store.clone()), machine(&store)))
+        Ok((directory, LogStore::new(store.clone(), 7), machine(&store)))
     }
 }
 
@@ -49,36 +49,46 @@ fn log_id(index: u64) -> LogId {
 #[tokio::test]
 async fn a_crash_keeps_votes_and_entries_that_were_promised() {
     let disk = MemoryDisk::new();
-    let mut log = LogStore::new(open(&disk));
+    let mut log = LogStore::new(open(&disk), 7);
     log.save_vote(&Vote::new(3, 7)).await.unwrap();
     log.append_synced((0..5).map(blank)).unwrap();
     log.save_committed(Some(log_id(4))).await.unwrap();
     disk.crash();
     assert!(log.save_vote(&Vote::new(4, 7)).await.is_err(), "what still runs of the dead daemon cannot write");
 
-    let mut log = LogStore::new(open(&disk));
+    let mut log = LogStore::new(open(&disk), 7);
     assert_eq!(log.read_vote().await.unwrap(), Some(Vote::new(3, 7)));
     assert_eq!(log.get_log_state().await.unwrap().last_log_id, Some(log_id(4)));
     assert_eq!(log.read_committed().await.unwrap(), None, "the commit position was not synced: an older one is true");
 }
 
 #[tokio::test]
+async fn a_leader_that_restarts_leads_no_longer_and_a_follower_still_knows_whom_it_follows() {
+    let disk = MemoryDisk::new();
+    let mut log = LogStore::new(open(&disk), 7);
+    log.save_vote(&Vote::new_committed(3, 7)).await.unwrap();
+    assert_eq!(log.read_vote().await.unwrap(), Some(Vote::new(3, 7)), "its vote for itself stays, its office does not");
+    log.save_vote(&Vote::new_committed(4, 8)).await.unwrap();
+    assert_eq!(log.read_vote().await.unwrap(), Some(Vote::new_committed(4, 8)));
+}
+
+#[tokio::test]
 async fn closing_in_order_keeps_what_was_not_synced() {
     let disk = MemoryDisk::new();
     let store = open(&disk);
-    let mut log = LogStore::new(store.clone());
+    let mut log = LogStore::new(store.clone(), 7);
     log.append_synced((0..5).map(blank)).unwrap();
     log.save_committed(Some(log_id(4))).await.unwrap();
     store.close().unwrap();
     disk.crash();
     assert!(log.save_vote(&Vote::new(1, 7)).await.is_err(), "closed for all clones");
-    let mut log = LogStore::new(open(&disk));
+    let mut log = LogStore::new(open(&disk), 7);
     assert_eq!(log.read_committed().await.unwrap(), Some(log_id(4)));
 }
 
 #[tokio::test]
 async fn long_logs_are_read_in_bites() {
-    let mut log = LogStore::new(open(&MemoryDisk::new()));
+    let mut log = LogStore::new(open(&MemoryDisk::new()), 7);
     log.append_synced((0..9).map(blank)).unwrap();
     let one = serde_json::to_vec(&blank(0)).unwrap().len();
     assert_eq!(log.entries(2..9, one * 3).unwrap().len(), 3);
@@ -90,7 +100,7 @@ async fn long_logs_are_read_in_bites() {
 #[tokio::test]
 async fn a_full_disk_is_an_error_and_not_a_promise() {
     let disk = MemoryDisk::new();
-    let mut log = LogStore::new(open(&disk));
+    let mut log = LogStore::new(open(&disk), 7);
     disk.set_full(true);
     let error = log.save_vote(&Vote::new(1, 7)).await.unwrap_err();
     assert!(error.to_string().contains("no space left"), "{error}");

@@ -114,8 +114,10 @@ fn stepping_aside_moves_leadership_to_the_one_chosen() {
             let old = fleet.leader().await;
             for to in Fleet::others(&old) {
                 let from = fleet.leader().await;
+                let term = fleet.running[&from].fleet_metrics().term;
                 fleet.running[&from].step_aside(&to).await;
                 assert_eq!(fleet.leader_but(Some(&from)).await, to, "seed {seed}");
+                assert_eq!(fleet.running[&to].fleet_metrics().term, term + 1, "one election, nobody else stood");
                 fleet.commit(pause()).await;
             }
             let from = fleet.leader().await;
@@ -162,6 +164,54 @@ fn a_restarted_daemon_has_not_caught_up_until_a_confirmed_leader_says_so() {
         assert!(fleet.seen(&late, |seen| seen.caught_up).await);
         assert!(fleet.running[&late].state().borrow().paused, "caught up means that it knows");
     });
+}
+
+#[test]
+fn a_leader_that_restarts_never_confirms_itself_without_what_it_committed() {
+    for seed in 0..20 {
+        simulate(seed, async {
+            let mut fleet = Fleet::formed(seed).await;
+            let leader = fleet.leader().await;
+            for _ in 0..5 {
+                fleet.commit(pause()).await;
+            }
+            fleet.crash(&leader).await;
+            fleet.start(&leader).await.unwrap();
+            for _ in 0..200 {
+                if fleet.running[&leader].confirm_leadership().await.is_ok() {
+                    assert_eq!(fleet.running[&leader].state().borrow().head.seq, 6, "seed {seed}");
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+    }
+}
+
+#[test]
+fn who_has_caught_up_knows_everything_committed_before_even_after_all_lost_power() {
+    for seed in 0..10 {
+        simulate(seed, async {
+            let mut fleet = Fleet::formed(seed).await;
+            for _ in 0..7 {
+                fleet.commit(pause()).await;
+            }
+            for region in REGIONS.map(Region::from) {
+                fleet.crash(&region).await;
+            }
+            for region in REGIONS.map(Region::from) {
+                fleet.start(&region).await.unwrap();
+            }
+            let known = REGIONS.map(|region| {
+                let consensus = fleet.running[region].clone();
+                async move {
+                    consensus.leadership().wait_for(|seen| seen.caught_up).await.unwrap();
+                    consensus.state().borrow().head.seq
+                }
+            });
+            let known = futures_util::future::join_all(known).await;
+            assert_eq!(known, [8, 8, 8], "seed {seed}");
+        });
+    }
 }
 
 #[test]
