@@ -103,6 +103,7 @@ pub fn service(name: &str) -> ServiceState {
         spec: Arc::new(spec(name)),
         spec_index: LogIndex(2),
         epoch: Epoch(1),
+        chosen: "us-east-1".into(),
         primary: "us-east-1".into(),
         primary_since: NOW.minus_ms(3_600_000),
         paused: false,
