@@ -45,7 +45,8 @@ pub fn duration(ms: u64) -> String {
     let s = ms / 1000;
     match ms {
         0..1_000 => format!("{ms}ms"),
-        1_000..10_000 => format!("{s}.{}s", ms % 1000 / 100),
+        1_000..10_000 if ms % 1000 >= 100 => format!("{s}.{}s", ms % 1000 / 100),
+        1_000..10_000 => format!("{s}s"),
         10_000..60_000 => format!("{s}s"),
         60_000..3_600_000 => two(s / 60, "m", s % 60, "s"),
         3_600_000..86_400_000 => two(s / 3600, "h", s % 3600 / 60, "m"),
@@ -63,8 +64,8 @@ mod tests {
 
     #[test]
     fn durations_have_two_units_at_most() {
-        let shown = [0, 999, 4_250, 42_000, 90_000, 7_500_000, 86_400_000].map(duration);
-        assert_eq!(shown, ["0ms", "999ms", "4.2s", "42s", "1m30s", "2h5m", "1d"]);
+        let shown = [0, 999, 4_250, 5_000, 42_000, 90_000, 7_500_000, 86_400_000].map(duration);
+        assert_eq!(shown, ["0ms", "999ms", "4.2s", "5s", "42s", "1m30s", "2h5m", "1d"]);
     }
 
     #[test]

@@ -98,7 +98,7 @@ pub fn guards(of: &[(String, Vec<proto::GuardVerdict>)]) -> View {
     };
     View {
         json: json!({ "guards": all().map(json).collect::<Vec<Value>>() }),
-        text: table(&["SERVICE", "GUARD", "OK", "A-NO", "REASON"], all().map(row)),
+        text: table(&["SERVICE", "GUARD", "OK", "IF-NO", "REASON"], all().map(row)),
         names: all().map(|(service, guard)| format!("{service}/{}", guard.name)).collect(),
     }
 }
@@ -110,7 +110,7 @@ fn no_does(guard: &proto::GuardVerdict) -> String {
 pub fn guards_text(guards: &[proto::GuardVerdict]) -> String {
     let row =
         |guard: &proto::GuardVerdict| vec![mark(guard.ok), guard.name.clone(), no_does(guard), guard.reason.clone()];
-    table(&["OK", "GUARD", "A-NO", "REASON"], guards.iter().map(row))
+    table(&["OK", "GUARD", "IF-NO", "REASON"], guards.iter().map(row))
 }
 
 /// `describe service`.

@@ -113,12 +113,11 @@ fn open_runs(fleet: &proto::Fleet, style: Style) -> String {
     text
 }
 
+/// Only what would be hit; the JSON has the unaffected too.
 fn forecasts(fleet: &proto::Fleet) -> String {
     let rows = fleet.if_vanished.iter().flat_map(|region| {
-        region
-            .services
-            .iter()
-            .map(|it| vec![region.region.clone(), it.service.clone(), outcome(it.outcome()), it.reason.clone()])
+        let hit = region.services.iter().filter(|it| it.outcome() != proto::ForecastOutcome::Unaffected);
+        hit.map(|it| vec![region.region.clone(), it.service.clone(), outcome(it.outcome()), it.reason.clone()])
     });
     table(&["REGION", "SERVICE", "WOULD", "BECAUSE"], rows)
 }
