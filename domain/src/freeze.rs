@@ -5,7 +5,7 @@
 
 use std::str::FromStr;
 
-use chrono::{DateTime, SubsecRound, TimeZone};
+use chrono::{DateTime, TimeZone};
 use chrono_tz::Tz;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
@@ -15,6 +15,9 @@ use crate::time::Timestamp;
 
 /// Longer expressions are refused before they are parsed.
 const MAX_CRON_LENGTH: usize = 100;
+/// The search for a first occurrence ends in the year 5000. Starting a century before covers every leap year and
+/// weekday, and keeps a file full of expressions that never fire cheap to refuse.
+const FIRST_YEAR_SEARCHED: i32 = 4900;
 
 /// Until when a freeze holds, if one holds now; the latest end of those that do.
 ///
@@ -27,7 +30,7 @@ pub fn freeze_holds(now: Timestamp, freezes: &[Freeze]) -> Option<Timestamp> {
 fn holds_until(now: Timestamp, freeze: &Freeze) -> Option<Timestamp> {
     let cron = parse_cron(&freeze.cron).ok()?;
     let zone = Tz::from_str(&freeze.timezone).ok()?;
-    let local = now.to_utc().with_timezone(&zone).trunc_subsecs(0);
+    let local = now.to_utc().with_timezone(&zone);
     // All windows of one freeze last equally long, so the newest start has the latest end.
     let start = cron.find_previous_occurrence(&local, true).ok()?;
     let until = Timestamp::from_utc(start.to_utc()).plus_ms(freeze.duration_ms);
@@ -40,7 +43,8 @@ fn holds_until(now: Timestamp, freeze: &Freeze) -> Option<Timestamp> {
 /// Why not.
 pub fn check_cron(expression: &str) -> Result<(), String> {
     let cron = parse_cron(expression)?;
-    let start: DateTime<Tz> = Tz::UTC.timestamp_opt(1_577_836_800, 0).single().ok_or("has no start")?;
+    let start: DateTime<Tz> =
+        Tz::UTC.with_ymd_and_hms(FIRST_YEAR_SEARCHED, 1, 1, 0, 0, 0).single().ok_or("has no start")?;
     cron.find_next_occurrence(&start, true).map(|_| ()).map_err(|_| format!("{expression:?} never fires"))
 }
 

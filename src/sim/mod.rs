@@ -1,5 +1,7 @@
 //! A simulated AWS, on a virtual or real clock.
 
+pub mod bus;
 pub mod dns;
+pub mod history;
 pub mod ports;
 pub mod world;

@@ -2,14 +2,15 @@
 //!
 //! What the figures mean: milliseconds of *acknowledged canary writes* that would not arrive, or did not. A canary is
 //! a versioned write a second, and its versions are milliseconds of one writer's clock, so two of them can be
-//! subtracted. It stands for the service's own writes as far as those replicate the same way. What this can never
-//! see: writes of a Region that is cut off from the whole fleet and goes on writing. That is what fencing is for.
+//! subtracted. It stands for the service's own writes as far as those replicate the same way. Time in which the service
+//! ran and nobody wrote canaries counts as lost. What this can never see: writes of a Region that looks dead to the
+//! whole fleet and goes on writing. That is what fencing is for.
 
 use serde::{Deserialize, Serialize};
 
-use crate::health::{Matrix, Received, StoreReading, View};
+use crate::health::{Matrix, Received, StoreReading, View, diagnose};
 use crate::ids::{Region, ServiceName, StoreName};
-use crate::service::{ServiceSpec, Store};
+use crate::service::{ServiceSpec, Store, Weight};
 use crate::time::Timestamp;
 
 /// Daemons tell each other what was acknowledged once a second. A writer that died may have had that much more
@@ -39,6 +40,34 @@ pub enum LossUnit {
     Ms,
 }
 
+/// How long `from` has been broken, by quorum, and how much longer its canary may have been quiet before that without
+/// being missed (a probe interval, a probe's timeout, and the way of a report).
+struct Outage {
+    held_ms: u64,
+    slack_ms: u64,
+}
+
+impl Outage {
+    fn of(now: Timestamp, view: &View, spec: &ServiceSpec, from: &Region, matrix: &Matrix) -> Self {
+        let finding = diagnose(now, view, spec, from, matrix);
+        let held_ms = if finding.diagnosis.is_breach() { finding.held_ms } else { 0 };
+        let required = spec.health.signals.iter().filter(|signal| signal.weight == Weight::Required);
+        let seen_after = required.map(|signal| {
+            let between = view.stale_after_ms.max(signal.probe.interval_ms().unwrap_or(0));
+            between.saturating_add(signal.probe.timeout_ms())
+        });
+        let seen_after_ms = seen_after.max().unwrap_or(view.stale_after_ms);
+        Self { held_ms, slack_ms: seen_after_ms.saturating_add(2 * REPORT_INTERVAL_MS) }
+    }
+
+    /// The time before the outage in which the service wrote and no canary did, so that nobody measured its lag: its
+    /// daemon there was away already. All of it may be missing in the survivor.
+    const fn unmeasured_ms(&self, canary_age_ms: u64) -> u64 {
+        let quiet_ms = canary_age_ms.saturating_sub(self.held_ms);
+        if quiet_ms > self.slack_ms { quiet_ms } else { 0 }
+    }
+}
+
 /// The most that each store can lose if `to` took over from `from` now, in the order of the manifest.
 #[must_use]
 pub fn quote(
@@ -49,8 +78,9 @@ pub fn quote(
     to: &Region,
     matrix: &Matrix,
 ) -> Vec<Loss> {
+    let outage = Outage::of(now, view, spec, from, matrix);
     let quoted = |store: &Store| {
-        let case = Case { now, view, service: &spec.name, store, from, to, matrix };
+        let case = Case { now, view, service: &spec.name, store, from, to, matrix, outage: &outage };
         let (bound, reason) = case.bound();
         Loss { store: store.name.clone(), bound, measured: None, unit: LossUnit::Ms, reason }
     };
@@ -108,6 +138,7 @@ struct Case<'a> {
     from: &'a Region,
     to: &'a Region,
     matrix: &'a Matrix,
+    outage: &'a Outage,
 }
 
 impl Case<'_> {
@@ -126,22 +157,35 @@ impl Case<'_> {
     }
 
     fn by_canary(&self) -> Result<(u64, String), String> {
-        let acknowledged = newest_acknowledged(self.matrix, self.service, &self.store.name, self.from)
-            .ok_or_else(|| format!("no canary write has been seen acknowledged in {}", self.from))?;
-        let (visible, age_ms) =
-            self.newest_visible().ok_or_else(|| format!("no canary has been read in {}", self.to))?;
+        let (from, to) = (self.from, self.to);
+        let (acknowledged, told_ms_ago) =
+            self.acknowledged().ok_or_else(|| format!("no canary write has been seen acknowledged in {from}"))?;
+        let (visible, read_ms_ago) = self.newest_visible().ok_or_else(|| format!("no canary has been read in {to}"))?;
         let behind_ms = acknowledged.saturating_sub(visible);
+        let mut parts = vec![
+            (behind_ms, format!("{to} is {behind_ms} ms behind what {from} acknowledged")),
+            (REPORT_INTERVAL_MS, format!("{REPORT_INTERVAL_MS} ms that it may not have told")),
+        ];
         // A reading that is fresh may be subtracted as it is: what arrived since only makes the loss smaller.
-        let (stale_ms, stale) = match age_ms > self.view.stale_after_ms {
-            true => (age_ms, format!(", read {age_ms} ms ago")),
-            false => (0, String::new()),
-        };
-        let bound = behind_ms.saturating_add(stale_ms).saturating_add(REPORT_INTERVAL_MS);
-        let reason = format!(
-            "canary: {} is {behind_ms} ms behind what {} acknowledged{stale}, plus {REPORT_INTERVAL_MS} ms it may not have told",
-            self.to, self.from
-        );
-        Ok((bound, reason))
+        if read_ms_ago > self.view.stale_after_ms {
+            parts.push((read_ms_ago, format!("{read_ms_ago} ms since {to} was read")));
+        }
+        let unmeasured_ms = self.outage.unmeasured_ms(told_ms_ago);
+        if unmeasured_ms > 0 {
+            parts.push((unmeasured_ms, format!("{unmeasured_ms} ms in which nobody in {from} measured")));
+        }
+        let bound = parts.iter().fold(0_u64, |sum, (ms, _)| sum.saturating_add(*ms));
+        let words: Vec<String> = parts.into_iter().map(|(_, words)| words).collect();
+        Ok((bound, format!("canary: {}", words.join(", plus "))))
+    }
+
+    /// The newest version acknowledged in the old Region, and how long ago anybody there last looked.
+    fn acknowledged(&self) -> Option<(u64, u64)> {
+        let readings = self.matrix.store(self.service, &self.store.name, self.from);
+        let told = readings.iter().filter_map(|(received, reading)| {
+            Some((reading.canary?.acknowledged?, received.age_now_ms(self.now, reading.age_ms)))
+        });
+        told.max_by_key(|(version, age_ms)| (*version, std::cmp::Reverse(*age_ms)))
     }
 
     /// The newest version that can be read in the survivor, and how long ago that was looked at.
@@ -255,9 +299,9 @@ mod tests {
     fn a_canary_bounds_the_loss_by_what_is_missing_and_what_was_not_told() {
         let loss = quoted(
             true,
-            // The writer's last report is a minute old: what it acknowledged stays acknowledged.
+            // The writer's last report is no longer fresh: what it acknowledged stays acknowledged.
             &[
-                ("us-east-1", "us-east-1", 60_000, acknowledged(9_700)),
+                ("us-east-1", "us-east-1", 7_000, acknowledged(9_700)),
                 ("eu-west-1", "eu-west-1", 500, visible(9_000, 0)),
             ],
         );
@@ -269,10 +313,7 @@ mod tests {
     fn a_survivor_that_has_more_than_was_told_is_still_not_sure() {
         let loss = quoted(
             true,
-            &[
-                ("us-east-1", "us-east-1", 60_000, acknowledged(9_000)),
-                ("eu-west-1", "eu-west-1", 0, visible(9_800, 0)),
-            ],
+            &[("us-east-1", "us-east-1", 7_000, acknowledged(9_000)), ("eu-west-1", "eu-west-1", 0, visible(9_800, 0))],
         );
         assert_eq!(loss.bound, Some(REPORT_INTERVAL_MS));
     }
@@ -285,6 +326,35 @@ mod tests {
         ];
         let loss = quoted(true, &readings);
         assert_eq!(loss.bound, Some(700 + 6_000 + REPORT_INTERVAL_MS));
+    }
+
+    #[test]
+    fn time_in_which_nobody_measured_counts_as_lost_unless_the_region_was_down() {
+        let readings =
+            [("us-east-1", "us-east-1", 60_000, acknowledged(9_000)), ("eu-west-1", "eu-west-1", 0, visible(9_000, 0))];
+        // The service is not known to be broken: it may have written all the time.
+        assert_eq!(quoted(true, &readings).bound, Some(60_000 + REPORT_INTERVAL_MS));
+
+        let outage = |held_ms| Outage { held_ms, slack_ms: 8_000 };
+        assert_eq!(outage(52_000).unmeasured_ms(60_000), 0, "its daemon fell silent with it");
+        assert_eq!(outage(51_999).unmeasured_ms(60_000), 8_001, "its daemon fell silent before");
+    }
+
+    #[test]
+    fn an_outage_is_as_long_as_its_observers_saw_it() {
+        let mut matrix = Matrix::default();
+        for observer in ["eu-west-1", "us-west-2"] {
+            matrix.take(NOW, crate::health::tests::bad(observer));
+        }
+        let view = View {
+            me: "eu-west-1".into(),
+            members: vec!["us-east-1".into(), "eu-west-1".into(), "us-west-2".into()],
+            stale_after_ms: 5_000,
+        };
+        let outage = Outage::of(NOW, &view, &spec(true), &"us-east-1".into(), &matrix);
+        assert_eq!((outage.held_ms, outage.slack_ms), (12_000, 5_000 + 1_000 + 2_000));
+        let elsewhere = Outage::of(NOW, &view, &spec(true), &"eu-west-1".into(), &matrix);
+        assert_eq!(elsewhere.held_ms, 0);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::run::Run;
 use crate::ids::{Epoch, FleetId, Generation, LogIndex, Region, RunId, ServiceName, SwitchGroup};
 use crate::service::{Pattern, ServiceSpec};
 use crate::time::Timestamp;
+use crate::traffic::SwitchEndpoint;
 
 /// What every daemon agrees on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -39,6 +40,8 @@ pub struct FleetState {
 pub struct Member {
     /// Whether its Region hosts services.
     pub role: Role,
+    /// Where Route 53's checkers reach it; absent until it has said so once.
+    pub switch: Option<SwitchEndpoint>,
 }
 
 /// What a daemon's Region is for.

@@ -22,7 +22,7 @@ pub(super) fn broken(case: &Case<'_>) -> String {
     let main = count(case, Status::Bad, &format!("see {} bad for {} s", and(&names), held_ms / 1_000));
     let mut text = main;
     if let Some(seeing_good) = list(&voters(case, Status::Good)) {
-        text.push_str(&format!("; {seeing_good} sees it good"));
+        text.push_str(&format!("; it is good for {seeing_good}"));
     }
     if let Some(region_too) = region_evidence(case) {
         text.push_str(&format!("; {region_too}"));

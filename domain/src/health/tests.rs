@@ -90,7 +90,7 @@ fn good(observer: &str) -> Report {
     report(observer, Status::Good, false)
 }
 
-fn bad(observer: &str) -> Report {
+pub(crate) fn bad(observer: &str) -> Report {
     report(observer, Status::Bad, true)
 }
 
@@ -137,7 +137,7 @@ fn a_region_whose_daemon_answers_is_service_down() {
     assert_eq!(finding.diagnosis, Diagnosis::ServiceDown);
     let one_dissents = judge([good("us-east-1"), bad("eu-west-1"), bad("us-west-2")]);
     assert_eq!(one_dissents.diagnosis, Diagnosis::ServiceDown);
-    assert!(one_dissents.because.contains("us-east-1 sees it good"), "{}", one_dissents.because);
+    assert!(one_dissents.because.contains("; it is good for us-east-1"), "{}", one_dissents.because);
 }
 
 #[test]
@@ -287,6 +287,8 @@ fn a_majority_must_be_fresh() {
     assert!(!fresh(vec![good("eu-west-1")]));
     assert!(!fresh(vec![good("eu-west-1"), cut_off(good("us-west-2"))]));
     assert!(!fresh(vec![good("eu-west-1"), good("sa-east-1")]), "strangers do not count");
+    let stranger = matrix([good("sa-east-1")]);
+    assert!(stranger.counting(NOW, &view(), &"sa-east-1".into()).is_none());
 }
 
 #[test]

@@ -166,7 +166,7 @@ fn every_problem_is_told_at_once_with_its_place() {
         .replace("timeout: 2s", "timeout: 20s")
         .replace("hosted_zone: example", "hostedzone: example");
     let problems = read(&text.replace("192.0.2.20", "192.0.2.256")).unwrap_err();
-    let places: Vec<&str> = problems.iter().map(|problem| problem.splitn(4, ':').nth(2).unwrap().trim()).collect();
+    let places: Vec<&str> = problems.iter().map(|problem| problem.split(':').nth(2).unwrap().trim()).collect();
     let expected = [
         "spec.objectives.rto",
         "spec.health.signals[0].http.timeout",
@@ -400,6 +400,12 @@ fn stores_that_cannot_work() {
     );
     refused("sg-0a", "group", "38: spec.data[0].fence.security_group.us-east-1", "sg-");
     refused("name: orders,", "name: orders-db,", "39: spec.data[1].name", "twice");
+    refused(
+        "prefix: .failoverd/ } }\n",
+        "prefix: .failoverd/ } }\n    - { name: again, dynamodb: { table: Orders } }\n",
+        "41: spec.data[3].dynamodb.table",
+        "table Orders already belongs to store orders",
+    );
     refused("media-euw1", "Media_EU", "40: spec.data[2].s3.buckets.eu-west-1", "name of a bucket");
     refused("table: Orders, ensure", "table: 7, ensure", "39: spec.data[1].dynamodb.table", "quotes");
 }
@@ -484,6 +490,10 @@ fn existing_services_count_unless_they_are_replaced() {
     assert!(read_set([("f", FULL.as_bytes())], &fleet(), &[&existing]).is_ok());
     assert!(read_set([("f", SEARCH.as_bytes())], &fleet(), &[&existing]).is_ok());
     assert!(read_set([("f", SEARCH.as_bytes())], &fleet(), &[]).is_err(), "follows a service that is not there");
+    let without_data = FULL.split("  data:\n").next().unwrap().replace("api.example", "www.example");
+    let heir = full_with("name: checkout,", "name: heir,");
+    let handed_over = read_set([("f", without_data.as_bytes()), ("g", heir.as_bytes())], &fleet(), &[&existing]);
+    assert!(handed_over.is_ok(), "a service that gives a store up in the same apply still holds it: {handed_over:?}");
     let thief = full_with("name: checkout,", "name: thief,");
     let problems = read_set([("f", thief.as_bytes())], &fleet(), &[&existing]).unwrap_err();
     assert!(in_words(&problems).join("\n").contains("already belongs to store orders-db of checkout"));
@@ -520,6 +530,10 @@ fn input_that_is_hostile_or_broken_is_refused_before_it_costs_anything() {
     for nest in ["[", "{a: ", "- ", "? ", "a: [", "[{"] {
         let problem = refusal(nest.repeat(one_mib / nest.len()).as_bytes());
         assert!(problem.starts_with("f.yaml:1: "), "{nest:?}: {problem}");
+    }
+    for (open, close) in [("[", "]"), ("{a: ", "}"), ("- ", "x")] {
+        let problem = refusal(format!("{}{}", open.repeat(33), close.repeat(33)).as_bytes());
+        assert_eq!(problem, "f.yaml:1: nests deeper than 32 levels");
     }
     let keys: String = (0..100_000).map(|at| format!("k{at}: 1\n")).collect();
     assert!(refusal(keys.as_bytes()).contains("apiVersion"));

@@ -15,7 +15,7 @@ type Node = (String, RecordType);
 
 /// One zone's records as seen by one question.
 pub(super) struct Tree<'a> {
-    by_name: BTreeMap<String, Vec<&'a RecordSet>>,
+    records: &'a [RecordSet],
     apex: Option<String>,
     healthy: &'a dyn Fn(&HealthCheckId) -> bool,
     from: &'a Place,
@@ -31,24 +31,20 @@ impl<'a> Tree<'a> {
         from: &'a Place,
         draw: u32,
     ) -> Self {
-        let mut by_name: BTreeMap<String, Vec<&'a RecordSet>> = BTreeMap::new();
-        for record in records {
-            by_name.entry(canonical(&record.name)).or_default().push(record);
-        }
         let apex = records.iter().find(|r| r.record_type == RecordType::Soa).map(|r| canonical(&r.name));
-        Self { by_name, apex, healthy, from, draw, known: RefCell::default() }
+        Self { records, apex, healthy, from, draw, known: RefCell::default() }
     }
 
     /// The name whose records answer for `name`: itself, or the wildcard that covers it (RFC 4592: a name that exists,
     /// even only as an ancestor of another, hides the wildcards above it).
     pub(super) fn owner_of(&self, name: &str) -> Option<String> {
         if self.exists(name) {
-            return self.by_name.contains_key(name).then(|| name.to_owned());
+            return self.sets(name).next().is_some().then(|| name.to_owned());
         }
         let mut rest = name;
         while let Some((_, parent)) = rest.split_once('.') {
             let wildcard = format!("*.{parent}");
-            if self.by_name.contains_key(&wildcard) {
+            if self.sets(&wildcard).next().is_some() {
                 return Some(wildcard);
             }
             if self.exists(parent) {
@@ -59,13 +55,16 @@ impl<'a> Tree<'a> {
         None
     }
 
+    fn sets(&self, name: &str) -> impl Iterator<Item = &'a RecordSet> {
+        self.records.iter().filter(move |set| bare(&set.name).eq_ignore_ascii_case(name))
+    }
+
     fn exists(&self, name: &str) -> bool {
-        let below = format!(".{name}");
-        self.by_name.keys().any(|known| known == name || known.ends_with(&below))
+        self.records.iter().any(|set| is_within(bare(&set.name), name))
     }
 
     pub(super) fn has(&self, name: &str, record_type: RecordType) -> bool {
-        self.by_name.get(name).is_some_and(|sets| sets.iter().any(|set| set.record_type == record_type))
+        self.sets(name).any(|set| set.record_type == record_type)
     }
 
     /// Walks from `name` down to values.
@@ -134,8 +133,7 @@ impl<'a> Tree<'a> {
     }
 
     fn candidates(&self, name: &str, record_type: RecordType) -> Vec<Candidate<'a>> {
-        let sets = self.by_name.get(name).map(Vec::as_slice).unwrap_or_default();
-        let sets = sets.iter().filter(|set| set.record_type == record_type);
+        let sets = self.sets(name).filter(|set| set.record_type == record_type);
         sets.map(|set| Candidate { set, healthy: self.is_healthy(set) }).collect()
     }
 
@@ -165,10 +163,19 @@ impl<'a> Tree<'a> {
 
     fn is_inside(&self, alias: &AliasTarget) -> bool {
         let name = canonical(&alias.dns_name);
-        let under_apex =
-            |apex: &String| name.strip_suffix(apex.as_str()).is_some_and(|head| head.is_empty() || head.ends_with('.'));
-        self.by_name.contains_key(&name) || self.apex.as_ref().is_some_and(under_apex)
+        self.apex.as_ref().is_some_and(|apex| is_within(&name, apex)) || self.sets(&name).next().is_some()
     }
+}
+
+fn bare(name: &str) -> &str {
+    name.strip_suffix('.').unwrap_or(name)
+}
+
+/// Whether `name` is `ancestor` or lies below it, whatever their case.
+fn is_within(name: &str, ancestor: &str) -> bool {
+    let Some(head) = name.len().checked_sub(ancestor.len()) else { return false };
+    let ends = name.as_bytes()[head..].eq_ignore_ascii_case(ancestor.as_bytes());
+    ends && (head == 0 || name.as_bytes()[head - 1] == b'.')
 }
 
 /// The draw for a level: the caller's own at the root, remixed below so that two weighted levels do not choose in step.

@@ -16,7 +16,7 @@ use crate::route53::{EndpointCheck, RecordSet, RecordType};
 use crate::service::{ServiceSpec, SwitchTransport};
 
 /// Where a daemon answers Route 53's checkers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SwitchEndpoint {
     /// Host name or address, reachable from the Internet.
     pub host: String,

@@ -10,6 +10,7 @@ use crate::fleet::event::EventKind;
 use crate::fleet::state::{Bit, FleetState, ServiceState, Settlement, Switch};
 use crate::ids::{Epoch, Region, ServiceName, SwitchGroup};
 use crate::service::{Pattern, ServiceSpec};
+use crate::traffic::SwitchEndpoint;
 
 impl FleetState {
     pub(super) fn apply_manifests(
@@ -136,6 +137,23 @@ impl FleetState {
             }
             None => Ok(()),
         }
+    }
+
+    pub(super) fn advertise(&mut self, context: &mut Context<'_>, region: &Region, switch: &SwitchEndpoint) -> Outcome {
+        let Some(member) = self.members.get_mut(region) else {
+            return Err(Rejection::new("UNKNOWN_REGION", format!("{region} is not a Region of this fleet")));
+        };
+        if member.switch.as_ref() == Some(switch) {
+            return Ok(None);
+        }
+        member.switch = Some(switch.clone());
+        // Every service's checks name every daemon's endpoint, so none of them matches any more.
+        for service in self.services.values_mut() {
+            service.settlement.settled = None;
+        }
+        let message = format!("{region} answers Route 53's checkers at {}:{}", switch.host, switch.port);
+        context.say(Draft::new(EventKind::Fleet, message).region(region));
+        Ok(None)
     }
 
     pub(super) fn pause(&mut self, context: &mut Context<'_>, service: Option<&ServiceName>, paused: bool) -> Outcome {

@@ -113,7 +113,10 @@ impl FleetState {
                     return Err(Rejection::new("ALREADY_FORMED", format!("fleet {} exists already", self.fleet)));
                 }
                 self.fleet = fleet.clone();
-                self.members = members.iter().map(|(region, role)| (region.clone(), Member { role: *role })).collect();
+                self.members = members
+                    .iter()
+                    .map(|(region, role)| (region.clone(), Member { role: *role, switch: None }))
+                    .collect();
                 let regions: Vec<&str> = members.keys().map(Region::as_str).collect();
                 context.say(
                     Draft::new(EventKind::Fleet, format!("fleet {fleet} formed by {}", regions.join(", ")))
@@ -121,6 +124,7 @@ impl FleetState {
                 );
                 Ok(None)
             }
+            Command::Advertise { region, switch } => self.advertise(context, region, switch),
             Command::Apply { specs, prune, tokens } => self.apply_manifests(context, specs, *prune, tokens),
             Command::Delete { service } => self.delete(context, service),
             Command::Decide(decision) => self.decide(context, decision),

@@ -278,7 +278,12 @@ impl FleetState {
 
     pub(super) fn receipt(&mut self, context: &mut Context<'_>, id: &RunId, losses: &[Loss]) -> Outcome {
         let run = self.runs.get_mut(id).ok_or_else(|| no_run(id))?;
-        run.loss = losses.to_vec();
+        for loss in losses {
+            match run.loss.iter_mut().find(|held| held.store == loss.store) {
+                Some(held) => *held = loss.clone(),
+                None => run.loss.push(loss.clone()),
+            }
+        }
         let message =
             format!("receipt of run {id}: {}", losses.iter().map(Loss::sentence).collect::<Vec<_>>().join("; "));
         let draft = Draft::new(EventKind::Receipt, message).service(&run.service).run(id);

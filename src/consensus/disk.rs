@@ -1,0 +1,195 @@
+//! Where a daemon keeps what it has promised: its votes, its log, its snapshot and its outbox.
+//!
+//! A disk that is not provably this daemon's own and whole is refused. It must never be guessed at, repaired by
+//! recreating it, or taken over: a daemon that forgot a vote could vote twice.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use redb::{Builder, Database, DatabaseError, StorageError};
+
+use super::identity::{self, Identity};
+use super::memory_disk::MemoryDisk;
+
+/// The file in the data directory.
+pub const FILE_NAME: &str = "consensus.redb";
+
+const CACHE_BYTES: usize = 16 * 1024 * 1024;
+
+/// Where a daemon keeps what it has promised.
+#[derive(Clone, Debug)]
+pub enum Disk {
+    /// A file in this directory, which is made if it does not exist.
+    Directory(PathBuf),
+    /// A disk in memory, for simulations.
+    Memory(MemoryDisk),
+}
+
+/// Why a disk was refused, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It belongs to somebody else.
+    #[error(
+        "{place} holds {found}, but this daemon is {expected}: point data_dir at this daemon's own directory; \
+         a disk never changes hands"
+    )]
+    Foreign {
+        /// Where.
+        place: String,
+        /// Whose it is.
+        found: Box<Identity>,
+        /// Who asked.
+        expected: Box<Identity>,
+    },
+    /// It was written by a version that this one does not know.
+    #[error("{place} has format {found}, this version reads format {expected}: run the version that wrote it")]
+    Format {
+        /// Where.
+        place: String,
+        /// Its format.
+        found: u32,
+        /// Ours.
+        expected: u32,
+    },
+    /// Another process has it open.
+    #[error("{place} is in use by another process: stop that one first; two daemons never share a directory")]
+    InUse {
+        /// Where.
+        place: String,
+    },
+    /// It is damaged.
+    #[error(
+        "{place} is damaged ({cause}): restore nothing over it and do not delete it to start anew under the same \
+         name; replace this daemon with `failoverctl fleet replace`"
+    )]
+    Damaged {
+        /// Where.
+        place: String,
+        /// What is wrong.
+        cause: String,
+    },
+    /// No room.
+    #[error("{place} cannot be written, the disk is full ({cause}): make room and start again; nothing is lost")]
+    Full {
+        /// Where.
+        place: String,
+        /// The system's words.
+        cause: String,
+    },
+    /// It cannot be reached.
+    #[error("{place} cannot be opened ({cause}): check that the directory exists and belongs to the daemon's user")]
+    Unreachable {
+        /// Where.
+        place: String,
+        /// The system's words.
+        cause: String,
+    },
+}
+
+impl Disk {
+    /// Where it is, for people.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self {
+            Self::Directory(directory) => directory.join(FILE_NAME).display().to_string(),
+            Self::Memory(_) => "memory".to_owned(),
+        }
+    }
+
+    /// Opens the disk of exactly this daemon; an unused one becomes its own.
+    ///
+    /// # Errors
+    /// Anything that makes it doubtful that this is this daemon's whole disk.
+    pub(super) fn open(&self, expected: &Identity) -> Result<Opened, OpenError> {
+        match self {
+            Self::Directory(directory) => open_directory(directory, expected),
+            Self::Memory(disk) => open_memory(disk, expected),
+        }
+    }
+}
+
+/// An opened disk.
+pub(super) struct Opened {
+    pub(super) database: Database,
+    pub(super) place: String,
+    /// The number of this very disk.
+    pub(super) number: u64,
+    /// Whether it was unused.
+    pub(super) is_fresh: bool,
+}
+
+fn open_directory(directory: &Path, expected: &Identity) -> Result<Opened, OpenError> {
+    let path = directory.join(FILE_NAME);
+    let place = path.display().to_string();
+    let failed = |error: io::Error| from_io(&place, &error);
+    fs::create_dir_all(directory).map_err(failed)?;
+    let is_fresh = !path.try_exists().map_err(failed)?;
+    if is_fresh {
+        create(directory, &path, expected)?;
+    }
+    let database = builder().set_check_integrity_on_open(true).open(&path).map_err(|error| refuse(&place, error))?;
+    let number = identity::check(&database, &place, expected)?;
+    Ok(Opened { database, place, number, is_fresh })
+}
+
+/// Makes the file under another name first, so that a file of the right name is always whole.
+fn create(directory: &Path, path: &Path, identity: &Identity) -> Result<(), OpenError> {
+    let place = path.display().to_string();
+    let failed = |error: io::Error| from_io(&place, &error);
+    let unfinished = path.with_extension("redb.new");
+    match fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let database = builder().create(&unfinished).map_err(|error| refuse(&place, error))?;
+    identity::write(&database, &place, identity)?;
+    drop(database);
+    fs::rename(&unfinished, path).map_err(failed)?;
+    fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)
+}
+
+fn open_memory(disk: &MemoryDisk, expected: &Identity) -> Result<Opened, OpenError> {
+    let place = "memory".to_owned();
+    let is_fresh = disk.is_empty();
+    let Some(backend) = disk.attach() else { return Err(OpenError::InUse { place }) };
+    let database = builder()
+        .set_check_integrity_on_open(!is_fresh)
+        .create_with_backend(backend)
+        .map_err(|error| refuse(&place, error))?;
+    if is_fresh {
+        identity::write(&database, &place, expected)?;
+    }
+    let number = identity::check(&database, &place, expected)?;
+    Ok(Opened { database, place, number, is_fresh })
+}
+
+fn builder() -> Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    builder
+}
+
+fn refuse(place: &str, error: DatabaseError) -> OpenError {
+    match error {
+        DatabaseError::DatabaseAlreadyOpen => OpenError::InUse { place: place.to_owned() },
+        DatabaseError::Storage(error) => from_storage(place, error),
+        other => OpenError::Damaged { place: place.to_owned(), cause: other.to_string() },
+    }
+}
+
+pub(super) fn from_storage(place: &str, error: StorageError) -> OpenError {
+    match error {
+        StorageError::Io(error) => from_io(place, &error),
+        other => OpenError::Damaged { place: place.to_owned(), cause: other.to_string() },
+    }
+}
+
+fn from_io(place: &str, error: &io::Error) -> OpenError {
+    let (place, cause) = (place.to_owned(), error.to_string());
+    match error.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => OpenError::Damaged { place, cause },
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => OpenError::Full { place, cause },
+        _ => OpenError::Unreachable { place, cause },
+    }
+}

@@ -1,0 +1,160 @@
+//! The handle on a daemon's consensus: start, serve, look, stop.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use failoverd_domain::fleet::{Actor, Command, Entry, FleetState};
+use failoverd_domain::ids::{LogIndex, Region};
+use failoverd_domain::time::Timestamp;
+use openraft::error::{InitializeError, RaftError};
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+use super::config::{ConsensusConfig, StartError};
+use super::disk::Disk;
+use super::identity::Identity;
+use super::leadership;
+use super::network::Network;
+pub use super::store::OnApplied;
+use super::store::{Acquaintances, LogStore, Machine, OutboxStore, Store};
+use super::types::{Raft, node_id};
+use crate::ports::{Agreement, Leadership, Outbox, Peers, ProposeError};
+
+/// A daemon's consensus. Clones are the same.
+#[derive(Clone)]
+pub struct Consensus {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) raft: Raft,
+    pub(super) me: Identity,
+    pub(super) config: ConsensusConfig,
+    pub(super) network: Network,
+    pub(super) state: watch::Receiver<Arc<FleetState>>,
+    pub(super) leadership: watch::Receiver<Leadership>,
+    /// Set while leadership is being handed over: nothing is proposed meanwhile.
+    pub(super) stepping_aside: AtomicBool,
+    /// The number of this daemon's disk.
+    pub(super) disk: u64,
+    pub(super) acquaintances: Acquaintances,
+    store: Store,
+    outbox: OutboxStore,
+}
+
+/// Figures of a daemon's consensus.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FleetMetrics {
+    /// The term.
+    pub term: u64,
+    /// The newest entry in this daemon's log.
+    pub last_log: Option<LogIndex>,
+    /// The newest entry applied here.
+    pub applied: LogIndex,
+    /// On the leader: milliseconds since a majority last acknowledged it.
+    pub quorum_ack_age_ms: Option<u64>,
+}
+
+impl Consensus {
+    /// Starts on a disk. An unused one begins with the configured members; every member may do so, in any order.
+    ///
+    /// Others' messages must reach [`Self::handle_raft`] from now on. `on_applied` is called after every entry.
+    ///
+    /// # Errors
+    /// The disk is not this daemon's own or not whole, the configuration contradicts itself, or the log cannot be
+    /// continued from.
+    pub async fn start(
+        config: ConsensusConfig,
+        on: &Disk,
+        peers: Arc<dyn Peers>,
+        tasks: &TaskTracker,
+        on_applied: Option<OnApplied>,
+    ) -> Result<Self, StartError> {
+        let nodes = config.nodes()?;
+        let openraft = config.openraft()?;
+        let me = config.identity();
+        let opened = on.open(&me)?;
+        let (is_fresh, disk) = (opened.is_fresh, opened.number);
+        let place = opened.place.clone();
+        let broken = |cause: String| StartError::Log { place: place.clone(), cause };
+
+        let store = Store::new(opened).map_err(|error| broken(error.in_full()))?;
+        let (publish, state) = watch::channel(Arc::default());
+        let machine = Machine::load(store.clone(), publish, on_applied).map_err(|error| broken(error.in_full()))?;
+        let acquaintances = Acquaintances::load(store.clone()).map_err(|error| broken(error.in_full()))?;
+        let network = Network::new(me.clone(), disk, acquaintances.clone(), peers, config.heartbeat);
+        let log = LogStore::new(store.clone(), node_id(&config.me));
+        let raft = Raft::new(node_id(&config.me), openraft, network.clone(), log, machine)
+            .await
+            .map_err(|error| broken(error.to_string()))?;
+        match raft.initialize(nodes).await {
+            Ok(()) => tracing::info!(fleet = %me.fleet, region = %me.region, is_fresh, "a new fleet begins here"),
+            Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
+            Err(error) => return Err(broken(error.to_string())),
+        }
+
+        let (leadership, watcher) =
+            leadership::watch(raft.clone(), network.clone(), state.clone(), config.me.clone(), config.heartbeat);
+        tasks.spawn(watcher);
+        let outbox = OutboxStore::new(store.clone());
+        let stepping_aside = AtomicBool::new(false);
+        let inner =
+            Inner { raft, me, config, network, state, leadership, stepping_aside, disk, acquaintances, store, outbox };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// This daemon's Region.
+    #[must_use]
+    pub fn me(&self) -> &Region {
+        &self.inner.me.region
+    }
+
+    /// Events that the history has not confirmed.
+    #[must_use]
+    pub fn outbox(&self) -> Arc<dyn Outbox> {
+        Arc::new(self.inner.outbox.clone())
+    }
+
+    /// Figures for the API and metrics.
+    #[must_use]
+    pub fn fleet_metrics(&self) -> FleetMetrics {
+        let metrics = self.inner.raft.metrics();
+        let metrics = metrics.borrow();
+        FleetMetrics {
+            term: metrics.current_term,
+            last_log: metrics.last_log_index.map(LogIndex),
+            applied: self.inner.state.borrow().applied,
+            quorum_ack_age_ms: metrics.millis_since_quorum_ack,
+        }
+    }
+
+    /// Makes sure that the fleet's first entry is committed. To be called by a daemon that has become leader;
+    /// does nothing where the fleet is formed already.
+    ///
+    /// # Errors
+    /// As [`Agreement::propose`].
+    pub async fn ensure_formed(&self, now: Timestamp) -> Result<(), ProposeError> {
+        // A new leader may not have applied its predecessor's `Form` yet.
+        self.confirm_leadership().await?;
+        if self.inner.state.borrow().fleet == self.inner.me.fleet {
+            return Ok(());
+        }
+        let config = &self.inner.config;
+        let command = Command::Form { fleet: config.fleet.clone(), members: config.members.clone() };
+        let actor = Actor::Daemon(config.me.clone());
+        self.propose(Entry { at: now, actor, command }).await.map(drop)
+    }
+
+    /// Stops taking part, makes everything written durable and gives the disk back. Leadership should have been
+    /// handed over before.
+    pub async fn shutdown(&self) {
+        let stopped = tokio::time::timeout(Duration::from_secs(5), self.inner.raft.shutdown()).await;
+        if !matches!(stopped, Ok(Ok(()))) {
+            tracing::warn!("consensus did not stop cleanly");
+        }
+        if let Err(error) = self.inner.store.close() {
+            tracing::warn!(error = error.in_full(), "the disk could not be written at the end");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What daemons' consensus says to each other, as bytes with a version.
+
+use failoverd_domain::ids::{FleetId, Generation, Region};
+use openraft::error::{InstallSnapshotError, RaftError};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse, VoteRequest,
+    VoteResponse,
+};
+use serde::{Deserialize, Serialize};
+
+use super::types::{NodeId, TypeConfig};
+
+/// The version of these messages that this daemon speaks.
+pub(super) const VERSION: u32 = 1;
+
+/// A message with its sender.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Envelope {
+    pub(super) version: u32,
+    pub(super) fleet: FleetId,
+    pub(super) generation: Generation,
+    pub(super) from: Region,
+    pub(super) to: Region,
+    /// The number of the sender's disk.
+    pub(super) disk: u64,
+    pub(super) message: Message,
+}
+
+/// What a daemon asks of another.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Message {
+    Append(AppendEntriesRequest<TypeConfig>),
+    Vote(VoteRequest<NodeId>),
+    InstallSnapshot(InstallSnapshotRequest<TypeConfig>),
+    /// The sender leads, wants to lead no longer, and asks the receiver to stand.
+    CallElection,
+    /// How far must one have applied the log not to be behind the fleet now? For the leader.
+    ReadPosition,
+}
+
+/// An answer with its sender's disk.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Answer {
+    pub(super) disk: u64,
+    pub(super) reply: Reply,
+}
+
+/// What the other answers.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Reply {
+    Append(AppendEntriesResponse<NodeId>),
+    Vote(VoteResponse<NodeId>),
+    InstallSnapshot(Result<InstallSnapshotResponse<NodeId>, RaftError<NodeId, InstallSnapshotError>>),
+    CallElection,
+    /// `None`: not the leader, or it could not be confirmed.
+    ReadPosition(Option<u64>),
+    /// The asker has another disk than the one it was met with.
+    AnotherDisk,
+}
+
+/// Why a message was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum HandleError {
+    /// Not a message.
+    #[error("not a consensus message: {0}")]
+    Nonsense(String),
+    /// A message of a version that is not spoken here.
+    #[error("consensus messages of version {found} are not spoken here (version {VERSION} is)")]
+    Version {
+        /// Its version.
+        found: u32,
+    },
+    /// A message of another fleet or generation, from somebody who is no member, or for somebody else.
+    #[error("a consensus message from a stranger: {0}")]
+    Stranger(String),
+    /// This daemon's consensus has stopped.
+    #[error("consensus has stopped here: {0}")]
+    Stopped(String),
+}

@@ -1,0 +1,192 @@
+//! The replicated state: committed entries go in, `FleetState::apply` decides, everybody who watches sees the result.
+//!
+//! The state itself lives in memory. A restart takes the newest snapshot and replays the log behind it, which makes
+//! the same events again; the outbox passes over those it has.
+
+use std::io::Cursor;
+use std::sync::Arc;
+
+use failoverd_domain::fleet::{Applied, Entry, FleetState};
+use failoverd_domain::ids::LogIndex;
+use openraft::storage::RaftStateMachine;
+use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
+use redb::Durability;
+use tokio::sync::watch;
+
+use super::{OutboxStore, Store, StoreError, get_in, put};
+use crate::consensus::types::{LogEntry, LogId, Membership, Snapshot, SnapshotMeta, StorageError, TypeConfig};
+
+const SNAPSHOT_META: &str = "snapshot-meta";
+const SNAPSHOT_STATE: &str = "snapshot-state";
+
+/// Called after every entry, with the states before and after it. Replays at a start are included.
+pub type OnApplied = Arc<dyn Fn(&FleetState, &Entry, &Applied, &FleetState) + Send + Sync>;
+
+/// The replicated state.
+pub(in crate::consensus) struct Machine {
+    store: Store,
+    outbox: OutboxStore,
+    state: Arc<FleetState>,
+    last_applied: Option<LogId>,
+    membership: Membership,
+    published: watch::Sender<Arc<FleetState>>,
+    on_applied: Option<OnApplied>,
+}
+
+impl Machine {
+    /// From the newest snapshot on the disk, or empty.
+    pub(in crate::consensus) fn load(
+        store: Store,
+        published: watch::Sender<Arc<FleetState>>,
+        on_applied: Option<OnApplied>,
+    ) -> Result<Self, StoreError> {
+        let outbox = OutboxStore::new(store.clone());
+        let mut machine = Self {
+            store,
+            outbox,
+            state: Arc::default(),
+            last_applied: None,
+            membership: Membership::default(),
+            published,
+            on_applied,
+        };
+        if let Some((meta, state)) = load_snapshot(&machine.store)? {
+            machine.replace(&meta, serde_json::from_str(&state)?);
+        }
+        Ok(machine)
+    }
+
+    fn replace(&mut self, meta: &SnapshotMeta, state: FleetState) {
+        self.last_applied = meta.last_log_id;
+        self.membership = meta.last_membership.clone();
+        self.state = Arc::new(state);
+        self.publish();
+    }
+
+    fn publish(&self) {
+        self.published.send_replace(self.state.clone());
+    }
+
+    fn apply_one(&mut self, log_entry: LogEntry) -> Applied {
+        let index = LogIndex(log_entry.log_id.index);
+        self.last_applied = Some(log_entry.log_id);
+        let before = self.state.clone();
+        let state = Arc::make_mut(&mut self.state);
+        let applied = match log_entry.payload {
+            EntryPayload::Normal(entry) => {
+                let applied = state.apply(index, &entry);
+                if let Some(on_applied) = &self.on_applied {
+                    on_applied(&before, &entry, &applied, state);
+                }
+                applied
+            }
+            EntryPayload::Blank => nothing_at(index),
+            EntryPayload::Membership(membership) => {
+                self.membership = Membership::new(Some(log_entry.log_id), membership);
+                nothing_at(index)
+            }
+        };
+        // Entries of the log itself (a new leader's first, a change of members) move the position as well.
+        state.applied = index;
+        applied
+    }
+}
+
+fn nothing_at(index: LogIndex) -> Applied {
+    Applied { index, events: Vec::new(), result: Ok(None) }
+}
+
+fn load_snapshot(store: &Store) -> Result<Option<(SnapshotMeta, String)>, StoreError> {
+    let meta = store.get::<SnapshotMeta>(SNAPSHOT_META)?;
+    let state = store.get::<String>(SNAPSHOT_STATE)?;
+    Ok(meta.zip(state))
+}
+
+/// Synced; whatever the outbox holds becomes durable with it, before the log may be cut. An older one is not kept.
+fn save_snapshot(store: &Store, meta: &SnapshotMeta, state: &str) -> Result<(), StoreError> {
+    store.write(Durability::Immediate, |transaction| {
+        let kept = get_in::<SnapshotMeta>(transaction, SNAPSHOT_META)?;
+        if kept.is_some_and(|kept| kept.last_log_id > meta.last_log_id) {
+            return Ok(());
+        }
+        put(transaction, SNAPSHOT_META, meta)?;
+        put(transaction, SNAPSHOT_STATE, &state)
+    })
+}
+
+/// Freezes the state of one moment.
+pub(in crate::consensus) struct Freezer {
+    store: Store,
+    state: Arc<FleetState>,
+    meta: SnapshotMeta,
+}
+
+impl Freezer {
+    fn freeze(&self) -> Result<Snapshot, StoreError> {
+        let state = serde_json::to_string(&*self.state)?;
+        save_snapshot(&self.store, &self.meta, &state)?;
+        Ok(thaw(self.meta.clone(), state))
+    }
+}
+
+fn thaw(meta: SnapshotMeta, state: String) -> Snapshot {
+    Snapshot { meta, snapshot: Box::new(Cursor::new(state.into_bytes())) }
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for Freezer {
+    async fn build_snapshot(&mut self) -> Result<Snapshot, StorageError> {
+        Ok(self.freeze().map_err(|error| error.writing())?)
+    }
+}
+
+impl RaftStateMachine<TypeConfig> for Machine {
+    type SnapshotBuilder = Freezer;
+
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, Membership), StorageError> {
+        Ok((self.last_applied, self.membership.clone()))
+    }
+
+    async fn apply<I>(&mut self, entries: I) -> Result<Vec<Applied>, StorageError>
+    where
+        I: IntoIterator<Item = LogEntry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let applied: Vec<_> = entries.into_iter().map(|entry| self.apply_one(entry)).collect();
+        let events: Vec<_> = applied.iter().flat_map(|applied| applied.events.iter().cloned()).collect();
+        // First the events, then the news: nobody may act on a decision whose record could be lost.
+        self.outbox.add(&events).map_err(|error| error.writing())?;
+        self.publish();
+        Ok(applied)
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Self::SnapshotBuilder {
+        let snapshot_id = self.last_applied.map_or_else(|| "empty".to_owned(), |last| last.to_string());
+        let meta =
+            SnapshotMeta { last_log_id: self.last_applied, last_membership: self.membership.clone(), snapshot_id };
+        Freezer { store: self.store.clone(), state: self.state.clone(), meta }
+    }
+
+    async fn begin_receiving_snapshot(&mut self) -> Result<Box<Cursor<Vec<u8>>>, StorageError> {
+        Ok(Box::default())
+    }
+
+    /// Leaves a hole in the outbox: the events of the entries that were skipped are with the peers.
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMeta,
+        snapshot: Box<Cursor<Vec<u8>>>,
+    ) -> Result<(), StorageError> {
+        let parsed = String::from_utf8(snapshot.into_inner())
+            .map_err(|error| serde::de::Error::custom(error.to_string()))
+            .and_then(|state| Ok((serde_json::from_str::<FleetState>(&state)?, state)));
+        let (state, text) = parsed.map_err(|error| StoreError::Content(error).reading())?;
+        save_snapshot(&self.store, meta, &text).map_err(|error| error.writing())?;
+        self.replace(meta, state);
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, StorageError> {
+        let snapshot = load_snapshot(&self.store).map_err(|error| error.reading())?;
+        Ok(snapshot.map(|(meta, state)| thaw(meta, state)))
+    }
+}

@@ -1,0 +1,121 @@
+//! The store against openraft's own conformance suite, and against crashes.
+
+use openraft::StorageError;
+use openraft::storage::{RaftLogStorage, RaftStateMachine};
+use openraft::testing::{StoreBuilder, Suite};
+use tokio::sync::watch;
+
+use super::*;
+use crate::consensus::disk::Disk;
+use crate::consensus::identity::Identity;
+use crate::consensus::memory_disk::MemoryDisk;
+use crate::consensus::types::{LogEntry, LogId, TypeConfig, Vote};
+
+fn identity() -> Identity {
+    Identity { fleet: "prod".into(), region: "us-east-1".into(), generation: Default::default() }
+}
+
+fn open(disk: &MemoryDisk) -> Store {
+    Store::new(Disk::Memory(disk.clone()).open(&identity()).unwrap()).unwrap()
+}
+
+fn machine(store: &Store) -> Machine {
+    Machine::load(store.clone(), watch::channel(Arc::default()).0, None).unwrap()
+}
+
+struct OnFiles;
+
+impl StoreBuilder<TypeConfig, LogStore, Machine, tempfile::TempDir> for OnFiles {
+    async fn build(&self) -> Result<(tempfile::TempDir, LogStore, Machine), StorageError<NodeId>> {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::new(Disk::Directory(directory.path().to_owned()).open(&identity()).unwrap()).unwrap();
+        Ok((directory, LogStore::new(store.clone(), 7), machine(&store)))
+    }
+}
+
+#[test]
+fn the_store_does_what_openraft_expects() {
+    Suite::test_all(OnFiles).unwrap();
+}
+
+fn blank(index: u64) -> LogEntry {
+    openraft::Entry { log_id: log_id(index), payload: openraft::EntryPayload::Blank }
+}
+
+fn log_id(index: u64) -> LogId {
+    LogId::new(openraft::CommittedLeaderId::new(1, 7), index)
+}
+
+#[tokio::test]
+async fn a_crash_keeps_votes_and_entries_that_were_promised() {
+    let disk = MemoryDisk::new();
+    let mut log = LogStore::new(open(&disk), 7);
+    log.save_vote(&Vote::new(3, 7)).await.unwrap();
+    log.append_synced((0..5).map(blank)).unwrap();
+    log.save_committed(Some(log_id(4))).await.unwrap();
+    disk.crash();
+    assert!(log.save_vote(&Vote::new(4, 7)).await.is_err(), "what still runs of the dead daemon cannot write");
+
+    let mut log = LogStore::new(open(&disk), 7);
+    assert_eq!(log.read_vote().await.unwrap(), Some(Vote::new(3, 7)));
+    assert_eq!(log.get_log_state().await.unwrap().last_log_id, Some(log_id(4)));
+    assert_eq!(log.read_committed().await.unwrap(), None, "the commit position was not synced: an older one is true");
+}
+
+#[tokio::test]
+async fn a_leader_that_restarts_leads_no_longer_and_a_follower_still_knows_whom_it_follows() {
+    let disk = MemoryDisk::new();
+    let mut log = LogStore::new(open(&disk), 7);
+    log.save_vote(&Vote::new_committed(3, 7)).await.unwrap();
+    assert_eq!(log.read_vote().await.unwrap(), Some(Vote::new(3, 7)), "its vote for itself stays, its office does not");
+    log.save_vote(&Vote::new_committed(4, 8)).await.unwrap();
+    assert_eq!(log.read_vote().await.unwrap(), Some(Vote::new_committed(4, 8)));
+}
+
+#[tokio::test]
+async fn closing_in_order_keeps_what_was_not_synced() {
+    let disk = MemoryDisk::new();
+    let store = open(&disk);
+    let mut log = LogStore::new(store.clone(), 7);
+    log.append_synced((0..5).map(blank)).unwrap();
+    log.save_committed(Some(log_id(4))).await.unwrap();
+    store.close().unwrap();
+    disk.crash();
+    assert!(log.save_vote(&Vote::new(1, 7)).await.is_err(), "closed for all clones");
+    let mut log = LogStore::new(open(&disk), 7);
+    assert_eq!(log.read_committed().await.unwrap(), Some(log_id(4)));
+}
+
+#[tokio::test]
+async fn long_logs_are_read_in_bites() {
+    let mut log = LogStore::new(open(&MemoryDisk::new()), 7);
+    log.append_synced((0..9).map(blank)).unwrap();
+    let one = serde_json::to_vec(&blank(0)).unwrap().len();
+    assert_eq!(log.entries(2..9, one * 3).unwrap().len(), 3);
+    assert_eq!(log.entries(2..9, 1).unwrap().len(), 1, "never nothing, however large an entry is");
+    log.purge(log_id(3)).await.unwrap();
+    assert_eq!(log.entries(.., usize::MAX).unwrap().first().unwrap().log_id.index, 4);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_an_error_and_not_a_promise() {
+    let disk = MemoryDisk::new();
+    let mut log = LogStore::new(open(&disk), 7);
+    disk.set_full(true);
+    let error = log.save_vote(&Vote::new(1, 7)).await.unwrap_err();
+    assert!(error.to_string().contains("no space left"), "{error}");
+}
+
+#[tokio::test]
+async fn an_older_snapshot_does_not_replace_a_newer_one() {
+    let store = open(&MemoryDisk::new());
+    let mut machine = machine(&store);
+    machine.apply((0..3).map(blank)).await.unwrap();
+    let mut early = machine.get_snapshot_builder().await;
+    machine.apply((3..6).map(blank)).await.unwrap();
+    let mut late = machine.get_snapshot_builder().await;
+    openraft::RaftSnapshotBuilder::build_snapshot(&mut late).await.unwrap();
+    openraft::RaftSnapshotBuilder::build_snapshot(&mut early).await.unwrap();
+    let kept = machine.get_current_snapshot().await.unwrap().unwrap();
+    assert_eq!(kept.meta.last_log_id, Some(log_id(5)));
+}

@@ -1,0 +1,7 @@
+//! Whole fleets on paused time: what a person who relies on the fleet's agreement would notice.
+
+mod crash;
+mod disk;
+mod fleet;
+mod leading;
+mod speed;
