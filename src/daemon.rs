@@ -1,1 +1,262 @@
-//! Composition root.
+//! Composition root: one daemon out of consensus, engine, listeners and whatever world it is given.
+//!
+//! The same composition serves a real daemon and each daemon of the sandbox; only `World`, disk and clock differ.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use failoverd_domain::fleet::{Actor, Applied, Command, Entry, FleetState, Role};
+use failoverd_domain::ids::{FleetId, Generation, Region};
+use failoverd_domain::invariant::{Transition, Violation, judge};
+use failoverd_domain::traffic::SwitchEndpoint;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::adapters::no_history::NoHistory;
+use crate::api::{self, GrpcPeers, Handles, RaftEndpoint, TlsPem};
+use crate::consensus::{Consensus, ConsensusConfig, Disk, OnApplied, StartError};
+use crate::ports::{Agreement, Clock, History, Peers, World};
+use crate::runtime::{Engine, Parts, Supervisor, TaskKind, Timing};
+
+/// Entries between two snapshots of the replicated state.
+const SNAPSHOT_EVERY: u64 = 2_000;
+/// How long tasks may take to stop.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The sockets of a daemon, bound already: whoever binds them can say which port is taken.
+pub struct Listeners {
+    /// Peers, status, control.
+    pub grpc: TcpListener,
+    /// Route 53's checkers.
+    pub switch: TcpListener,
+    /// Health and readiness.
+    pub ops: TcpListener,
+}
+
+/// What a daemon is made of.
+pub struct Setup {
+    /// This daemon.
+    pub me: Region,
+    /// The fleet.
+    pub fleet: FleetId,
+    /// Its generation.
+    pub generation: Generation,
+    /// Every daemon of it.
+    pub members: BTreeMap<Region, Role>,
+    /// Where each of them serves gRPC.
+    pub peers: BTreeMap<Region, String>,
+    /// Where Route 53's checkers reach this one.
+    pub advertise: SwitchEndpoint,
+    /// Reference endpoints outside the fleet.
+    pub references: Vec<Region>,
+    /// Sockets.
+    pub listeners: Listeners,
+    /// Mutual TLS; `None` on loopback only.
+    pub tls: Option<TlsPem>,
+    /// Where the log is kept.
+    pub disk: Disk,
+    /// AWS, DNS and probes.
+    pub world: World,
+    /// This Region's history; a witness may have none.
+    pub history: Option<Arc<dyn History>>,
+    /// Wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// How often things are done.
+    pub timing: Timing,
+    /// Between the leader's signs of life.
+    pub heartbeat: Duration,
+    /// Shortest silence after which a follower stands for election; the longest is twice that.
+    pub election_timeout: Duration,
+}
+
+/// Why a daemon did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// Consensus refused its disk or its configuration.
+    #[error(transparent)]
+    Consensus(#[from] StartError),
+    /// A peer's URL or the TLS texts cannot be used.
+    #[error("{0}")]
+    Peers(String),
+}
+
+/// A running daemon.
+pub struct Daemon {
+    me: Region,
+    consensus: Consensus,
+    supervisor: Supervisor,
+    stop_listening: CancellationToken,
+    handles: Handles,
+}
+
+impl Daemon {
+    /// Starts everything. Returns at once; the fleet forms when a majority is there.
+    ///
+    /// # Errors
+    /// [`DaemonError`].
+    pub async fn start(setup: Setup) -> Result<Self, DaemonError> {
+        let supervisor = Supervisor::new();
+        let peers: Arc<dyn Peers> =
+            Arc::new(GrpcPeers::new(&setup.peers, setup.tls.as_ref()).map_err(DaemonError::Peers)?);
+        let (violations, violated) = mpsc::channel(16);
+        let config = ConsensusConfig {
+            me: setup.me.clone(),
+            fleet: setup.fleet.clone(),
+            generation: setup.generation,
+            members: setup.members.clone(),
+            heartbeat: setup.heartbeat,
+            election_timeout_min: setup.election_timeout,
+            election_timeout_max: setup.election_timeout * 2,
+            snapshot_every: SNAPSHOT_EVERY,
+        };
+        let judge = judge_entries(violations);
+        let consensus = Consensus::start(config, &setup.disk, peers.clone(), supervisor.tracker(), Some(judge)).await?;
+        let agreement: Arc<dyn Agreement> = Arc::new(consensus.clone());
+        let parts = Parts {
+            me: setup.me.clone(),
+            fleet: setup.fleet.clone(),
+            members: setup.members.clone(),
+            advertise: Some(setup.advertise),
+            references: setup.references,
+            timing: setup.timing,
+            clock: setup.clock.clone(),
+            world: setup.world,
+            agreement: agreement.clone(),
+            outbox: consensus.outbox(),
+            peers: peers.clone(),
+            history: setup.history.clone(),
+        };
+        let engine = Engine::start(&parts, &supervisor);
+        supervisor.spawn(TaskKind::Registrar, report_violations(violated, parts.clone()));
+        let handles = Handles {
+            me: setup.me.clone(),
+            agreement,
+            peers,
+            matrix: engine.matrix,
+            history: setup.history.unwrap_or_else(|| Arc::new(NoHistory)),
+            clock: setup.clock,
+            view: engine.view,
+            inbox: engine.inbox,
+            outbox: consensus.outbox(),
+            raft: Arc::new(Doorway(consensus.clone())),
+        };
+        let stop_listening = CancellationToken::new();
+        listen(&supervisor, setup.listeners, &handles, setup.tls, &stop_listening);
+        tracing::info!(region = %setup.me, fleet = %setup.fleet, "daemon started");
+        Ok(Self { me: setup.me, consensus, supervisor, stop_listening, handles })
+    }
+
+    /// What the API works with; the sandbox narrates from it.
+    #[must_use]
+    pub const fn handles(&self) -> &Handles {
+        &self.handles
+    }
+
+    /// Resolves when a part of the daemon has ended that should not have: the process must stop.
+    pub async fn failed(&self) {
+        self.supervisor.failed().await;
+    }
+
+    /// Hands leadership over, stops listening, lets tasks journal what they are at, closes the log: in this order.
+    pub async fn stop(self) {
+        let others = self.handles.view.members.iter().filter(|region| **region != self.me);
+        let now = self.handles.clock.now();
+        let matrix = self.handles.matrix.borrow().clone();
+        let stale_ms = self.handles.view.stale_after_ms;
+        let fresh = others.into_iter().find(|region| matrix.fresh(now, region, stale_ms).is_some());
+        if let (true, Some(to)) = (self.handles.agreement.leadership().borrow().is_me, fresh) {
+            tracing::info!(%to, "handing leadership over");
+            let handed = self.handles.agreement.step_aside(to);
+            if tokio::time::timeout(STOP_PATIENCE / 2, handed).await.is_err() {
+                tracing::warn!("leadership was not taken over in time; the others elect");
+            }
+        }
+        self.stop_listening.cancel();
+        self.supervisor.stop(STOP_PATIENCE).await;
+        self.consensus.shutdown().await;
+        tracing::info!(region = %self.me, "daemon stopped");
+    }
+
+    /// Ends everything where it stands, as a crash would. What was promised is on the disk.
+    pub async fn crash(self) {
+        self.supervisor.kill();
+        self.stop_listening.cancel();
+        self.consensus.shutdown().await;
+    }
+}
+
+fn listen(
+    supervisor: &Supervisor,
+    listeners: Listeners,
+    handles: &Handles,
+    tls: Option<TlsPem>,
+    stop: &CancellationToken,
+) {
+    let (agreement, token) = (handles.agreement.clone(), stop.clone());
+    let switch = api::switch::serve(listeners.switch, agreement.state(), agreement.leadership(), token.clone());
+    let ops = api::ops::serve(listeners.ops, agreement.leadership(), token.clone());
+    let grpc = api::serve(listeners.grpc, handles.clone(), tls, token);
+    supervisor.spawn(
+        TaskKind::Listener,
+        until_stopped("switch", stop.clone(), async { switch.await.map_err(|error| error.to_string()) }),
+    );
+    supervisor.spawn(
+        TaskKind::Listener,
+        until_stopped("ops", stop.clone(), async { ops.await.map_err(|error| error.to_string()) }),
+    );
+    supervisor.spawn(
+        TaskKind::Listener,
+        until_stopped("grpc", stop.clone(), async { grpc.await.map_err(|error| error.to_string()) }),
+    );
+}
+
+/// A listener that ends because the daemon is stopping has not failed.
+async fn until_stopped(name: &'static str, stop: CancellationToken, serving: impl Future<Output = Result<(), String>>) {
+    let ended = serving.await;
+    if stop.is_cancelled() {
+        std::future::pending::<()>().await;
+    }
+    tracing::error!(listener = name, error = ?ended.err(), "listener ended");
+}
+
+/// Judges every entry as it is applied, by the same invariants that the simulation checks.
+fn judge_entries(violations: mpsc::Sender<Violation>) -> OnApplied {
+    Arc::new(move |before: &FleetState, entry: &Entry, applied: &Applied, after: &FleetState| {
+        for violation in judge(&Transition { before, entry, applied, after }) {
+            tracing::error!(%violation, index = %applied.index, "invariant violated");
+            // A full channel holds sixteen of them already: a person will look.
+            let _ = violations.try_send(violation);
+        }
+    })
+}
+
+/// A violated invariant turns automatic action off for the whole fleet and goes on record.
+async fn report_violations(mut violated: mpsc::Receiver<Violation>, parts: Parts) {
+    while let Some(violation) = violated.recv().await {
+        let leadership = parts.agreement.leadership().borrow().clone();
+        if !leadership.is_me {
+            continue;
+        }
+        let report = Command::Violation { invariant: violation.id.to_owned(), detail: violation.detail };
+        for command in [report, Command::Pause { service: None }] {
+            let entry = Entry { at: parts.clock.now(), actor: Actor::Daemon(parts.me.clone()), command };
+            if let Err(error) = parts.agreement.propose(entry).await {
+                tracing::error!(%error, "a violated invariant could not be put on record");
+            }
+        }
+    }
+    std::future::pending::<()>().await;
+}
+
+/// Peers' consensus messages on their way in.
+struct Doorway(Consensus);
+
+#[async_trait]
+impl RaftEndpoint for Doorway {
+    async fn handle(&self, message: Vec<u8>) -> Result<Vec<u8>, String> {
+        self.0.handle_raft(&message).await.map_err(|error| error.to_string())
+    }
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use failoverd_domain::data::store::{BucketState, GlobalCluster, GlobalTable};
-use failoverd_domain::fleet::{Applied, Entry, EventHead, FleetState, HistoryEvent};
+use failoverd_domain::fleet::{Applied, Entry, EventHead, FleetState, HistoryEvent, verify_chain};
 use failoverd_domain::health::Report;
 use failoverd_domain::ids::{Region, RunId, ServiceName};
 use failoverd_domain::route53::{Change, HealthCheck, HealthCheckConfig, RecordSet, RecordType};
@@ -172,6 +172,18 @@ pub trait History: Send + Sync {
     async fn query(&self, filter: &HistoryFilter) -> Result<Vec<HistoryEvent>, HistoryError>;
     /// Events from `seq` on, oldest first, at most `limit`.
     async fn range(&self, from_seq: u64, limit: u32) -> Result<Vec<HistoryEvent>, HistoryError>;
+    /// Walks the whole chain from event 1 and returns its end, to be compared with the fleet's. A contradiction names
+    /// the first event that is missing or was changed.
+    async fn verify(&self) -> Result<EventHead, HistoryError> {
+        let mut head = EventHead::default();
+        loop {
+            let page = self.range(head.seq + 1, 1_000).await?;
+            if page.is_empty() {
+                return Ok(head);
+            }
+            head = verify_chain(&head, &page).map_err(HistoryError::Contradiction)?;
+        }
+    }
 }
 
 /// Which events to return.

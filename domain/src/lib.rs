@@ -6,6 +6,7 @@
 
 pub mod data;
 pub mod fleet;
+pub mod freeze;
 pub mod health;
 pub mod ids;
 pub mod invariant;

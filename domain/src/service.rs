@@ -199,6 +199,15 @@ impl ProbeSpec {
             Self::CloudwatchAlarm { .. } => None,
         }
     }
+
+    /// Milliseconds that one probe may take; an alarm is one call among others and has no limit of its own.
+    #[must_use]
+    pub const fn timeout_ms(&self) -> u64 {
+        match self {
+            Self::Http { timeout_ms, .. } | Self::Tcp { timeout_ms, .. } => *timeout_ms,
+            Self::CloudwatchAlarm { .. } => 0,
+        }
+    }
 }
 
 /// How traffic finds the serving Region.

@@ -1,5 +1,7 @@
 //! Adapters: what reaches outside.
 
+pub mod clock;
 pub mod dns;
+pub mod no_history;
 pub mod postgres;
 pub mod probe;

@@ -1,1 +1,35 @@
-//! api
+//! How the outside talks to a daemon: gRPC services, the switch listener and the ops listener.
+//!
+//! Knows the domain and handles ([`Handles`]); never a concrete adapter. Reads are answered by whichever daemon is
+//! asked, from what it has applied; changes go to the leader with the caller's identity.
+
+mod apply;
+mod control;
+pub mod convert;
+pub mod error;
+mod eta;
+mod failover;
+mod handles;
+mod identity;
+pub mod ops;
+pub mod peer;
+pub mod peer_client;
+pub mod proto;
+mod serve;
+mod snapshot;
+mod status;
+pub mod switch;
+pub mod tls;
+mod watch;
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;
+
+pub use handles::Handles;
+pub use peer::RaftEndpoint;
+pub use peer_client::GrpcPeers;
+pub use serve::{ServeError, serve};
+pub use snapshot::Snapshot;
+pub use tls::TlsPem;

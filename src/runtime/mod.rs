@@ -1,1 +1,18 @@
-//! runtime
+//! What a daemon does all day: observe, decide (leader), execute (leader), settle (leader), write history.
+//!
+//! Everything here works on `ports` and the domain alone. Nothing but the supervisor spawns a task.
+
+mod board;
+mod controller;
+mod engine;
+mod executor;
+mod observer;
+mod projector;
+mod settler;
+mod supervisor;
+mod timing;
+
+pub use board::Board;
+pub use engine::{Engine, Parts};
+pub use supervisor::{Supervisor, TaskKind};
+pub use timing::Timing;

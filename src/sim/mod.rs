@@ -2,5 +2,6 @@
 
 pub mod bus;
 pub mod dns;
+pub mod history;
 pub mod ports;
 pub mod world;

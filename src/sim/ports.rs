@@ -1,1 +1,229 @@
-//! The world as ports.
+//! The world as ports, directly: what a daemon in one Region gets from the simulated AWS without any wire.
+//!
+//! Latency, silence, throttling and lost answers come from the world's faults; time passes through tokio's timers, so a
+//! paused runtime makes it virtual. Nothing here decides anything: it asks the world and puts its words into `CallError`.
+
+mod outside;
+mod stores;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use failoverd_domain::data::store::{BucketState, GlobalCluster, GlobalTable};
+use failoverd_domain::ids::Region;
+use failoverd_domain::route53::{Change, HealthCheck, HealthCheckConfig, RecordSet};
+use tokio::time::sleep;
+
+use super::world::{Gate, Plane, ROUTE53_REGION, Refusal, Service, SimulatedAws, World as SimulatedWorld};
+use crate::ports::{AuroraGlobal, Buckets, Call, CallError, Effect, GlobalTables, HealthChecks, Records, World};
+
+/// The simulated AWS as seen by the daemon of one Region.
+#[derive(Clone)]
+pub struct SimulatedPorts {
+    aws: SimulatedAws,
+    caller: Region,
+}
+
+impl SimulatedAws {
+    /// The ports of a daemon in `caller`. Time is the world's own, whatever the daemon's clock says.
+    #[must_use]
+    pub fn ports(&self, caller: Region) -> SimulatedPorts {
+        SimulatedPorts { aws: self.clone(), caller }
+    }
+}
+
+/// One call, before it is made.
+struct Ask<'a> {
+    service: Service,
+    operation: &'static str,
+    region: &'a Region,
+    plane: Plane,
+    mutates: bool,
+}
+
+impl<'a> Ask<'a> {
+    const fn read(service: Service, operation: &'static str, region: &'a Region, plane: Plane) -> Self {
+        Self { service, operation, region, plane, mutates: false }
+    }
+
+    const fn change(service: Service, operation: &'static str, region: &'a Region, plane: Plane) -> Self {
+        Self { service, operation, region, plane, mutates: true }
+    }
+
+    fn error(&self, code: &str, message: impl Into<String>, effect: Effect) -> CallError {
+        CallError {
+            service: self.service.name(),
+            operation: self.operation,
+            region: self.region.clone(),
+            code: code.to_owned(),
+            message: message.into(),
+            effect,
+        }
+    }
+
+    fn refused(&self, refusal: Refusal) -> CallError {
+        let effect = if refusal.retryable { Effect::NoneRetryable } else { Effect::None };
+        self.error(refusal.code, refusal.message, effect)
+    }
+
+    /// Nothing came back: a change may have happened all the same.
+    fn timeout(&self) -> CallError {
+        let effect = if self.mutates { Effect::Unknown } else { Effect::NoneRetryable };
+        self.error("Timeout", "no answer in time", effect)
+    }
+
+    fn not_configured(&self, message: &str) -> CallError {
+        self.error("NotConfigured", message, Effect::None)
+    }
+}
+
+impl SimulatedPorts {
+    /// All of it, as the runtime takes it.
+    #[must_use]
+    pub fn into_world(self) -> World {
+        let all = Arc::new(self);
+        World {
+            records: all.clone(),
+            health_checks: all.clone(),
+            aurora: all.clone(),
+            tables: all.clone(),
+            buckets: all.clone(),
+            canaries: all.clone(),
+            fences: all.clone(),
+            metrics: all.clone(),
+            dns: all.clone(),
+            prober: all,
+        }
+    }
+
+    /// Goes there, lets `act` happen, and comes back, unless something is in the way.
+    async fn call<T>(
+        &self,
+        ask: Ask<'_>,
+        act: impl FnOnce(&mut SimulatedWorld) -> Result<T, Refusal> + Send,
+    ) -> Call<T> {
+        let timeout_ms = self.aws.with(|world| world.timing.call_timeout_ms);
+        let latency_ms = match self.gate(&ask) {
+            Gate::Open { latency_ms } => latency_ms,
+            Gate::Refused(refusal) => return Err(ask.refused(refusal)),
+            Gate::Silent => {
+                sleep(Duration::from_millis(timeout_ms)).await;
+                return Err(ask.timeout());
+            }
+        };
+        let waited_ms = latency_ms.min(timeout_ms);
+        sleep(Duration::from_millis(waited_ms)).await;
+        if self.gate(&ask) == Gate::Silent {
+            sleep(Duration::from_millis(timeout_ms - waited_ms)).await;
+            return Err(ask.timeout());
+        }
+        let (result, lost) = self.aws.with(|world| {
+            let result = act(world);
+            let lost = ask.mutates && result.is_ok() && world.faults.takes_answer(ask.service, ask.region);
+            (result, lost)
+        });
+        if lost {
+            sleep(Duration::from_millis(timeout_ms - waited_ms)).await;
+        }
+        if lost || latency_ms > timeout_ms {
+            Err(ask.timeout())
+        } else {
+            result.map_err(|refusal| ask.refused(refusal))
+        }
+    }
+
+    fn gate(&self, ask: &Ask<'_>) -> Gate {
+        self.aws.with(|world| world.faults.gate(Some(&self.caller), ask.service, ask.region, ask.plane, &world.timing))
+    }
+
+    async fn route53<T>(
+        &self,
+        operation: &'static str,
+        mutates: bool,
+        act: impl FnOnce(&mut SimulatedWorld) -> Result<T, Refusal> + Send,
+    ) -> Call<T> {
+        let region = Region::from(ROUTE53_REGION);
+        self.call(Ask { service: Service::Route53, operation, region: &region, plane: Plane::Control, mutates }, act)
+            .await
+    }
+}
+
+#[async_trait]
+impl Records for SimulatedPorts {
+    async fn list(&self, zone: &str) -> Call<Vec<RecordSet>> {
+        self.route53("ListResourceRecordSets", false, |world| world.list_records(zone)).await
+    }
+
+    async fn change(&self, zone: &str, changes: Vec<Change>) -> Call<String> {
+        self.route53("ChangeResourceRecordSets", true, move |world| world.change_records(zone, &changes)).await
+    }
+
+    async fn in_sync(&self, change: &str) -> Call<bool> {
+        self.route53("GetChange", false, |world| world.change_in_sync(change)).await
+    }
+}
+
+#[async_trait]
+impl HealthChecks for SimulatedPorts {
+    async fn list(&self) -> Call<Vec<HealthCheck>> {
+        self.route53("ListHealthChecks", false, |world| Ok(world.checks.iter().cloned().collect())).await
+    }
+
+    async fn create(&self, caller_reference: &str, config: HealthCheckConfig) -> Call<HealthCheck> {
+        self.route53("CreateHealthCheck", true, move |world| world.create_check(caller_reference, config)).await
+    }
+
+    async fn update(&self, check: &HealthCheck, config: HealthCheckConfig) -> Call<HealthCheck> {
+        let version = check.version;
+        self.route53("UpdateHealthCheck", true, move |world| world.update_check(&check.id, version, config)).await
+    }
+}
+
+#[async_trait]
+impl AuroraGlobal for SimulatedPorts {
+    async fn describe(&self, asked_in: &Region, global_cluster: &str) -> Call<GlobalCluster> {
+        let ask = Ask::read(Service::Rds, "DescribeGlobalClusters", asked_in, Plane::Control);
+        self.call(ask, |world| world.describe_cluster(asked_in, global_cluster)).await
+    }
+
+    async fn switchover(&self, asked_in: &Region, global_cluster: &str, to: &Region) -> Call<()> {
+        let ask = Ask::change(Service::Rds, "SwitchoverGlobalCluster", asked_in, Plane::Control);
+        self.call(ask, |world| world.switchover_cluster(asked_in, global_cluster, to)).await
+    }
+
+    async fn failover(&self, asked_in: &Region, global_cluster: &str, to: &Region) -> Call<()> {
+        let ask = Ask::change(Service::Rds, "FailoverGlobalCluster", asked_in, Plane::Control);
+        self.call(ask, |world| world.failover_cluster(asked_in, global_cluster, to)).await
+    }
+}
+
+#[async_trait]
+impl GlobalTables for SimulatedPorts {
+    async fn describe(&self, asked_in: &Region, table: &str) -> Call<GlobalTable> {
+        let ask = Ask::read(Service::Dynamodb, "DescribeTable", asked_in, Plane::Control);
+        self.call(ask, |world| world.describe_table(asked_in, table)).await
+    }
+
+    async fn add_replica(&self, asked_in: &Region, table: &str, region: &Region) -> Call<()> {
+        let ask = Ask::change(Service::Dynamodb, "UpdateTable", asked_in, Plane::Control);
+        self.call(ask, |world| world.add_replica(asked_in, table, region)).await
+    }
+}
+
+#[async_trait]
+impl Buckets for SimulatedPorts {
+    async fn describe(&self, region: &Region, bucket: &str) -> Call<BucketState> {
+        let ask = Ask::read(Service::S3, "GetBucketReplication", region, Plane::Control);
+        self.call(ask, |world| world.describe_bucket(region, bucket)).await
+    }
+
+    async fn replicate(&self, region: &Region, from: &str, to: &str, role_arn: Option<&str>) -> Call<()> {
+        let ask = Ask::change(Service::S3, "PutBucketReplication", region, Plane::Control);
+        self.call(ask, |world| world.replicate_bucket(region, from, to, role_arn)).await
+    }
+}
+
+#[cfg(test)]
+#[path = "ports_tests.rs"]
+mod tests;

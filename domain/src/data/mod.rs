@@ -1,4 +1,5 @@
 //! Data stores as AWS describes them, and what can be said about loss.
 
 pub mod loss;
+mod sentence;
 pub mod store;

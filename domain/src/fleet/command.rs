@@ -14,6 +14,7 @@ use crate::ids::{Epoch, FleetId, LogIndex, Region, RunId, ServiceName, StepName,
 use crate::plan::Plan;
 use crate::service::ServiceSpec;
 use crate::time::Timestamp;
+use crate::traffic::SwitchEndpoint;
 
 /// One entry of the replicated log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,6 +56,13 @@ pub enum Command {
         fleet: FleetId,
         /// Its daemons.
         members: BTreeMap<Region, Role>,
+    },
+    /// Where Route 53's checkers reach a daemon.
+    Advertise {
+        /// The daemon.
+        region: Region,
+        /// Its switch endpoint.
+        switch: SwitchEndpoint,
     },
     /// Manifests, all or none.
     Apply {

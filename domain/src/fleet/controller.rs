@@ -1,8 +1,16 @@
 //! The controller: what the leader should propose now.
 
-use super::command::Command;
-use super::state::FleetState;
-use crate::health::{Matrix, View};
+use serde::{Deserialize, Serialize};
+
+use super::command::{Actor, Command};
+use super::failover::{FailoverRequest, outlook, propose_failover, still_holds};
+use super::guard::{Guard, Severity};
+use super::run::{Run, RunState, Trigger};
+use super::state::{FleetState, ServiceState};
+use crate::health::{Matrix, View, diagnose};
+use crate::ids::{Region, ServiceName};
+use crate::plan::Mode;
+use crate::service::{Automation, Pattern};
 use crate::time::Timestamp;
 
 /// A command that the leader should propose.
@@ -10,6 +18,142 @@ pub type Proposal = Command;
 
 /// What to propose now, given what is agreed and what is seen. Pure; the caller is the leader.
 #[must_use]
-pub fn tick(_now: Timestamp, _state: &FleetState, _matrix: &Matrix, _view: &View) -> Vec<Proposal> {
-    todo!()
+pub fn tick(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View) -> Vec<Proposal> {
+    let mut proposals: Vec<Proposal> =
+        state.runs.values().filter_map(|run| tend(now, state, matrix, view, run)).collect();
+    for service in state.services.values() {
+        proposals.extend(react(now, state, matrix, view, service));
+    }
+    proposals
+}
+
+/// What an open run needs: its start when the announcement is over, its end when its reason is gone.
+fn tend(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View, run: &Run) -> Option<Proposal> {
+    let abort = |reason: String| Some(Command::Abort { run: run.id.clone(), reason });
+    match run.state {
+        RunState::Announced => {
+            if run.trigger == Trigger::Automatic
+                && let Err(no) = still_holds(now, state, matrix, view, &run.service, &run.plan)
+            {
+                return abort(format!("guard {} says no by now: {}", no.guard.word(), no.reason));
+            }
+            if now > run.valid_until {
+                return abort("its evidence is too old to start on".to_owned());
+            }
+            let over = run.announce_until.is_none_or(|until| now >= until);
+            over.then(|| Command::Start { run: run.id.clone() })
+        }
+        RunState::AwaitingApproval if now > run.valid_until => abort("nobody approved in time".to_owned()),
+        _ => None,
+    }
+}
+
+/// Opens a run for a service whose Region is broken, where guards let it.
+fn react(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View, service: &ServiceState) -> Option<Proposal> {
+    let spec = &service.spec;
+    if spec.pattern != Pattern::ActivePassive || spec.policy.failover == Automation::Manual {
+        return None;
+    }
+    if !diagnose(now, view, spec, &service.primary, matrix).diagnosis.is_breach()
+        || state.open_run(&spec.name).is_some()
+    {
+        return None;
+    }
+    let request = automatic(&view.me, &spec.name);
+    propose_failover(now, state, matrix, view, &request).ok().map(|decision| Command::Decide(Box::new(decision)))
+}
+
+fn automatic(me: &Region, service: &ServiceName) -> FailoverRequest {
+    FailoverRequest {
+        service: service.clone(),
+        to: None,
+        mode: Some(Mode::Forced),
+        trigger: Trigger::Automatic,
+        actor: Actor::Daemon(me.clone()),
+        reason: None,
+        plan_hash: None,
+    }
+}
+
+/// What would happen to one service if a Region vanished now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forecast {
+    /// Service.
+    pub service: ServiceName,
+    /// In a word.
+    pub outcome: ForecastOutcome,
+    /// Why, in a sentence.
+    pub reason: String,
+}
+
+/// What would happen, in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForecastOutcome {
+    /// It would move by itself.
+    FailsOver,
+    /// It would ask a person.
+    AsksForApproval,
+    /// It would stay down.
+    StaysDown,
+    /// It does not serve from there.
+    Unaffected,
+}
+
+impl ForecastOutcome {
+    /// The word users see.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::FailsOver => "fails-over",
+            Self::AsksForApproval => "asks-for-approval",
+            Self::StaysDown => "stays-down",
+            Self::Unaffected => "unaffected",
+        }
+    }
+}
+
+/// What would happen to every service if `region` vanished now: the guards as they stand, less those that the
+/// vanishing itself would turn.
+#[must_use]
+pub fn what_if_region_vanishes(
+    now: Timestamp,
+    state: &FleetState,
+    matrix: &Matrix,
+    view: &View,
+    region: &Region,
+) -> Vec<Forecast> {
+    state.services.values().map(|service| forecast(now, state, matrix, view, service, region)).collect()
+}
+
+fn forecast(
+    now: Timestamp,
+    state: &FleetState,
+    matrix: &Matrix,
+    view: &View,
+    service: &ServiceState,
+    region: &Region,
+) -> Forecast {
+    let says = |outcome, reason: String| Forecast { service: service.spec.name.clone(), outcome, reason };
+    if &service.primary != region {
+        return says(ForecastOutcome::Unaffected, format!("serves from {}", service.primary));
+    }
+    let left = view.members.iter().filter(|member| *member != region);
+    let fresh = left.filter(|member| matrix.fresh(now, member, view.stale_after_ms).is_some()).count();
+    if fresh < view.majority() {
+        let reason = format!("only {fresh} daemons would be left; {} are needed", view.majority());
+        return says(ForecastOutcome::StaysDown, reason);
+    }
+    let guards = match outlook(now, state, matrix, view, &automatic(&view.me, &service.spec.name)) {
+        Ok(seen) => seen.guards,
+        Err(rejection) => return says(ForecastOutcome::StaysDown, rejection.reason),
+    };
+    let turned = [Guard::Quorum, Guard::BreachProven, Guard::Route53Agrees];
+    let noes: Vec<_> = guards.iter().filter(|verdict| !verdict.ok && !turned.contains(&verdict.guard)).collect();
+    let blocking = noes.iter().find(|verdict| verdict.severity == Severity::Blocks);
+    match (blocking, noes.iter().find(|verdict| verdict.severity == Severity::NeedsApproval)) {
+        (Some(no), _) => says(ForecastOutcome::StaysDown, format!("{}: {}", no.guard.word(), no.reason)),
+        (None, Some(no)) => says(ForecastOutcome::AsksForApproval, format!("{}: {}", no.guard.word(), no.reason)),
+        (None, None) => says(ForecastOutcome::FailsOver, "every guard would say yes".to_owned()),
+    }
 }

@@ -4,14 +4,17 @@ mod apply;
 mod command;
 mod controller;
 mod event;
+mod failover;
 mod guard;
+mod guards;
 mod run;
 mod state;
 
 pub use apply::{Applied, Rejection};
 pub use command::{Actor, Command, Decision, Entry, StepOutcome};
-pub use controller::{Proposal, tick};
+pub use controller::{Forecast, ForecastOutcome, Proposal, tick, what_if_region_vanishes};
 pub use event::{EventHead, EventKind, HistoryEvent, verify_chain};
+pub use failover::{FailoverRequest, Outlook, outlook, propose_failover, still_holds};
 pub use guard::{Guard, GuardVerdict, Severity};
 pub use run::{Consent, Intent, Run, RunState, StepProgress, StepState, Trigger};
 pub use state::{Bit, FleetState, Member, Role, ServicePhase, ServiceState, Settlement, Switch};

@@ -9,7 +9,7 @@ use super::guard::GuardVerdict;
 use crate::data::loss::Loss;
 use crate::health::Finding;
 use crate::ids::{Epoch, LogIndex, RunId, ServiceName, StepName};
-use crate::plan::Plan;
+use crate::plan::{Fencing, Plan, Step, StepKind};
 use crate::time::Timestamp;
 
 /// One execution of a plan: a journal of step attempts and a verdict.
@@ -160,4 +160,135 @@ pub enum StepState {
     Failed,
     /// A person went on without it.
     Skipped,
+}
+
+impl Run {
+    /// The journal of a step; pending when it has none yet.
+    #[must_use]
+    pub fn progress(&self, step: &StepName) -> StepProgress {
+        self.steps.get(step).cloned().unwrap_or_default()
+    }
+
+    /// Whether a step has ended so that those after it may begin.
+    #[must_use]
+    pub fn is_resolved(&self, step: &Step) -> bool {
+        match self.progress(&step.name).state {
+            StepState::Succeeded | StepState::Skipped => true,
+            // A step off the critical path gets one try; how it ended is on record.
+            StepState::Failed | StepState::Unknown => !step.critical,
+            StepState::Pending | StepState::Acting => false,
+        }
+    }
+
+    /// Whether something that cannot be taken back was done, or may have been.
+    #[must_use]
+    pub fn is_past_no_return(&self) -> bool {
+        self.plan.steps.iter().filter(|step| step.is_point_of_no_return()).any(|step| {
+            matches!(self.progress(&step.name).state, StepState::Succeeded | StepState::Acting | StepState::Unknown)
+        })
+    }
+
+    /// Steps whose outcome is open: an intent without an outcome, or an outcome that nobody knows.
+    pub fn open_steps(&self) -> impl Iterator<Item = &Step> {
+        self.plan.steps.iter().filter(|step| match self.progress(&step.name).state {
+            StepState::Acting => true,
+            StepState::Unknown => step.critical,
+            _ => false,
+        })
+    }
+
+    /// Why `step` may not begin now, if so: what comes before it, fencing (I1), or where it stands.
+    ///
+    /// # Errors
+    /// One sentence for people.
+    pub fn may_begin(&self, step: &Step) -> Result<(), String> {
+        let progress = self.progress(&step.name);
+        match progress.state {
+            StepState::Pending => {}
+            StepState::Failed if progress.retryable && step.critical => {}
+            state => return Err(format!("step {} is {}", step.name, state.word())),
+        }
+        for before in &step.after {
+            let resolved = self.plan.step(before).is_some_and(|before| self.is_resolved(before));
+            if !resolved {
+                return Err(format!("step {} waits for {before}", step.name));
+            }
+        }
+        if let Some(doubt) = self.unfenced(step)
+            && self.unfenced_consent.is_none()
+        {
+            return Err(format!("step {}: {doubt}, and nobody consented to that", step.name));
+        }
+        Ok(())
+    }
+
+    /// For a promotion whose old writer is not fenced: why it is not.
+    #[must_use]
+    pub fn unfenced(&self, step: &Step) -> Option<String> {
+        let StepKind::Promote { fencing, .. } = &step.kind else { return None };
+        match fencing {
+            Fencing::Builtin => None,
+            Fencing::None => Some("nothing can fence the old writer".to_owned()),
+            Fencing::ByStep(fence) => match self.progress(fence).state {
+                StepState::Succeeded => None,
+                state => Some(format!("the old writer is not fenced ({fence} is {})", state.word())),
+            },
+        }
+    }
+
+    /// Milliseconds from the breach (or the start, where a person asked) to the verified answer.
+    #[must_use]
+    pub fn rto_ms(&self) -> Option<u64> {
+        let from = self.breach_at.or(self.started_at)?;
+        Some(self.verified_at?.since(from))
+    }
+
+    /// Milliseconds from the breach to the decision.
+    #[must_use]
+    pub fn detect_ms(&self) -> Option<u64> {
+        self.breach_at.map(|breach| self.decided_at.since(breach))
+    }
+}
+
+impl RunState {
+    /// The word users see.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::AwaitingApproval => "awaiting-approval",
+            Self::Announced => "announced",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Aborted => "aborted",
+        }
+    }
+}
+
+impl StepState {
+    /// The word users see.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Acting => "acting",
+            Self::Unknown => "unknown",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+impl Trigger {
+    /// The word users see.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Automatic => "automatic",
+            Self::Operator => "operator",
+            Self::Drill => "drill",
+        }
+    }
 }

@@ -10,6 +10,7 @@ use super::run::Run;
 use crate::ids::{Epoch, FleetId, Generation, LogIndex, Region, RunId, ServiceName, SwitchGroup};
 use crate::service::{Pattern, ServiceSpec};
 use crate::time::Timestamp;
+use crate::traffic::SwitchEndpoint;
 
 /// What every daemon agrees on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -39,6 +40,8 @@ pub struct FleetState {
 pub struct Member {
     /// Whether its Region hosts services.
     pub role: Role,
+    /// Where Route 53's checkers reach it; absent until it has said so once.
+    pub switch: Option<SwitchEndpoint>,
 }
 
 /// What a daemon's Region is for.
@@ -60,7 +63,9 @@ pub struct ServiceState {
     pub spec_index: LogIndex,
     /// Raised once for every change of who serves.
     pub epoch: Epoch,
-    /// Active-passive: the Region chosen in this epoch.
+    /// The Region chosen in this epoch: where the service serves, or a run is taking it.
+    pub chosen: Region,
+    /// Active-passive: the Region that the committed switch says serves.
     pub primary: Region,
     /// Since when.
     pub primary_since: Timestamp,
@@ -125,4 +130,59 @@ pub enum ServicePhase {
     Returning,
     /// A person must look.
     Attention,
+}
+
+impl FleetState {
+    /// The open run of a service, if any: there is at most one.
+    #[must_use]
+    pub fn open_run(&self, service: &ServiceName) -> Option<&Run> {
+        self.runs.values().find(|run| &run.service == service && !run.state.is_closed())
+    }
+
+    /// Whether automatic action is off for a service, by itself or with the fleet.
+    #[must_use]
+    pub fn is_paused(&self, service: &ServiceName) -> bool {
+        self.paused || self.services.get(service).is_some_and(|service| service.paused)
+    }
+
+    /// What users see of a service in a word.
+    #[must_use]
+    pub fn phase(&self, service: &ServiceState) -> ServicePhase {
+        match self.open_run(&service.spec.name) {
+            Some(run) if run.state == super::run::RunState::Paused => ServicePhase::Attention,
+            Some(run) if run.trigger == super::run::Trigger::Drill => ServicePhase::Returning,
+            Some(_) => ServicePhase::FailingOver,
+            None if service.attention.is_some() => ServicePhase::Attention,
+            None if service.is_settled() => ServicePhase::Steady,
+            None => ServicePhase::Unsettled,
+        }
+    }
+}
+
+impl ServiceState {
+    /// Whether records and checks match who serves and what the manifest says.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.settlement.settled == Some((self.epoch, self.spec_index))
+    }
+
+    /// Active-passive: the Region that does not serve.
+    #[must_use]
+    pub fn standby(&self) -> Option<&Region> {
+        self.spec.regions.iter().find(|region| **region != self.primary)
+    }
+}
+
+impl ServicePhase {
+    /// The word users see.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Steady => "steady",
+            Self::FailingOver => "failing-over",
+            Self::Unsettled => "unsettled",
+            Self::Returning => "returning",
+            Self::Attention => "attention",
+        }
+    }
 }

@@ -1,8 +1,14 @@
 //! The whole matrix of readings as one daemon holds it.
+//!
+//! Every report is indexed by service when it arrives, so that judging a thousand services is a thousand look-ups and
+//! not a thousand scans. The index is only ever asked by key: nothing depends on its order.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
-use super::reading::{Report, SignalReading, StoreReading};
+use super::diagnosis::View;
+use super::reading::{Report, Route53Reading, SignalReading, Status, StoreReading};
 use crate::ids::{Region, ServiceName, SignalName, StoreName};
 use crate::time::Timestamp;
 
@@ -15,10 +21,97 @@ pub struct Matrix {
 /// A report and when it arrived here.
 #[derive(Clone, Debug)]
 pub struct Received {
-    /// The report.
+    /// The report; its readings are sorted by service on arrival.
     pub report: Report,
     /// Arrival by the holder's clock.
     pub at: Timestamp,
+    index: HashMap<ServiceName, Ranges>,
+}
+
+/// Where one service's readings stand in a sorted report.
+#[derive(Clone, Debug, Default)]
+struct Ranges {
+    signals: Range<usize>,
+    stores: Range<usize>,
+    route53: Range<usize>,
+}
+
+impl Received {
+    fn new(mut report: Report, at: Timestamp) -> Self {
+        // By service, Region, signal: stable, so that a duplicate's first reading stays first.
+        report.signals.sort_by(|a, b| (&a.service, &a.region, &a.signal).cmp(&(&b.service, &b.region, &b.signal)));
+        report.stores.sort_by(|a, b| (&a.service, &a.region).cmp(&(&b.service, &b.region)));
+        report.route53.sort_by(|a, b| (&a.service, &a.region).cmp(&(&b.service, &b.region)));
+        let mut index: HashMap<ServiceName, Ranges> = HashMap::new();
+        for_each_run(
+            &report.signals,
+            |reading| &reading.service,
+            |name, range| {
+                index.entry(name.clone()).or_default().signals = range;
+            },
+        );
+        for_each_run(
+            &report.stores,
+            |reading| &reading.service,
+            |name, range| {
+                index.entry(name.clone()).or_default().stores = range;
+            },
+        );
+        for_each_run(
+            &report.route53,
+            |reading| &reading.service,
+            |name, range| {
+                index.entry(name.clone()).or_default().route53 = range;
+            },
+        );
+        Self { report, at, index }
+    }
+
+    /// This report's signals of one service in one Region, by signal name.
+    #[must_use]
+    pub fn signals(&self, service: &ServiceName, region: &Region) -> &[SignalReading] {
+        let Some(ranges) = self.index.get(service) else { return &[] };
+        run_of(self.report.signals.get(ranges.signals.clone()).unwrap_or_default(), region, |reading| &reading.region)
+    }
+
+    /// This report's stores of one service, whatever the Region.
+    #[must_use]
+    pub fn stores(&self, service: &ServiceName) -> &[StoreReading] {
+        let Some(ranges) = self.index.get(service) else { return &[] };
+        self.report.stores.get(ranges.stores.clone()).unwrap_or_default()
+    }
+
+    /// This report's word on Route 53's checkers for one service in one Region.
+    #[must_use]
+    pub fn route53(&self, service: &ServiceName, region: &Region) -> Option<&Route53Reading> {
+        let ranges = self.index.get(service)?;
+        self.report.route53.get(ranges.route53.clone())?.iter().find(|reading| &reading.region == region)
+    }
+
+    /// How old a reading is now that was `age_ms` old when it was sent.
+    #[must_use]
+    pub const fn age_now_ms(&self, now: Timestamp, age_ms: u64) -> u64 {
+        now.since(self.at).saturating_add(age_ms)
+    }
+}
+
+/// Calls `each` for every run of equal keys in a sorted slice.
+fn for_each_run<T>(items: &[T], key: impl Fn(&T) -> &ServiceName, mut each: impl FnMut(&ServiceName, Range<usize>)) {
+    let mut start = 0;
+    for run in items.chunk_by(|a, b| key(a) == key(b)) {
+        if let Some(first) = run.first() {
+            each(key(first), start..start + run.len());
+        }
+        start += run.len();
+    }
+}
+
+/// The run of one Region in a slice sorted by Region; a service has few, so a walk beats a search.
+fn run_of<'a, T>(items: &'a [T], region: &Region, key: impl Fn(&T) -> &Region) -> &'a [T] {
+    let Some(start) = items.iter().position(|item| key(item) == region) else { return &[] };
+    let rest = items.get(start..).unwrap_or_default();
+    let len = rest.iter().take_while(|item| key(item) == region).count();
+    rest.get(..len).unwrap_or_default()
 }
 
 impl Matrix {
@@ -27,7 +120,7 @@ impl Matrix {
         let stale =
             self.reports.get(&report.observer).is_some_and(|held| report.seq <= held.report.seq && report.seq > 1);
         if !stale {
-            self.reports.insert(report.observer.clone(), Received { report, at });
+            self.reports.insert(report.observer.clone(), Received::new(report, at));
         }
     }
 
@@ -58,10 +151,7 @@ impl Matrix {
         signal: &SignalName,
     ) -> Option<(&Received, &SignalReading)> {
         let received = self.of(observer)?;
-        let reading =
-            received.report.signals.iter().find(|reading| {
-                &reading.service == service && &reading.region == region && &reading.signal == signal
-            })?;
+        let reading = received.signals(service, region).iter().find(|reading| &reading.signal == signal)?;
         Some((received, reading))
     }
 
@@ -71,10 +161,52 @@ impl Matrix {
         let mut readings: Vec<_> = self
             .reports
             .values()
-            .flat_map(|received| received.report.stores.iter().map(move |reading| (received, reading)))
-            .filter(|(_, reading)| &reading.service == service && &reading.store == store && &reading.region == region)
+            .flat_map(|received| received.stores(service).iter().map(move |reading| (received, reading)))
+            .filter(|(_, reading)| &reading.store == store && &reading.region == region)
             .collect();
-        readings.sort_by_key(|(received, reading)| std::cmp::Reverse(received.at.minus_ms(reading.age_ms)));
+        readings.sort_by_key(|(received, reading)| Reverse(received.at.minus_ms(reading.age_ms)));
         readings
+    }
+
+    /// Whether an observer's own fresh report says that it is cut off: it reaches no peer and no reference endpoint
+    /// outside the fleet answers. A fleet of one without references has nothing to be cut off from.
+    #[must_use]
+    pub fn isolated(&self, now: Timestamp, view: &View, observer: &Region) -> bool {
+        let Some(received) = self.fresh(now, observer, view.stale_after_ms) else { return false };
+        let report = &received.report;
+        let alone = view.members.iter().all(|member| member == observer);
+        let reaches_a_peer = report.reaches.iter().any(|peer| peer != observer && view.members.contains(peer));
+        let a_reference_answers = report.references.values().any(|answers| *answers);
+        !(reaches_a_peer || a_reference_answers || alone && report.references.is_empty())
+    }
+
+    /// The report of a member that counts: fresh, and not isolated.
+    #[must_use]
+    pub fn counting(&self, now: Timestamp, view: &View, observer: &Region) -> Option<&Received> {
+        let fresh = self.fresh(now, observer, view.stale_after_ms)?;
+        (view.members.contains(observer) && !self.isolated(now, view, observer)).then_some(fresh)
+    }
+
+    /// Whether a majority of the fleet is fresh here and not isolated.
+    #[must_use]
+    pub fn fresh_majority(&self, now: Timestamp, view: &View) -> bool {
+        view.members.iter().filter(|member| self.counting(now, view, member).is_some()).count() >= view.majority()
+    }
+
+    /// What Route 53's own checkers say: the freshest word, other than "cannot tell", that any counting observer read.
+    /// Of two equally fresh ones the good one wins: this is asked before a forced move.
+    #[must_use]
+    pub fn route53_says(&self, now: Timestamp, view: &View, service: &ServiceName, region: &Region) -> Status {
+        view.members
+            .iter()
+            .filter_map(|observer| self.counting(now, view, observer))
+            .filter_map(|received| {
+                let reading = received.route53(service, region)?;
+                Some((received.age_now_ms(now, reading.age_ms), reading.status))
+            })
+            .filter(|(age_ms, status)| *age_ms <= view.stale_after_ms && *status != Status::Unknown)
+            // `Good` orders before `Bad`.
+            .min()
+            .map_or(Status::Unknown, |(_, status)| status)
     }
 }

@@ -1,9 +1,15 @@
 //! Readings, and what they mean by quorum.
 
 mod diagnosis;
+mod hysteresis;
 mod matrix;
+mod opinion;
 mod reading;
+mod sentence;
+#[cfg(test)]
+pub(crate) mod tests;
 
 pub use diagnosis::{Diagnosis, Finding, Opinion, View, diagnose};
+pub use hysteresis::{Counts, Limits, SignalTracker};
 pub use matrix::{Matrix, Received};
 pub use reading::{CanaryReading, ReplicaReadiness, Report, Route53Reading, SignalReading, Status, StoreReading, Vote};

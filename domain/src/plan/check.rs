@@ -1,13 +1,17 @@
 //! A linter over plans: what may never run is refused before a run exists.
 
-use super::step::Plan;
-use crate::service::ServiceSpec;
+use std::collections::BTreeSet;
+
+use super::step::{Fencing, Mode, Plan, StepKind};
+use crate::ids::StepName;
+use crate::route53::Location;
+use crate::service::{Routing, ServiceSpec, SwitchTransport};
 
 /// Why a plan may not run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{invariant}: {reason}")]
 pub struct PlanProblem {
-    /// `I4`, `I5` or a name of its own.
+    /// `I1`, `I4`, `I5`, or a word of its own.
     pub invariant: &'static str,
     /// One sentence for the person who asked.
     pub reason: String,
@@ -15,6 +19,90 @@ pub struct PlanProblem {
 
 /// Every reason why `plan` may not run for `spec`.
 #[must_use]
-pub fn check_plan(_plan: &Plan, _spec: &ServiceSpec) -> Vec<PlanProblem> {
-    todo!()
+pub fn check_plan(plan: &Plan, spec: &ServiceSpec) -> Vec<PlanProblem> {
+    let mut problems = Vec::new();
+    let mut say = |invariant, reason| problems.push(PlanProblem { invariant, reason });
+    somewhere_serves(plan, spec, &mut say);
+    nothing_needs_the_failed_region(plan, spec, &mut say);
+    geolocation_has_a_default(plan, spec, &mut say);
+    promotions_know_their_fence(plan, &mut say);
+    order_is_sound(plan, &mut say);
+    problems
+}
+
+type Say<'a> = &'a mut dyn FnMut(&'static str, String);
+
+fn somewhere_serves(plan: &Plan, spec: &ServiceSpec, say: Say<'_>) {
+    if plan.from == plan.to {
+        say("I4", format!("{} cannot move from {} to itself", plan.service, plan.from));
+    }
+    if !spec.regions.contains(&plan.to) {
+        let regions: Vec<&str> = spec.regions.iter().map(|region| region.as_str()).collect();
+        say("I4", format!("{} does not run in {} (it runs in {})", plan.service, plan.to, regions.join(", ")));
+    }
+}
+
+fn nothing_needs_the_failed_region(plan: &Plan, spec: &ServiceSpec, say: Say<'_>) {
+    if plan.mode != Mode::Forced {
+        return;
+    }
+    if spec.traffic.switch == SwitchTransport::None {
+        say("I5", "with `switch: none` traffic moves only through Route 53's control plane in us-east-1".to_owned());
+    }
+    for step in plan.steps.iter().filter(|step| step.critical && step.region == plan.from) {
+        say("I5", format!("step {} needs {}, the Region that is being left", step.name, plan.from));
+    }
+}
+
+fn geolocation_has_a_default(plan: &Plan, spec: &ServiceSpec, say: Say<'_>) {
+    for record in spec.traffic.records.iter().filter(|record| record.routing == Routing::Geolocation) {
+        let remains = record
+            .targets
+            .iter()
+            .any(|(region, target)| region != &plan.from && target.geo.contains(&Location::Default));
+        if !remains {
+            say(
+                "geolocation-default",
+                format!(
+                    "{} has no default location outside {}: some askers would get no answer",
+                    record.name, plan.from
+                ),
+            );
+        }
+    }
+}
+
+fn promotions_know_their_fence(plan: &Plan, say: Say<'_>) {
+    for step in &plan.steps {
+        let StepKind::Promote { fencing, .. } = &step.kind else { continue };
+        match fencing {
+            Fencing::ByStep(fence) if !step.after.contains(fence) => {
+                say("I1", format!("step {} does not wait for {fence}", step.name));
+            }
+            Fencing::Builtin if plan.mode == Mode::Forced => {
+                say("I1", format!("step {} is forced and cannot fence by itself", step.name));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn order_is_sound(plan: &Plan, say: Say<'_>) {
+    let mut seen: BTreeSet<&StepName> = BTreeSet::new();
+    let mut flipped = false;
+    for step in &plan.steps {
+        for before in step.after.iter().filter(|before| !seen.contains(before)) {
+            say("order", format!("step {} waits for {before}, which does not come before it", step.name));
+        }
+        if flipped && matches!(step.kind, StepKind::Promote { .. } | StepKind::Fence { .. } | StepKind::Drain { .. }) {
+            say("order", format!("step {} comes after the switch", step.name));
+        }
+        flipped |= matches!(step.kind, StepKind::FlipSwitch { .. });
+        if !seen.insert(&step.name) {
+            say("order", format!("two steps are called {}", step.name));
+        }
+    }
+    if !flipped || !plan.steps.last().is_some_and(|step| matches!(step.kind, StepKind::VerifyAnswer)) {
+        say("order", "a plan ends by turning the switch and verifying the answer".to_owned());
+    }
 }

@@ -1,8 +1,22 @@
-//! From (service, from, to, mode) to a plan.
+//! From (service, from, to, mode) to a plan. The order is the design's: fence the old writer, promote, look at the
+//! data, turn the switch, verify the answer.
 
-use super::step::{Mode, Plan};
-use crate::ids::{LogIndex, Region};
-use crate::service::ServiceSpec;
+use super::step::{Fencing, Mode, Plan, Plane, Step, StepKind, Undo};
+use crate::ids::{LogIndex, Region, StepName};
+use crate::service::{Fence, ServiceSpec, Store, StoreKind};
+
+/// A forced fence may not hold the promotion up for longer.
+const FORCED_FENCE_TIMEOUT_MS: u64 = 5_000;
+/// Aurora's own limits are minutes; past this a person must look.
+const PROMOTE_TIMEOUT_MS: u64 = 15 * 60_000;
+/// How long a graceful move waits for replication.
+const DRAIN_TIMEOUT_MS: u64 = 5 * 60_000;
+/// A look at a copy that should be ready already.
+const CHECK_TIMEOUT_MS: u64 = 60_000;
+/// One committed entry.
+const FLIP_TIMEOUT_MS: u64 = 30_000;
+/// Three failed polls of Route 53's checkers at 10 s, propagation, and room.
+const VERIFY_TIMEOUT_MS: u64 = 5 * 60_000;
 
 /// What to plan.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +35,174 @@ pub struct PlanRequest<'a> {
 
 /// Makes the plan. Pure: the same request gives the same plan, and so the same hash, on every daemon.
 #[must_use]
-pub fn plan(_request: &PlanRequest<'_>) -> Plan {
-    todo!()
+pub fn plan(request: &PlanRequest<'_>) -> Plan {
+    let mut steps = Vec::new();
+    for store in &request.spec.data {
+        steps.extend(store_steps(request, store));
+    }
+    let moved: Vec<StepName> = steps.iter().filter(|step| step.critical).map(|step| step.name.clone()).collect();
+    let flip = flip_step(request, moved);
+    let verify = verify_step(request, &flip);
+    steps.push(flip);
+    steps.push(verify);
+    Plan {
+        service: request.spec.name.clone(),
+        from: request.from.clone(),
+        to: request.to.clone(),
+        mode: request.mode,
+        spec_index: request.spec_index,
+        steps,
+    }
+}
+
+fn store_steps(request: &PlanRequest<'_>, store: &Store) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut after = Vec::new();
+    match (store.kind.has_single_writer(), request.mode) {
+        (true, Mode::Graceful) => steps.push(promote_step(request, store, Fencing::Builtin, Vec::new())),
+        (true, Mode::Forced) => {
+            let fence = store.fence.as_ref().map(|fence| fence_step(request, store, fence));
+            let (fencing, wait) = match &fence {
+                Some(step) => (Fencing::ByStep(step.name.clone()), vec![step.name.clone()]),
+                None => (Fencing::None, Vec::new()),
+            };
+            steps.extend(fence);
+            steps.push(promote_step(request, store, fencing, wait));
+        }
+        (false, Mode::Graceful) => steps.push(drain_step(request, store)),
+        (false, Mode::Forced) => {}
+    }
+    if let Some(last) = steps.last() {
+        after.push(last.name.clone());
+    }
+    steps.push(check_step(request, store, after));
+    steps
+}
+
+fn name(word: &str, object: &str) -> StepName {
+    StepName::new(format!("{word}/{object}"))
+}
+
+fn fence_step(request: &PlanRequest<'_>, store: &Store, fence: &Fence) -> Step {
+    let Fence::SecurityGroup(groups) = fence;
+    let group = groups.get(request.from).map_or("", String::as_str);
+    Step {
+        name: name("fence", store.name.as_str()),
+        kind: StepKind::Fence { store: store.name.clone() },
+        region: request.from.clone(),
+        plane: Plane::Control,
+        critical: false,
+        after: Vec::new(),
+        undo: Undo::PutBack,
+        timeout_ms: FORCED_FENCE_TIMEOUT_MS,
+        calls: vec![format!("rds:ModifyDBCluster in {}: security group {group} only", request.from)],
+    }
+}
+
+fn promote_step(request: &PlanRequest<'_>, store: &Store, fencing: Fencing, after: Vec<StepName>) -> Step {
+    let StoreKind::Aurora { global_cluster, clusters } = &store.kind else {
+        unreachable!("only stores with a single writer are promoted, and Aurora is the only one")
+    };
+    let target = clusters.get(request.to).map_or("", String::as_str);
+    let operation = match request.mode {
+        Mode::Graceful => "rds:SwitchoverGlobalCluster",
+        Mode::Forced => "rds:FailoverGlobalCluster with data loss allowed",
+    };
+    Step {
+        name: name("promote", store.name.as_str()),
+        kind: StepKind::Promote { store: store.name.clone(), fencing },
+        region: request.to.clone(),
+        plane: Plane::Control,
+        critical: true,
+        after,
+        undo: Undo::Irreversible,
+        timeout_ms: PROMOTE_TIMEOUT_MS,
+        calls: vec![format!("{operation} in {}: {global_cluster} to {target}", request.to)],
+    }
+}
+
+fn drain_step(request: &PlanRequest<'_>, store: &Store) -> Step {
+    let how = match &store.canary {
+        Some(_) => "until the canary is within the RPO",
+        None => "until CloudWatch's lag is within the RPO (no canary: loss not provable)",
+    };
+    Step {
+        name: name("drain", store.name.as_str()),
+        kind: StepKind::Drain { store: store.name.clone() },
+        region: request.to.clone(),
+        plane: Plane::Data,
+        critical: true,
+        after: Vec::new(),
+        undo: Undo::Nothing,
+        timeout_ms: DRAIN_TIMEOUT_MS,
+        calls: vec![format!("wait in {} {how}", request.to)],
+    }
+}
+
+fn check_step(request: &PlanRequest<'_>, store: &Store, after: Vec<StepName>) -> Step {
+    let call = match &store.kind {
+        StoreKind::Aurora { global_cluster, .. } => {
+            format!("rds:DescribeGlobalClusters in {}: {global_cluster} writes there", request.to)
+        }
+        StoreKind::Dynamodb { table, .. } => {
+            format!("dynamodb:DescribeTable in {}: the replica of {table} is ACTIVE", request.to)
+        }
+        StoreKind::S3 { buckets, .. } => format!(
+            "s3:GetBucketVersioning in {}: {} takes objects",
+            request.to,
+            buckets.get(request.to).map_or("", String::as_str)
+        ),
+    };
+    Step {
+        name: name("check-data", store.name.as_str()),
+        kind: StepKind::CheckData { store: store.name.clone() },
+        region: request.to.clone(),
+        plane: Plane::Control,
+        critical: true,
+        after,
+        undo: Undo::Nothing,
+        timeout_ms: CHECK_TIMEOUT_MS,
+        calls: vec![call],
+    }
+}
+
+fn flip_step(request: &PlanRequest<'_>, after: Vec<StepName>) -> Step {
+    let group = request.spec.switch_group();
+    // One bit for the pair: old off and new on are the same entry.
+    let bit = request.spec.regions.first().unwrap_or(request.to).clone();
+    let on = &bit == request.to;
+    Step {
+        name: name("flip-switch", group.as_str()),
+        calls: vec![format!("commit switch {group}: {} serves, {} does not", request.to, request.from)],
+        kind: StepKind::FlipSwitch { group, bit, on },
+        region: request.to.clone(),
+        plane: Plane::Data,
+        critical: true,
+        after,
+        undo: Undo::PutBack,
+        timeout_ms: FLIP_TIMEOUT_MS,
+    }
+}
+
+fn verify_step(request: &PlanRequest<'_>, flip: &Step) -> Step {
+    let calls = request
+        .spec
+        .traffic
+        .records
+        .iter()
+        .map(|record| {
+            format!("dns {} {} at the zone's servers: the answer of {}", record.name, record.record_type, request.to)
+        })
+        .collect();
+    Step {
+        name: name("verify-answer", request.spec.name.as_str()),
+        kind: StepKind::VerifyAnswer,
+        region: request.to.clone(),
+        plane: Plane::Data,
+        critical: true,
+        after: vec![flip.name.clone()],
+        undo: Undo::Nothing,
+        timeout_ms: VERIFY_TIMEOUT_MS,
+        calls,
+    }
 }

@@ -1,20 +1,28 @@
 //! What Route 53 answers, and why.
+//!
+//! Pure: records, the health of checks and a draw come in, an answer and its reasons go out. It follows the Route 53
+//! Developer Guide, "How Amazon Route 53 chooses records when health checking is configured" and "... in complex
+//! configurations". It never invents an address: an alias to a name outside the zone is answered with that name.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::record::{RecordSet, RecordType};
+use super::record::{AliasTarget, RecordSet, RecordType};
+use super::tree::Tree;
 use crate::ids::{HealthCheckId, Region};
+
+/// TTL that an alias to an AWS resource is answered with ("Choosing between alias and non-alias records").
+pub const ALIAS_TTL_S: u32 = 60;
 
 /// A question to a zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
-    /// Name without a trailing dot, lower case.
+    /// Name; case and a trailing dot do not matter.
     pub name: String,
     /// Type.
     pub record_type: RecordType,
     /// Where it is asked from.
     pub from: Place,
-    /// Decides among weights: 0.0 up to but not including 1.0, drawn by the caller.
+    /// Decides among weights, drawn by the caller: used modulo the sum of the weights.
     pub draw: u32,
 }
 
@@ -38,12 +46,16 @@ pub struct Answer {
     pub values: Vec<String>,
     /// TTL in seconds.
     pub ttl_s: u32,
-    /// The record sets that were followed, outermost first, by set identifier.
+    /// The record sets that were followed, outermost first, by set identifier (by name where there is none).
     pub path: Vec<String>,
     /// Why this answer.
     pub because: String,
     /// Every candidate, and why it was not chosen.
     pub considered: Vec<Considered>,
+    /// Type of the record that answered: the one asked for, or CNAME. Absent when there is no answer.
+    pub record_type: Option<RecordType>,
+    /// The alias target outside the zone whose name stands in `values`, if the answer is one.
+    pub alias: Option<AliasTarget>,
 }
 
 /// One candidate of an answer.
@@ -61,6 +73,20 @@ pub struct Considered {
 
 /// Answers `query` from the records of one zone; `healthy` says the state of a health check.
 #[must_use]
-pub fn answer(_records: &[RecordSet], _healthy: &dyn Fn(&HealthCheckId) -> bool, _query: &Query) -> Answer {
-    todo!()
+pub fn answer(records: &[RecordSet], healthy: &dyn Fn(&HealthCheckId) -> bool, query: &Query) -> Answer {
+    let tree = Tree::new(records, healthy, &query.from, query.draw);
+    let asked = canonical(&query.name);
+    let Some(name) = tree.owner_of(&asked) else {
+        return Answer { because: format!("no record is named {asked}"), ..Answer::default() };
+    };
+    let record_type = if tree.has(&name, query.record_type) { query.record_type } else { RecordType::Cname };
+    if !tree.has(&name, record_type) {
+        return Answer { because: format!("{asked} has no record of type {}", query.record_type), ..Answer::default() };
+    }
+    tree.follow(&name, record_type)
+}
+
+/// Lower case, without the trailing dot: DNS names compare so (RFC 4343).
+pub(super) fn canonical(name: &str) -> String {
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }

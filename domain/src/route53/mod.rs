@@ -2,8 +2,13 @@
 
 mod answer;
 mod check;
+mod choose;
 mod record;
+mod tree;
 
-pub use answer::{Answer, Considered, Place, Query, answer};
+#[cfg(test)]
+mod answer_tests;
+
+pub use answer::{ALIAS_TTL_S, Answer, Considered, Place, Query, answer};
 pub use check::{CheckKind, EndpointCheck, HealthCheck, HealthCheckConfig, Protocol, calculated_is_healthy};
 pub use record::{AliasTarget, Change, Location, Policy, RecordSet, RecordType};

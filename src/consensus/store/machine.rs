@@ -19,8 +19,8 @@ use crate::consensus::types::{LogEntry, LogId, Membership, Snapshot, SnapshotMet
 const SNAPSHOT_META: &str = "snapshot-meta";
 const SNAPSHOT_STATE: &str = "snapshot-state";
 
-/// Called after every entry, with the state after it. Replays at a start are included.
-pub type OnApplied = Arc<dyn Fn(&FleetState, &Entry, &Applied) + Send + Sync>;
+/// Called after every entry, with the states before and after it. Replays at a start are included.
+pub type OnApplied = Arc<dyn Fn(&FleetState, &Entry, &Applied, &FleetState) + Send + Sync>;
 
 /// The replicated state.
 pub(in crate::consensus) struct Machine {
@@ -70,12 +70,13 @@ impl Machine {
     fn apply_one(&mut self, log_entry: LogEntry) -> Applied {
         let index = LogIndex(log_entry.log_id.index);
         self.last_applied = Some(log_entry.log_id);
+        let before = self.state.clone();
         let state = Arc::make_mut(&mut self.state);
         let applied = match log_entry.payload {
             EntryPayload::Normal(entry) => {
                 let applied = state.apply(index, &entry);
                 if let Some(on_applied) = &self.on_applied {
-                    on_applied(state, &entry, &applied);
+                    on_applied(&before, &entry, &applied, state);
                 }
                 applied
             }

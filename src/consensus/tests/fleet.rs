@@ -111,7 +111,7 @@ impl Fleet {
     pub(super) async fn start(&mut self, region: &Region) -> Result<(), StartError> {
         let disk = Disk::Memory(self.disks[region].clone());
         let (trace, since, me) = (self.trace.clone(), self.since, region.to_string());
-        let on_applied: OnApplied = Arc::new(move |state, _, applied| {
+        let on_applied: OnApplied = Arc::new(move |_, _, applied, state| {
             let at = since.elapsed().as_micros();
             trace.lock().unwrap().push((at, me.clone(), applied.index.0, state.head.seq));
         });

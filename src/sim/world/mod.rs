@@ -1,1 +1,176 @@
-//! The world.
+//! A simulated AWS: a deterministic state machine on the caller's time.
+//!
+//! Whatever takes time is worked out when somebody looks (`advance`): the world has no tasks of its own except the
+//! health checkers' driver, and its randomness comes from a seed. Where AWS leaves a choice it does what AWS documents.
+
+mod aurora;
+mod aurora_calls;
+mod buckets;
+mod checkers;
+mod checks;
+mod clock;
+mod draws;
+mod effects;
+mod fault_switches;
+mod faults;
+mod metrics;
+mod provision;
+mod refusal;
+mod replication;
+mod tables;
+mod timing;
+mod zone_rules;
+mod zones;
+
+#[cfg(test)]
+mod checks_tests;
+#[cfg(test)]
+mod data_tests;
+#[cfg(test)]
+pub(crate) mod test_ground;
+#[cfg(test)]
+mod zones_tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use failoverd_domain::ids::{Region, ServiceName};
+use failoverd_domain::time::Timestamp;
+
+use crate::ports::Clock;
+
+pub use aurora::{AuroraCluster, LostWrites};
+pub use buckets::Buckets;
+pub use checkers::{Fetch, run_checkers};
+pub use checks::{Checks, Poll, SITES};
+pub use clock::TokioClock;
+pub use draws::Draws;
+pub use effects::EffectRecord;
+pub use faults::{Faults, Gate, Plane, ROUTE53_REGION, Service};
+pub use metrics::{Metrics, StoreId};
+pub use refusal::Refusal;
+pub use replication::{Replication, Undelivered, Written};
+pub use tables::Tables;
+pub use timing::Timing;
+pub use zones::{Resolution, Zone};
+
+/// The state of the simulated AWS.
+#[derive(Debug)]
+pub struct World {
+    pub(super) now_ms: u64,
+    /// Durations.
+    pub timing: Timing,
+    /// What is broken.
+    pub faults: Faults,
+    pub(super) draws: Draws,
+    pub(super) effects: Vec<EffectRecord>,
+    pub(super) zones: BTreeMap<String, Zone>,
+    pub(super) changes: u64,
+    /// Addresses of load balancers: what an alias to one is answered with.
+    pub(super) load_balancers: BTreeMap<String, Vec<IpAddr>>,
+    /// Health checks.
+    pub checks: Checks,
+    pub(super) clusters: BTreeMap<String, AuroraCluster>,
+    /// DynamoDB.
+    pub tables: Tables,
+    /// S3.
+    pub buckets: Buckets,
+    /// CloudWatch.
+    pub metrics: Metrics,
+    pub(super) bad_endpoints: BTreeSet<(Region, ServiceName)>,
+}
+
+/// What a part needs to know to move on in time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment<'a> {
+    pub(super) now_ms: u64,
+    pub(super) faults: &'a Faults,
+    pub(super) timing: &'a Timing,
+}
+
+impl World {
+    fn new(now: Timestamp, seed: u64, timing: Timing) -> Self {
+        Self {
+            now_ms: now.0,
+            timing,
+            faults: Faults::default(),
+            draws: Draws::new(seed),
+            effects: Vec::new(),
+            zones: BTreeMap::new(),
+            changes: 0,
+            load_balancers: BTreeMap::new(),
+            checks: Checks::default(),
+            clusters: BTreeMap::new(),
+            tables: Tables::default(),
+            buckets: Buckets::default(),
+            metrics: Metrics::default(),
+            bad_endpoints: BTreeSet::new(),
+        }
+    }
+
+    /// The world's time.
+    #[must_use]
+    pub const fn now(&self) -> Timestamp {
+        Timestamp(self.now_ms)
+    }
+
+    /// Lets everything that was due by `now` happen. Time never goes back.
+    pub fn advance(&mut self, now: Timestamp) {
+        self.now_ms = self.now_ms.max(now.0);
+        let moment = Moment { now_ms: self.now_ms, faults: &self.faults, timing: &self.timing };
+        self.zones.values_mut().for_each(|zone| zone.advance(self.now_ms));
+        self.clusters.values_mut().for_each(|cluster| cluster.advance(moment));
+        self.tables.advance(moment);
+        self.buckets.advance(moment);
+        self.sample_metrics();
+    }
+
+    /// Notes a mutating call that was accepted.
+    pub(super) fn note(
+        &mut self,
+        service: Service,
+        operation: &'static str,
+        region: &Region,
+        arguments: String,
+        changed: bool,
+    ) {
+        let (at, region) = (self.now(), region.clone());
+        self.effects.push(EffectRecord { at, service, operation, region, arguments, changed });
+    }
+}
+
+/// A handle on the simulated AWS; clones share it.
+#[derive(Clone)]
+pub struct SimulatedAws {
+    world: Arc<Mutex<World>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl SimulatedAws {
+    /// An empty AWS. `clock` is the world's own: daemons may have others.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>, seed: u64, timing: Timing) -> Self {
+        let world = World::new(clock.now(), seed, timing);
+        Self { world: Arc::new(Mutex::new(world)), clock }
+    }
+
+    /// Looks at the world, or changes it, as it is now.
+    pub fn with<T>(&self, act: impl FnOnce(&mut World) -> T) -> T {
+        // A panic while holding the lock is a test's own failure; the state is still worth reading.
+        let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
+        world.advance(self.clock.now());
+        act(&mut world)
+    }
+
+    /// Every mutating call accepted so far.
+    #[must_use]
+    pub fn effects(&self) -> Vec<EffectRecord> {
+        self.with(|world| world.effects.clone())
+    }
+
+    /// Registers a load balancer: an alias to `dns_name` is answered with these addresses.
+    pub fn set_load_balancer(&self, dns_name: &str, addresses: Vec<IpAddr>) {
+        self.with(|world| world.load_balancers.insert(zones::canonical(dns_name), addresses));
+    }
+}

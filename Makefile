@@ -1,0 +1,43 @@
+# What people and CI run. Everything is put below the target folder; nothing is installed on the machine.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+TARGET  := $(or $(CARGO_TARGET_DIR),target)
+CARGO   ?= cargo
+PYTHON  ?= python3
+SEEDS   ?= 200
+FROM    ?= 1
+
+.PHONY: help demo test bench verify fix simulate tools
+
+help: ## What there is to run
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: tools ## A fleet of three Regions on this machine loses one of them
+	$(CARGO) build --bins
+	$(TARGET)/debug/failoverctl sandbox demo
+
+test: tools verify ## Everything that CI checks; simulated seeds are among the tests
+	$(CARGO) test --workspace
+
+bench: ## The benchmarks
+	$(CARGO) bench --workspace
+
+verify: ## Look for faults of form; changes nothing
+	@tools/need cargo cc
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+fix: ## Repair faults of form
+	$(CARGO) fmt --all
+	$(CARGO) clippy --workspace --all-targets --fix --allow-dirty --allow-staged
+	$(CARGO) fmt --all
+
+simulate: ## SEEDS=n [FROM=seed]: thousands of simulated outages
+	@tools/need cargo cc
+	$(CARGO) run --release --example simulate -- --seeds $(SEEDS) --from $(FROM)
+
+tools: ## A Postgres below the target folder, unless the machine has one
+	@tools/need cargo cc
+	@PYTHON=$(PYTHON) tools/postgres $(TARGET)

@@ -1,0 +1,200 @@
+//! Manifests and pausing. Applying never changes who serves.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{Context, Draft, Outcome, Rejection};
+use crate::fleet::event::EventKind;
+use crate::fleet::state::{Bit, FleetState, ServiceState, Settlement, Switch};
+use crate::ids::{Epoch, Region, ServiceName, SwitchGroup};
+use crate::service::{Pattern, ServiceSpec};
+use crate::traffic::SwitchEndpoint;
+
+impl FleetState {
+    pub(super) fn apply_manifests(
+        &mut self,
+        context: &mut Context<'_>,
+        specs: &[ServiceSpec],
+        prune: bool,
+        tokens: &[(SwitchGroup, Region, String)],
+    ) -> Outcome {
+        let kept: BTreeSet<&ServiceName> = specs.iter().map(|spec| &spec.name).collect();
+        let dropped: Vec<ServiceName> = if prune {
+            self.services.keys().filter(|name| !kept.contains(name)).cloned().collect()
+        } else {
+            Vec::new()
+        };
+        for name in specs.iter().map(|spec| &spec.name).chain(&dropped) {
+            self.nothing_open(name)?;
+        }
+        for spec in specs {
+            self.fits(spec)?;
+        }
+        for spec in specs {
+            self.take_spec(context, spec, tokens)?;
+        }
+        for name in &dropped {
+            self.delete(context, name)?;
+        }
+        Ok(None)
+    }
+
+    /// What a change of manifest may not do to a service that runs already.
+    fn fits(&self, spec: &ServiceSpec) -> Result<(), Rejection> {
+        for region in &spec.regions {
+            if !self.members.contains_key(region) {
+                return Err(Rejection::new("UNKNOWN_REGION", format!("{region} is not a Region of this fleet")));
+            }
+        }
+        let shared = self
+            .services
+            .values()
+            .find(|other| other.spec.name != spec.name && other.spec.switch_group() == spec.switch_group());
+        if let Some(other) = shared {
+            let reason = format!(
+                "{} and {} would share switch {}: not supported by this version",
+                spec.name,
+                other.spec.name,
+                spec.switch_group()
+            );
+            return Err(Rejection::new("NOT_SUPPORTED", reason));
+        }
+        if let Some(switch) = self.switches.get(&spec.switch_group())
+            && (switch.pattern != spec.pattern || switch.regions != spec.regions)
+        {
+            let reason = format!(
+                "{}: pattern and Regions of switch {} cannot change while it exists (delete the service first)",
+                spec.name,
+                spec.switch_group()
+            );
+            return Err(Rejection::new("SWITCH_FIXED", reason));
+        }
+        Ok(())
+    }
+
+    fn take_spec(
+        &mut self,
+        context: &mut Context<'_>,
+        spec: &ServiceSpec,
+        tokens: &[(SwitchGroup, Region, String)],
+    ) -> Outcome {
+        let group = spec.switch_group();
+        if !self.switches.contains_key(&group) {
+            let switch = new_switch(context, spec, &group, tokens)?;
+            self.switches.insert(group.clone(), switch);
+        }
+        let serving = self.switches.get(&group).and_then(Switch::serving).unwrap_or_else(|| spec.regions[0].clone());
+        let unchanged = self.services.get(&spec.name).is_some_and(|service| *service.spec == *spec);
+        if unchanged {
+            return Ok(None);
+        }
+        let (at, index) = (context.entry.at, context.index);
+        let verb = if self.services.contains_key(&spec.name) { "changed" } else { "applied" };
+        let service = self.services.entry(spec.name.clone()).or_insert_with(|| ServiceState {
+            spec: Arc::new(spec.clone()),
+            spec_index: index,
+            epoch: Epoch(1),
+            chosen: serving.clone(),
+            primary: serving,
+            primary_since: at,
+            paused: false,
+            settlement: Settlement::default(),
+            runs: 0,
+            last_run_at: None,
+            attention: None,
+        });
+        service.spec = Arc::new(spec.clone());
+        service.spec_index = index;
+        let message = format!("manifest of {} {verb}; {} serves", spec.name, service.primary);
+        context.say(
+            Draft::new(EventKind::Applied, message)
+                .service(&spec.name)
+                .with(json!({ "epoch": service.epoch, "primary": service.primary, "spec": spec })),
+        );
+        Ok(None)
+    }
+
+    pub(super) fn delete(&mut self, context: &mut Context<'_>, name: &ServiceName) -> Outcome {
+        self.nothing_open(name)?;
+        let Some(service) = self.services.remove(name) else {
+            return Err(Rejection::new("NO_SUCH_SERVICE", format!("there is no service {name}")));
+        };
+        let group = service.spec.switch_group();
+        if !self.services.values().any(|other| other.spec.switch_group() == group) {
+            self.switches.remove(&group);
+        }
+        let message = format!("service {name} forgotten; its records, checks and stores stay as they are");
+        context.say(Draft::new(EventKind::Deleted, message).service(name));
+        Ok(None)
+    }
+
+    fn nothing_open(&self, name: &ServiceName) -> Result<(), Rejection> {
+        match self.open_run(name) {
+            Some(run) => {
+                Err(Rejection::new("RUN_OPEN", format!("run {} of {name} is open: wait for it or abort it", run.id)))
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn advertise(&mut self, context: &mut Context<'_>, region: &Region, switch: &SwitchEndpoint) -> Outcome {
+        let Some(member) = self.members.get_mut(region) else {
+            return Err(Rejection::new("UNKNOWN_REGION", format!("{region} is not a Region of this fleet")));
+        };
+        if member.switch.as_ref() == Some(switch) {
+            return Ok(None);
+        }
+        member.switch = Some(switch.clone());
+        // Every service's checks name every daemon's endpoint, so none of them matches any more.
+        for service in self.services.values_mut() {
+            service.settlement.settled = None;
+        }
+        let message = format!("{region} answers Route 53's checkers at {}:{}", switch.host, switch.port);
+        context.say(Draft::new(EventKind::Fleet, message).region(region));
+        Ok(None)
+    }
+
+    pub(super) fn pause(&mut self, context: &mut Context<'_>, service: Option<&ServiceName>, paused: bool) -> Outcome {
+        let word = if paused { "paused" } else { "resumed" };
+        match service {
+            None => {
+                self.paused = paused;
+                context.say(Draft::new(EventKind::Paused, format!("automatic action {word} for the whole fleet")));
+            }
+            Some(name) => {
+                let Some(state) = self.services.get_mut(name) else {
+                    return Err(Rejection::new("NO_SUCH_SERVICE", format!("there is no service {name}")));
+                };
+                state.paused = paused;
+                let draft = Draft::new(EventKind::Paused, format!("automatic action {word} for {name}"));
+                context.say(draft.service(name));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// A new switch starts with the first Region serving (active-passive) or all of them.
+fn new_switch(
+    context: &Context<'_>,
+    spec: &ServiceSpec,
+    group: &SwitchGroup,
+    tokens: &[(SwitchGroup, Region, String)],
+) -> Result<Switch, Rejection> {
+    let owners: &[Region] = match spec.pattern {
+        Pattern::ActivePassive => &spec.regions[..1],
+        Pattern::ActiveActive => &spec.regions,
+    };
+    let mut bits = BTreeMap::new();
+    for owner in owners {
+        let token =
+            tokens.iter().find(|(of, region, _)| of == group && region == owner).map(|(.., token)| token.clone());
+        let Some(token) = token else {
+            return Err(Rejection::new("NO_TOKEN", format!("no token was proposed for switch {group} of {owner}")));
+        };
+        bits.insert(owner.clone(), Bit { on: true, since: context.entry.at, index: context.index, token });
+    }
+    Ok(Switch { pattern: spec.pattern, regions: spec.regions.clone(), bits })
+}

@@ -1,0 +1,176 @@
+//! `FleetState::apply`: deterministic and total. An entry that must not take effect is refused here, by every daemon
+//! alike, whatever its proposer believed: the last line of defence stands behind the log, not before it.
+
+mod journal;
+mod manifests;
+mod runs;
+mod switches;
+
+use serde_json::{Value, json};
+
+use super::command::{Command, Entry};
+use super::event::{EventHead, EventKind, HistoryEvent};
+use super::state::{FleetState, Member};
+use crate::ids::{LogIndex, Region, RunId, ServiceName};
+
+/// What came of an entry.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Applied {
+    /// Its position.
+    pub index: LogIndex,
+    /// Events for the history; a refused entry has none.
+    pub events: Vec<HistoryEvent>,
+    /// Accepted (with the run it made, if any), or why not.
+    pub result: Result<Option<RunId>, Rejection>,
+}
+
+/// Why an entry changed nothing. Committed all the same: everybody refuses it alike.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize)]
+#[error("{reason}")]
+pub struct Rejection {
+    /// Stable word for scripts, for example `RUN_OPEN`, `STALE_EPOCH`.
+    pub code: String,
+    /// One sentence for people.
+    pub reason: String,
+}
+
+impl Rejection {
+    /// A refusal with its stable word.
+    pub fn new(code: &str, reason: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), reason: reason.into() }
+    }
+}
+
+/// Result of one command's application.
+pub(super) type Outcome = Result<Option<RunId>, Rejection>;
+
+/// What an entry's application carries along.
+pub(super) struct Context<'a> {
+    pub(super) index: LogIndex,
+    pub(super) entry: &'a Entry,
+    pub(super) events: Vec<Draft>,
+}
+
+/// An event before it has its place in the chain.
+pub(super) struct Draft {
+    kind: EventKind,
+    service: Option<ServiceName>,
+    run: Option<RunId>,
+    region: Option<Region>,
+    message: String,
+    data: Value,
+}
+
+impl Draft {
+    pub(super) fn new(kind: EventKind, message: impl Into<String>) -> Self {
+        Self { kind, service: None, run: None, region: None, message: message.into(), data: Value::Null }
+    }
+
+    pub(super) fn service(mut self, service: &ServiceName) -> Self {
+        self.service = Some(service.clone());
+        self
+    }
+
+    pub(super) fn run(mut self, run: &RunId) -> Self {
+        self.run = Some(run.clone());
+        self
+    }
+
+    pub(super) fn region(mut self, region: &Region) -> Self {
+        self.region = Some(region.clone());
+        self
+    }
+
+    pub(super) fn with(mut self, data: Value) -> Self {
+        self.data = data;
+        self
+    }
+}
+
+impl FleetState {
+    /// Applies the entry at `index`. An index at or before the newest applied one changes nothing.
+    pub fn apply(&mut self, index: LogIndex, entry: &Entry) -> Applied {
+        if index <= self.applied {
+            let reason = format!("entry {index} was applied before (now at {})", self.applied);
+            return Applied { index, events: Vec::new(), result: Err(Rejection::new("ALREADY_APPLIED", reason)) };
+        }
+        self.applied = index;
+        let mut context = Context { index, entry, events: Vec::new() };
+        let result = self.dispatch(&mut context);
+        let drafts = if result.is_ok() { context.events } else { Vec::new() };
+        let events = drafts.into_iter().map(|draft| self.chain(index, entry, draft)).collect();
+        Applied { index, events, result }
+    }
+
+    fn dispatch(&mut self, context: &mut Context<'_>) -> Outcome {
+        let entry = context.entry;
+        if self.fleet.as_str().is_empty() && !matches!(entry.command, Command::Form { .. }) {
+            return Err(Rejection::new("NOT_FORMED", "the fleet has not been formed yet"));
+        }
+        match &entry.command {
+            Command::Form { fleet, members } => {
+                if !self.fleet.as_str().is_empty() {
+                    return Err(Rejection::new("ALREADY_FORMED", format!("fleet {} exists already", self.fleet)));
+                }
+                self.fleet = fleet.clone();
+                self.members = members
+                    .iter()
+                    .map(|(region, role)| (region.clone(), Member { role: *role, switch: None }))
+                    .collect();
+                let regions: Vec<&str> = members.keys().map(Region::as_str).collect();
+                context.say(
+                    Draft::new(EventKind::Fleet, format!("fleet {fleet} formed by {}", regions.join(", ")))
+                        .with(json!({ "members": members })),
+                );
+                Ok(None)
+            }
+            Command::Advertise { region, switch } => self.advertise(context, region, switch),
+            Command::Apply { specs, prune, tokens } => self.apply_manifests(context, specs, *prune, tokens),
+            Command::Delete { service } => self.delete(context, service),
+            Command::Decide(decision) => self.decide(context, decision),
+            Command::Start { run } => self.start(context, run),
+            Command::Approve { run } => self.approve(context, run),
+            Command::Abort { run, reason } => self.abort(context, run, reason),
+            Command::Intent { run, step, attempt, epoch } => self.intent(context, run, step, *attempt, *epoch),
+            Command::Outcome { run, step, attempt, outcome } => self.outcome(context, run, step, *attempt, outcome),
+            Command::Retry { run, step } => self.retry(context, run, step),
+            Command::Skip { run, step } => self.skip(context, run, step),
+            Command::SetSwitch { group, region, on, run } => self.set_switch(context, group, region, *on, run.as_ref()),
+            Command::Receipt { run, losses } => self.receipt(context, run, losses),
+            Command::SettleIntent { service, epoch, work } => self.settle_intent(context, service, *epoch, work),
+            Command::Settled { service, epoch, spec_index } => self.settled(context, service, *epoch, *spec_index),
+            Command::Pause { service } => self.pause(context, service.as_ref(), true),
+            Command::Resume { service } => self.pause(context, service.as_ref(), false),
+            Command::Violation { invariant, detail } => {
+                context.say(Draft::new(EventKind::Violation, format!("{invariant} does not hold: {detail}")));
+                Ok(None)
+            }
+        }
+    }
+
+    fn chain(&mut self, index: LogIndex, entry: &Entry, draft: Draft) -> HistoryEvent {
+        let mut event = HistoryEvent {
+            seq: self.head.seq + 1,
+            index,
+            at: entry.at,
+            fleet: self.fleet.clone(),
+            service: draft.service,
+            run: draft.run,
+            kind: draft.kind,
+            region: draft.region,
+            actor: entry.actor.to_string(),
+            message: draft.message,
+            data: draft.data,
+            hash: String::new(),
+        };
+        event.hash = event.expected_hash(&self.head.hash);
+        self.head = EventHead { seq: event.seq, hash: event.hash.clone() };
+        event
+    }
+}
+
+impl Context<'_> {
+    pub(super) fn say(&mut self, draft: Draft) {
+        self.events.push(draft);
+    }
+}

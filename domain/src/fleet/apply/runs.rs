@@ -1,0 +1,338 @@
+//! Runs from decision to verdict.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::{Context, Draft, Outcome, Rejection};
+use crate::data::loss::Loss;
+use crate::fleet::command::{Actor, Decision};
+use crate::fleet::event::EventKind;
+use crate::fleet::guard::{Guard, Severity};
+use crate::fleet::run::{Consent, Run, RunState, StepState, Trigger};
+use crate::fleet::state::FleetState;
+use crate::ids::{RunId, ServiceName};
+use crate::plan::{Mode, check_plan};
+
+/// Closed runs kept in the state for each service; older ones are in the history.
+const CLOSED_RUNS_KEPT: usize = 3;
+
+impl FleetState {
+    pub(super) fn decide(&mut self, context: &mut Context<'_>, decision: &Decision) -> Outcome {
+        self.may_decide(context, decision)?;
+        let service =
+            self.services.get_mut(&decision.plan.service).ok_or_else(|| no_service(&decision.plan.service))?;
+        service.runs += 1;
+        let id = RunId::new(format!("{}-{}", decision.plan.service, service.runs));
+        let state = match (decision.needs_approval, decision.announce_until) {
+            (true, _) => RunState::AwaitingApproval,
+            (false, _) => RunState::Announced,
+        };
+        let run = new_run(context, decision, &id, state);
+        let message = format!(
+            "{} failover of {} from {} to {} decided: {}",
+            decision.plan.mode, decision.plan.service, decision.plan.from, decision.plan.to, decision.reason
+        );
+        context.say(
+            Draft::new(EventKind::Decided, message).service(&run.service).run(&id).region(&decision.plan.to).with(
+                json!({
+                    "trigger": decision.trigger, "mode": decision.plan.mode, "plan_hash": decision.plan.hash(),
+                    "plan": decision.plan, "guards": decision.guards, "evidence": decision.evidence,
+                    "loss": decision.loss, "state": state, "valid_until": decision.valid_until,
+                    "announce_until": decision.announce_until, "breach_at": decision.breach_at,
+                    "unfenced_consent": decision.unfenced_consent,
+                }),
+            ),
+        );
+        self.runs.insert(id.clone(), run);
+        if !decision.needs_approval && decision.announce_until.is_none() {
+            self.begin(context, &id)?;
+        }
+        Ok(Some(id))
+    }
+
+    fn may_decide(&self, context: &Context<'_>, decision: &Decision) -> Result<(), Rejection> {
+        let plan = &decision.plan;
+        let service = self.services.get(&plan.service).ok_or_else(|| no_service(&plan.service))?;
+        if let Some(open) = self.open_run(&plan.service) {
+            return Err(Rejection::new("RUN_OPEN", format!("run {} of {} is open", open.id, plan.service)));
+        }
+        if decision.epoch_seen != service.epoch {
+            let reason =
+                format!("decided at epoch {}, but {} is at {}", decision.epoch_seen, plan.service, service.epoch);
+            return Err(Rejection::new("STALE_EPOCH", reason));
+        }
+        if plan.spec_index != service.spec_index || plan.from != service.primary {
+            return Err(Rejection::new(
+                "STALE_PLAN",
+                format!("the plan was made from an older state of {}", plan.service),
+            ));
+        }
+        if context.entry.at > decision.valid_until {
+            return Err(Rejection::new("STALE_EVIDENCE", "the evidence is too old to act on".to_owned()));
+        }
+        if let Some(problem) = check_plan(plan, &service.spec).first() {
+            return Err(Rejection::new("PLAN_UNSOUND", problem.to_string()));
+        }
+        match decision.trigger {
+            Trigger::Automatic => self.may_decide_alone(decision),
+            Trigger::Operator | Trigger::Drill => not_blocked(decision),
+        }
+    }
+
+    /// What an automatic decision must carry, whoever proposed it.
+    fn may_decide_alone(&self, decision: &Decision) -> Result<(), Rejection> {
+        not_blocked(decision)?;
+        let mut needed = vec![Guard::Quorum, Guard::BreachProven, Guard::NotPaused];
+        if decision.plan.mode == Mode::Forced {
+            needed.push(Guard::Route53Agrees);
+        }
+        for guard in needed {
+            if !decision.guards.iter().any(|verdict| verdict.guard == guard && verdict.ok) {
+                let reason = format!("an automatic run needs a yes of guard {}", guard.word());
+                return Err(Rejection::new("GUARD_MISSING", reason));
+            }
+        }
+        let doubt = decision.guards.iter().find(|verdict| !verdict.ok && verdict.severity == Severity::NeedsApproval);
+        match doubt {
+            Some(verdict) if !decision.needs_approval => {
+                let reason = format!("guard {} asks for a person: {}", verdict.guard.word(), verdict.reason);
+                Err(Rejection::new("APPROVAL_NEEDED", reason))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn start(&mut self, context: &mut Context<'_>, id: &RunId) -> Outcome {
+        let run = self.runs.get(id).ok_or_else(|| no_run(id))?;
+        if run.state != RunState::Announced {
+            return Err(Rejection::new("NOT_ANNOUNCED", format!("run {id} is {}", run.state.word())));
+        }
+        if run.announce_until.is_some_and(|until| context.entry.at < until) {
+            return Err(Rejection::new("STILL_ANNOUNCED", format!("run {id} is still announced")));
+        }
+        if context.entry.at > run.valid_until {
+            return Err(Rejection::new("STALE_EVIDENCE", format!("the evidence of run {id} is too old to start on")));
+        }
+        if run.trigger == Trigger::Automatic && self.is_paused(&run.service) {
+            return Err(Rejection::new("PAUSED", format!("automatic action is paused for {}", run.service)));
+        }
+        self.begin(context, id)
+    }
+
+    pub(super) fn approve(&mut self, context: &mut Context<'_>, id: &RunId) -> Outcome {
+        let Actor::Operator(name) = &context.entry.actor else {
+            return Err(Rejection::new("NOT_A_PERSON", "only a person can approve".to_owned()));
+        };
+        let run = self.runs.get_mut(id).ok_or_else(|| no_run(id))?;
+        match run.state {
+            RunState::AwaitingApproval if context.entry.at > run.valid_until => {
+                return Err(Rejection::new(
+                    "STALE_EVIDENCE",
+                    format!("run {id} has waited too long: its evidence is too old"),
+                ));
+            }
+            RunState::AwaitingApproval | RunState::Paused => {}
+            state => return Err(Rejection::new("NOTHING_TO_APPROVE", format!("run {id} is {}", state.word()))),
+        }
+        run.unfenced_consent.get_or_insert_with(|| Consent::Person(name.clone()));
+        let message = format!("run {id} approved by {name}");
+        context.say(Draft::new(EventKind::Approved, message).service(&run.service).run(id));
+        if run.state == RunState::Paused {
+            run.state = RunState::Running;
+            return Ok(None);
+        }
+        self.begin(context, id)
+    }
+
+    /// Raises the epoch: from here on everything decided before is void.
+    fn begin(&mut self, context: &mut Context<'_>, id: &RunId) -> Outcome {
+        let run = self.runs.get_mut(id).ok_or_else(|| no_run(id))?;
+        let service = self.services.get_mut(&run.service).ok_or_else(|| no_service(&run.service))?;
+        service.epoch = service.epoch.next();
+        service.chosen = run.plan.to.clone();
+        service.attention = None;
+        run.epoch = Some(service.epoch);
+        run.state = RunState::Running;
+        run.started_at = Some(context.entry.at);
+        let message =
+            format!("run {id} began: {} is chosen for {} in epoch {}", run.plan.to, run.service, service.epoch);
+        let data = json!({ "epoch": service.epoch, "chosen": service.chosen });
+        let draft = Draft::new(EventKind::Started, message).service(&run.service).run(id).region(&run.plan.to);
+        context.say(draft.with(data));
+        Ok(Some(id.clone()))
+    }
+
+    pub(super) fn abort(&mut self, context: &mut Context<'_>, id: &RunId, reason: &str) -> Outcome {
+        let run = self.runs.get_mut(id).ok_or_else(|| no_run(id))?;
+        if run.state.is_closed() {
+            return Err(Rejection::new("RUN_CLOSED", format!("run {id} has ended: {}", run.state.word())));
+        }
+        run.abort = Some(reason.to_owned());
+        let message = format!("run {id} asked to stop: {reason}");
+        context.say(Draft::new(EventKind::AbortAsked, message).service(&run.service).run(id));
+        if run.epoch.is_none() {
+            return self.close(context, id, RunState::Aborted, format!("stopped before it began: {reason}"));
+        }
+        self.conclude(context, id)
+    }
+
+    /// Closes a run whose steps allow a verdict; called after everything that could.
+    pub(super) fn conclude(&mut self, context: &mut Context<'_>, id: &RunId) -> Outcome {
+        let run = self.runs.get(id).ok_or_else(|| no_run(id))?;
+        if run.open_steps().next().is_some() {
+            return Ok(None);
+        }
+        if let Some(reason) = run.abort.clone() {
+            return self.conclude_abort(context, id, &reason);
+        }
+        if run.plan.steps.iter().all(|step| run.is_resolved(step)) {
+            let verdict = format!("{} serves from {}", run.service, run.plan.to);
+            return self.close(context, id, RunState::Succeeded, verdict);
+        }
+        let stuck = run.plan.steps.iter().find(|step| {
+            let progress = run.progress(&step.name);
+            step.critical && progress.state == StepState::Failed && !progress.retryable
+        });
+        if let Some(step) = stuck {
+            let why = format!("step {} failed: {}", step.name, run.progress(&step.name).note.unwrap_or_default());
+            return self.hold(id, why);
+        }
+        let unfenced = run.plan.steps.iter().find_map(|step| {
+            let pending = run.progress(&step.name).state == StepState::Pending;
+            let waits = step.after.iter().all(|before| run.plan.step(before).is_some_and(|step| run.is_resolved(step)));
+            (pending && waits && run.unfenced_consent.is_none()).then(|| run.unfenced(step)).flatten()
+        });
+        match unfenced {
+            Some(doubt) => self.hold(id, format!("{doubt}: a person must approve or abort")),
+            None => Ok(None),
+        }
+    }
+
+    /// A run that cannot go on by itself waits for a person.
+    fn hold(&mut self, id: &RunId, why: String) -> Outcome {
+        let run = self.runs.get_mut(id).ok_or_else(|| no_run(id))?;
+        run.state = RunState::Paused;
+        if let Some(service) = self.services.get_mut(&run.service) {
+            service.attention = Some(format!("run {id} waits for a person: {why}"));
+        }
+        Ok(None)
+    }
+
+    fn conclude_abort(&mut self, context: &mut Context<'_>, id: &RunId, reason: &str) -> Outcome {
+        let run = self.runs.get(id).ok_or_else(|| no_run(id))?.clone();
+        if run.is_past_no_return() {
+            let done: Vec<&str> =
+                run.plan.steps.iter().filter(|step| run.is_resolved(step)).map(|step| step.name.as_str()).collect();
+            let place = format!("stopped after the point of no return ({reason}); done: {}", done.join(", "));
+            if let Some(service) = self.services.get_mut(&run.service) {
+                service.attention = Some(format!("run {id} {place}: data is in {}, finish by hand", run.plan.to));
+            }
+            return self.close(context, id, RunState::Aborted, place);
+        }
+        self.put_back(context, &run)?;
+        self.close(context, id, RunState::Aborted, format!("put back: {reason}; {} serves", run.plan.from))
+    }
+
+    /// Who serves is chosen anew, so that whatever is still on its way under the old epoch is void.
+    fn put_back(&mut self, context: &mut Context<'_>, run: &Run) -> Outcome {
+        let Some(service) = self.services.get_mut(&run.service) else { return Err(no_service(&run.service)) };
+        service.epoch = service.epoch.next();
+        service.chosen = run.plan.from.clone();
+        if service.primary != run.plan.from {
+            let spec = service.spec.clone();
+            self.turn(context, &spec.switch_group(), &run.plan.from, Some(run))?;
+        }
+        Ok(None)
+    }
+
+    pub(super) fn close(&mut self, context: &mut Context<'_>, id: &RunId, state: RunState, verdict: String) -> Outcome {
+        let run = self.runs.get_mut(id).ok_or_else(|| no_run(id))?;
+        run.state = state;
+        run.finished_at = Some(context.entry.at);
+        run.verdict = Some(verdict.clone());
+        let (name, rto_ms) = (run.service.clone(), run.rto_ms());
+        let data = json!({ "state": state, "epoch": run.epoch, "rto_ms": rto_ms, "detect_ms": run.detect_ms() });
+        let draft = Draft::new(EventKind::Finished, format!("run {id} {}: {verdict}", state.word()));
+        context.say(draft.service(&name).run(id).region(&run.plan.to).with(data));
+        if let Some(service) = self.services.get_mut(&name) {
+            service.last_run_at = Some(context.entry.at);
+        }
+        self.forget_old_runs(&name);
+        Ok(Some(id.clone()))
+    }
+
+    fn forget_old_runs(&mut self, service: &ServiceName) {
+        let mut closed: Vec<(u64, RunId)> = self
+            .runs
+            .values()
+            .filter(|run| &run.service == service && run.state.is_closed())
+            .map(|run| (run.decided_index.0, run.id.clone()))
+            .collect();
+        closed.sort();
+        let surplus = closed.len().saturating_sub(CLOSED_RUNS_KEPT);
+        for (_, id) in closed.into_iter().take(surplus) {
+            self.runs.remove(&id);
+        }
+    }
+
+    pub(super) fn receipt(&mut self, context: &mut Context<'_>, id: &RunId, losses: &[Loss]) -> Outcome {
+        let run = self.runs.get_mut(id).ok_or_else(|| no_run(id))?;
+        for loss in losses {
+            match run.loss.iter_mut().find(|held| held.store == loss.store) {
+                Some(held) => *held = loss.clone(),
+                None => run.loss.push(loss.clone()),
+            }
+        }
+        let message =
+            format!("receipt of run {id}: {}", losses.iter().map(Loss::sentence).collect::<Vec<_>>().join("; "));
+        let draft = Draft::new(EventKind::Receipt, message).service(&run.service).run(id);
+        context.say(draft.with(json!({ "loss": losses })));
+        Ok(None)
+    }
+}
+
+fn not_blocked(decision: &Decision) -> Result<(), Rejection> {
+    match decision.guards.iter().find(|verdict| !verdict.ok && verdict.severity == Severity::Blocks) {
+        Some(verdict) => {
+            Err(Rejection::new("GUARD_REFUSED", format!("guard {} says no: {}", verdict.guard.word(), verdict.reason)))
+        }
+        None => Ok(()),
+    }
+}
+
+fn new_run(context: &Context<'_>, decision: &Decision, id: &RunId, state: RunState) -> Run {
+    Run {
+        id: id.clone(),
+        service: decision.plan.service.clone(),
+        trigger: decision.trigger,
+        actor: context.entry.actor.clone(),
+        reason: decision.reason.clone(),
+        plan: decision.plan.clone(),
+        evidence: decision.evidence.clone(),
+        guards: decision.guards.clone(),
+        state,
+        epoch: None,
+        decided_index: context.index,
+        breach_at: decision.breach_at,
+        decided_at: context.entry.at,
+        valid_until: decision.valid_until,
+        announce_until: decision.announce_until,
+        unfenced_consent: decision.unfenced_consent.clone(),
+        started_at: None,
+        finished_at: None,
+        verified_at: None,
+        loss: decision.loss.clone(),
+        steps: BTreeMap::new(),
+        abort: None,
+        verdict: None,
+    }
+}
+
+pub(super) fn no_run(id: &RunId) -> Rejection {
+    Rejection::new("NO_SUCH_RUN", format!("there is no run {id} here (older runs are in the history)"))
+}
+
+pub(super) fn no_service(name: &ServiceName) -> Rejection {
+    Rejection::new("NO_SUCH_SERVICE", format!("there is no service {name}"))
+}

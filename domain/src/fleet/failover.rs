@@ -1,0 +1,222 @@
+//! From "this service should move" to a decision with its plan, its guards' verdicts and its loss bound.
+
+use super::Rejection;
+use super::command::{Actor, Decision};
+use super::guard::{Guard, GuardVerdict, Severity};
+use super::guards::{Asked, ask_guards};
+use super::run::{Consent, Trigger};
+use super::state::{FleetState, ServiceState};
+use crate::data::loss;
+use crate::health::{Finding, Matrix, View, diagnose};
+use crate::ids::{Region, ServiceName};
+use crate::plan::{Mode, Plan, PlanRequest, plan};
+use crate::service::{OnDoubt, Pattern, Store, StoreKind};
+use crate::time::Timestamp;
+
+/// How long evidence may wait for a person, milliseconds.
+const APPROVAL_VALID_MS: u64 = 30 * 60_000;
+/// How long after its announcement an automatic run may still start, milliseconds.
+const START_VALID_MS: u64 = 30_000;
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailoverRequest {
+    /// Service.
+    pub service: ServiceName,
+    /// Where to; the standby when absent.
+    pub to: Option<Region>,
+    /// Graceful or forced; when absent, forced if the serving Region is broken.
+    pub mode: Option<Mode>,
+    /// Who or what asks.
+    pub trigger: Trigger,
+    /// Who, by name.
+    pub actor: Actor,
+    /// Why, in the asker's words.
+    pub reason: Option<String>,
+    /// Only this plan will do.
+    pub plan_hash: Option<String>,
+}
+
+/// Everything known about a move, whether or not it may happen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outlook {
+    /// What would be done.
+    pub plan: Plan,
+    /// What was seen in the serving Region and the other.
+    pub evidence: Vec<Finding>,
+    /// What each guard says.
+    pub guards: Vec<GuardVerdict>,
+    /// The most that can be lost.
+    pub loss: Vec<loss::Loss>,
+}
+
+/// Plans a move and asks every guard; changes nothing.
+///
+/// # Errors
+/// When there is nothing to plan: no such service or Region, or a kind of move this version does not make.
+pub fn outlook(
+    now: Timestamp,
+    state: &FleetState,
+    matrix: &Matrix,
+    view: &View,
+    request: &FailoverRequest,
+) -> Result<Outlook, Rejection> {
+    let service = state
+        .services
+        .get(&request.service)
+        .ok_or_else(|| Rejection::new("NO_SUCH_SERVICE", format!("there is no service {}", request.service)))?;
+    if service.spec.pattern == Pattern::ActiveActive {
+        let reason = format!("{} is active-active: moving those is not supported by this version", request.service);
+        return Err(Rejection::new("NOT_SUPPORTED", reason));
+    }
+    let to = target(service, request)?;
+    let from_finding = diagnose(now, view, &service.spec, &service.primary, matrix);
+    let to_finding = diagnose(now, view, &service.spec, &to, matrix);
+    let broken = from_finding.diagnosis.is_breach();
+    let mode = request.mode.unwrap_or(if broken { Mode::Forced } else { Mode::Graceful });
+    let plan = plan(&PlanRequest {
+        spec: &service.spec,
+        spec_index: service.spec_index,
+        from: &service.primary,
+        to: &to,
+        mode,
+    });
+    let loss = match mode {
+        Mode::Forced => loss::quote(now, view, &service.spec, &service.primary, &to, matrix),
+        Mode::Graceful => {
+            service.spec.data.iter().map(|store| graceful_loss(store, service.spec.objectives.rpo_ms)).collect()
+        }
+    };
+    let asked = Asked {
+        now,
+        state,
+        matrix,
+        view,
+        service,
+        plan: &plan,
+        from: &from_finding,
+        to: &to_finding,
+        loss: &loss,
+        trigger: request.trigger,
+    };
+    let guards = ask_guards(&asked);
+    Ok(Outlook { evidence: vec![from_finding, to_finding], guards, loss, plan })
+}
+
+/// Turns an outlook into a decision, if its guards let it.
+///
+/// # Errors
+/// The first guard that blocks, or whatever [`outlook`] found.
+pub fn propose_failover(
+    now: Timestamp,
+    state: &FleetState,
+    matrix: &Matrix,
+    view: &View,
+    request: &FailoverRequest,
+) -> Result<Decision, Rejection> {
+    let seen = outlook(now, state, matrix, view, request)?;
+    if let Some(wanted) = request.plan_hash.as_ref().filter(|wanted| **wanted != seen.plan.hash()) {
+        let reason = format!("the plan is now {}, not {wanted}: look at it again", seen.plan.hash());
+        return Err(Rejection::new("PLAN_CHANGED", reason));
+    }
+    if let Some(no) = seen.guards.iter().find(|verdict| !verdict.ok && verdict.severity == Severity::Blocks) {
+        return Err(Rejection::new("GUARD_REFUSED", format!("guard {} says no: {}", no.guard.word(), no.reason)));
+    }
+    let service = &state.services[&request.service];
+    Ok(decide(now, service, request, seen))
+}
+
+fn target(service: &ServiceState, request: &FailoverRequest) -> Result<Region, Rejection> {
+    let to = match &request.to {
+        Some(to) => to.clone(),
+        None => service
+            .standby()
+            .cloned()
+            .ok_or_else(|| Rejection::new("NO_STANDBY", format!("{} has no other Region", request.service)))?,
+    };
+    if to == service.primary {
+        return Err(Rejection::new("ALREADY_THERE", format!("{} serves from {to} already", request.service)));
+    }
+    if !service.spec.regions.contains(&to) {
+        return Err(Rejection::new("UNKNOWN_REGION", format!("{} does not run in {to}", request.service)));
+    }
+    Ok(to)
+}
+
+fn decide(now: Timestamp, service: &ServiceState, request: &FailoverRequest, seen: Outlook) -> Decision {
+    let policy = &service.spec.policy;
+    let automatic = request.trigger == Trigger::Automatic;
+    let doubts = |verdict: &&GuardVerdict| !verdict.ok && verdict.severity == Severity::NeedsApproval;
+    let needs_approval = automatic && seen.guards.iter().any(|verdict| doubts(&verdict));
+    let announce_until =
+        (automatic && !needs_approval && policy.announce_ms > 0).then(|| now.plus_ms(policy.announce_ms));
+    let from = &seen.evidence[0];
+    let wait_ms = if needs_approval { APPROVAL_VALID_MS } else { policy.announce_ms + START_VALID_MS };
+    Decision {
+        trigger: request.trigger,
+        reason: request.reason.clone().unwrap_or_else(|| from.because.clone()),
+        breach_at: from.diagnosis.is_breach().then(|| now.minus_ms(from.held_ms)),
+        valid_until: now.plus_ms(wait_ms),
+        announce_until,
+        needs_approval,
+        unfenced_consent: consent(service, request),
+        epoch_seen: service.epoch,
+        plan: seen.plan,
+        evidence: seen.evidence,
+        guards: seen.guards,
+        loss: seen.loss,
+    }
+}
+
+/// A person who forces a move was shown the guards: asking is consenting. A policy consents in writing.
+fn consent(service: &ServiceState, request: &FailoverRequest) -> Option<Consent> {
+    match (&request.actor, request.trigger) {
+        (Actor::Operator(name), Trigger::Operator) => Some(Consent::Person(name.clone())),
+        _ if service.spec.policy.unfenced == OnDoubt::Proceed => Some(Consent::Policy),
+        _ => None,
+    }
+}
+
+/// A graceful move loses nothing where that can be known, and says so where it cannot.
+fn graceful_loss(store: &Store, rpo_ms: u64) -> loss::Loss {
+    let (bound, reason) = match (&store.kind, &store.canary) {
+        (StoreKind::Aurora { .. }, _) => (Some(0), "Aurora's switchover waits for replication".to_owned()),
+        (_, Some(_)) => (Some(rpo_ms), "waits until the canary is within the RPO".to_owned()),
+        (_, None) => (None, "loss not provable: the store has no canary".to_owned()),
+    };
+    loss::Loss { store: store.name.clone(), bound, measured: None, unit: loss::LossUnit::Ms, reason }
+}
+
+/// Whether an automatic run may still do something that cannot be undone.
+///
+/// # Errors
+/// The guard that says no by now: a service that came back by itself stops the run.
+pub fn still_holds(
+    now: Timestamp,
+    state: &FleetState,
+    matrix: &Matrix,
+    view: &View,
+    service: &ServiceName,
+    plan: &Plan,
+) -> Result<(), GuardVerdict> {
+    let Some(current) = state.services.get(service) else { return Ok(()) };
+    let from = diagnose(now, view, &current.spec, &plan.from, matrix);
+    let to = diagnose(now, view, &current.spec, &plan.to, matrix);
+    let asked = Asked {
+        now,
+        state,
+        matrix,
+        view,
+        service: current,
+        plan,
+        from: &from,
+        to: &to,
+        loss: &[],
+        trigger: Trigger::Automatic,
+    };
+    let vital = [Guard::Quorum, Guard::BreachProven, Guard::Route53Agrees, Guard::NotPaused];
+    match ask_guards(&asked).into_iter().find(|verdict| vital.contains(&verdict.guard) && !verdict.ok) {
+        Some(no) => Err(no),
+        None => Ok(()),
+    }
+}

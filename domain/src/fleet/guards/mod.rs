@@ -1,0 +1,95 @@
+//! Every guard as a function: asked of the agreed state and the readings, answered with a reason either way.
+
+mod safety;
+mod wishes;
+
+use super::guard::{Guard, GuardVerdict, Severity};
+use super::run::Trigger;
+use super::state::{FleetState, ServiceState};
+use crate::data::loss::Loss;
+use crate::health::{Finding, Matrix, View};
+use crate::plan::{Mode, Plan};
+use crate::time::Timestamp;
+
+/// What guards are asked about.
+pub(super) struct Asked<'a> {
+    pub(super) now: Timestamp,
+    pub(super) state: &'a FleetState,
+    pub(super) matrix: &'a Matrix,
+    pub(super) view: &'a View,
+    pub(super) service: &'a ServiceState,
+    pub(super) plan: &'a Plan,
+    /// What is seen in the Region that serves.
+    pub(super) from: &'a Finding,
+    /// What is seen in the Region that would.
+    pub(super) to: &'a Finding,
+    pub(super) loss: &'a [Loss],
+    pub(super) trigger: Trigger,
+}
+
+impl Asked<'_> {
+    fn is_automatic(&self) -> bool {
+        self.trigger == Trigger::Automatic
+    }
+
+    fn is_forced(&self) -> bool {
+        self.plan.mode == Mode::Forced
+    }
+
+    /// Blocks an automatic run, informs a person.
+    fn blocks_alone(&self) -> Severity {
+        if self.is_automatic() { Severity::Blocks } else { Severity::Informs }
+    }
+
+    /// Asks a person before an automatic run, informs one who asked.
+    fn asks_alone(&self) -> Severity {
+        if self.is_automatic() { Severity::NeedsApproval } else { Severity::Informs }
+    }
+}
+
+/// What one guard says.
+struct Says {
+    ok: bool,
+    reason: String,
+}
+
+fn yes(reason: impl Into<String>) -> Says {
+    Says { ok: true, reason: reason.into() }
+}
+
+fn no(reason: impl Into<String>) -> Says {
+    Says { ok: false, reason: reason.into() }
+}
+
+/// Asks every guard that applies, in the order in which a person would.
+pub(super) fn ask_guards(asked: &Asked<'_>) -> Vec<GuardVerdict> {
+    let blocks = Severity::Blocks;
+    let standby = if asked.is_automatic() || !asked.is_forced() { blocks } else { Severity::Informs };
+    let mut verdicts = Vec::new();
+    let mut add = |guard, severity, says: Says| {
+        verdicts.push(GuardVerdict { guard, ok: says.ok, reason: says.reason, severity });
+    };
+    add(Guard::PlanSound, blocks, safety::plan_sound(asked));
+    add(Guard::NoOpenRun, blocks, wishes::no_open_run(asked));
+    add(Guard::Quorum, blocks, safety::quorum(asked));
+    add(Guard::BreachProven, asked.blocks_alone(), safety::breach_proven(asked));
+    if asked.is_forced() {
+        add(Guard::Route53Agrees, asked.blocks_alone(), safety::route53_agrees(asked));
+    }
+    add(Guard::StandbyReady, standby, safety::standby_ready(asked));
+    add(Guard::TrafficReady, asked.blocks_alone(), safety::traffic_ready(asked));
+    if asked.is_forced() {
+        add(Guard::RpoBudget, asked.asks_alone(), safety::rpo_budget(asked));
+        add(Guard::WriterFenced, asked.asks_alone(), safety::writer_fenced(asked));
+    } else {
+        add(Guard::NoFreeze, blocks, wishes::no_freeze(asked));
+    }
+    add(Guard::Follows, asked.blocks_alone(), wishes::follows(asked));
+    if asked.is_automatic() {
+        add(Guard::NotPaused, blocks, wishes::not_paused(asked));
+        add(Guard::Cooldown, blocks, wishes::cooldown(asked));
+        add(Guard::Policy, wishes::policy_severity(asked), wishes::policy(asked));
+        add(Guard::DrillLicence, Severity::NeedsApproval, wishes::drill_licence(asked));
+    }
+    verdicts
+}

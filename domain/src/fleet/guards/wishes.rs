@@ -1,0 +1,69 @@
+//! Guards that hold what people asked for: policy, pauses, cooldown, freezes.
+
+use super::{Asked, Says, no, yes};
+use crate::fleet::guard::Severity;
+use crate::freeze::freeze_holds;
+use crate::service::Automation;
+
+pub(super) fn no_open_run(asked: &Asked<'_>) -> Says {
+    match asked.state.open_run(&asked.service.spec.name) {
+        Some(run) => no(format!("run {} is open ({})", run.id, run.state.word())),
+        None => yes("no other run is open"),
+    }
+}
+
+pub(super) fn not_paused(asked: &Asked<'_>) -> Says {
+    if asked.state.paused {
+        return no("automatic action is paused for the whole fleet");
+    }
+    if asked.service.paused { no("automatic action is paused for this service") } else { yes("automatic action is on") }
+}
+
+pub(super) fn cooldown(asked: &Asked<'_>) -> Says {
+    let cooldown_ms = asked.service.spec.policy.cooldown_ms;
+    let Some(ended) = asked.service.last_run_at else { return yes("no run has ended yet") };
+    let passed = asked.now.since(ended);
+    if passed >= cooldown_ms {
+        yes(format!("the last run ended {} s ago", passed / 1000))
+    } else {
+        no(format!("the last run ended {} s ago; {} s more", passed / 1000, (cooldown_ms - passed).div_ceil(1000)))
+    }
+}
+
+pub(super) fn policy(asked: &Asked<'_>) -> Says {
+    match asked.service.spec.policy.failover {
+        Automation::Automatic => yes("policy: automatic"),
+        Automation::Approval => no("policy: a person approves"),
+        Automation::Manual => no("policy: only a person starts it"),
+    }
+}
+
+pub(super) fn policy_severity(asked: &Asked<'_>) -> Severity {
+    match asked.service.spec.policy.failover {
+        Automation::Manual => Severity::Blocks,
+        Automation::Automatic | Automation::Approval => Severity::NeedsApproval,
+    }
+}
+
+pub(super) fn drill_licence(asked: &Asked<'_>) -> Says {
+    match asked.service.spec.policy.require_drill_within_ms {
+        None => yes("no drill is required"),
+        Some(within_ms) => no(format!("no drill has passed within {} days", within_ms / 86_400_000)),
+    }
+}
+
+pub(super) fn no_freeze(asked: &Asked<'_>) -> Says {
+    match freeze_holds(asked.now, &asked.service.spec.policy.freeze) {
+        Some(until) => no(format!("a freeze holds until {until}")),
+        None => yes("no freeze holds"),
+    }
+}
+
+pub(super) fn follows(asked: &Asked<'_>) -> Says {
+    let Some(leader) = &asked.service.spec.follows else { return yes("follows no other service") };
+    match asked.state.services.get(leader) {
+        None => no(format!("{leader}, which it follows, is not applied")),
+        Some(other) if other.primary == asked.plan.to => yes(format!("{leader} serves from {} already", asked.plan.to)),
+        Some(other) => no(format!("{leader}, which it follows, still serves from {}", other.primary)),
+    }
+}

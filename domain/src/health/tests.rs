@@ -1,0 +1,368 @@
+//! Diagnosis by quorum, as a table of who sees what.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::ids::{LogIndex, Region, ServiceName};
+use crate::service::{
+    Automation, HealthSpec, Objectives, OnDoubt, Pattern, Policy, ProbeSpec, ServiceSpec, Signal, SwitchTransport,
+    Traffic, Weight,
+};
+use crate::time::Timestamp;
+
+const NOW: Timestamp = Timestamp(1_000_000);
+const FLEET: [&str; 3] = ["us-east-1", "eu-west-1", "us-west-2"];
+
+pub(crate) fn spec(name: &str) -> ServiceSpec {
+    let signal = |name: &str, weight| Signal {
+        name: name.into(),
+        weight,
+        probe: ProbeSpec::Tcp { address: "{region}.example.com:443".into(), interval_ms: None, timeout_ms: 1_000 },
+    };
+    ServiceSpec {
+        name: name.into(),
+        labels: BTreeMap::new(),
+        pattern: Pattern::ActivePassive,
+        regions: vec!["us-east-1".into(), "eu-west-1".into()],
+        follows: None,
+        objectives: Objectives { rto_ms: 300_000, rpo_ms: 5_000 },
+        policy: Policy {
+            failover: Automation::Automatic,
+            announce_ms: 0,
+            cooldown_ms: 0,
+            loss_over_budget: OnDoubt::Approval,
+            unfenced: OnDoubt::Approval,
+            freeze: vec![],
+            require_drill_within_ms: None,
+        },
+        health: HealthSpec {
+            breach_after_ms: 30_000,
+            recover_after_ms: 60_000,
+            signals: vec![
+                signal("front-door", Weight::Required),
+                signal("db", Weight::Required),
+                signal("errors", Weight::Advisory),
+            ],
+        },
+        traffic: Traffic {
+            hosted_zone: "example.com".into(),
+            switch: SwitchTransport::Http,
+            switch_group: None,
+            records: vec![],
+        },
+        data: vec![],
+    }
+}
+
+fn view() -> View {
+    View { me: "eu-west-1".into(), members: FLEET.map(Region::from).to_vec(), stale_after_ms: 5_000 }
+}
+
+/// A report of an observer that reaches everybody and finds every signal in the same state.
+fn report(observer: &str, status: Status, breached: bool) -> Report {
+    let signal = |name: &str| SignalReading {
+        service: "shop".into(),
+        region: "us-east-1".into(),
+        signal: name.into(),
+        status,
+        held_ms: 12_000,
+        age_ms: 500,
+        breached,
+        detail: "seen".into(),
+    };
+    Report {
+        observer: observer.into(),
+        seq: 1,
+        sent_at: NOW,
+        applied: LogIndex(1),
+        history_confirmed: None,
+        reaches: FLEET.iter().filter(|peer| **peer != observer).map(|peer| Region::from(*peer)).collect(),
+        references: FLEET.iter().map(|region| (Region::from(*region), true)).collect(),
+        signals: ["front-door", "db", "errors"].map(signal).to_vec(),
+        stores: vec![],
+        route53: vec![],
+        control_planes: FLEET.iter().map(|region| (Region::from(*region), Status::Good)).collect(),
+        votes: vec![],
+    }
+}
+
+fn good(observer: &str) -> Report {
+    report(observer, Status::Good, false)
+}
+
+pub(crate) fn bad(observer: &str) -> Report {
+    report(observer, Status::Bad, true)
+}
+
+fn matrix(reports: impl IntoIterator<Item = Report>) -> Matrix {
+    let mut matrix = Matrix::default();
+    for report in reports {
+        matrix.take(NOW.minus_ms(1_000), report);
+    }
+    matrix
+}
+
+fn judge(reports: impl IntoIterator<Item = Report>) -> Finding {
+    diagnose(NOW, &view(), &spec("shop"), &"us-east-1".into(), &matrix(reports))
+}
+
+fn cut_off(mut report: Report) -> Report {
+    report.reaches.clear();
+    report.references.values_mut().for_each(|answers| *answers = false);
+    report
+}
+
+#[test]
+fn all_good_is_healthy() {
+    let finding = judge(FLEET.map(good));
+    assert_eq!(finding.diagnosis, Diagnosis::Healthy);
+    assert_eq!(finding.because, "all 3 observers see it good");
+    assert_eq!(finding.held_ms, 13_000);
+}
+
+#[test]
+fn a_silent_region_that_two_see_broken_is_region_down() {
+    let finding = judge([bad("eu-west-1"), bad("us-west-2")]);
+    assert_eq!(finding.diagnosis, Diagnosis::RegionDown);
+    assert_eq!(
+        finding.because,
+        "2 of 3 observers (eu-west-1, us-west-2) see front-door and db bad for 13 s; us-east-1 has never been heard"
+    );
+    assert_eq!(finding.opinions.iter().filter(|opinion| opinion.counts).count(), 2);
+}
+
+#[test]
+fn a_region_whose_daemon_answers_is_service_down() {
+    let finding = judge(FLEET.map(bad));
+    assert_eq!(finding.diagnosis, Diagnosis::ServiceDown);
+    let one_dissents = judge([good("us-east-1"), bad("eu-west-1"), bad("us-west-2")]);
+    assert_eq!(one_dissents.diagnosis, Diagnosis::ServiceDown);
+    assert!(one_dissents.because.contains("; it is good for us-east-1"), "{}", one_dissents.because);
+}
+
+#[test]
+fn a_dead_reference_or_control_plane_by_quorum_makes_it_the_region() {
+    let with = |count: usize, edit: fn(&mut Report)| {
+        let mut reports = FLEET.map(bad);
+        reports.iter_mut().take(count).for_each(edit);
+        judge(reports).diagnosis
+    };
+    let reference = |report: &mut Report| _ = report.references.insert("us-east-1".into(), false);
+    let control = |report: &mut Report| _ = report.control_planes.insert("us-east-1".into(), Status::Bad);
+    assert_eq!(with(1, reference), Diagnosis::ServiceDown);
+    assert_eq!(with(2, reference), Diagnosis::RegionDown);
+    assert_eq!(with(1, control), Diagnosis::ServiceDown);
+    assert_eq!(with(2, control), Diagnosis::RegionDown);
+}
+
+#[test]
+fn one_bad_observer_is_no_quorum() {
+    let finding = judge([good("us-east-1"), bad("eu-west-1"), good("us-west-2")]);
+    assert_eq!(finding.diagnosis, Diagnosis::Degraded);
+    assert!(finding.because.contains("front-door is bad for 1 of 3 observers (eu-west-1)"), "{}", finding.because);
+    let alone = judge([bad("eu-west-1")]);
+    assert_eq!(alone.diagnosis, Diagnosis::Unknown);
+    assert!(alone.because.starts_with("only 1 of 3 observers can be counted, and 2 are needed"), "{}", alone.because);
+}
+
+#[test]
+fn all_required_signals_must_be_bad() {
+    let mut reports = FLEET.map(bad);
+    for report in &mut reports {
+        report.signals[1].status = Status::Good;
+        report.signals[1].breached = false;
+    }
+    assert_eq!(judge(reports).diagnosis, Diagnosis::Degraded);
+}
+
+#[test]
+fn bad_that_is_not_yet_a_breach_is_not_broken_and_not_healthy() {
+    let finding = judge(FLEET.map(|observer| report(observer, Status::Bad, false)));
+    assert_eq!(finding.diagnosis, Diagnosis::Degraded);
+}
+
+#[test]
+fn a_service_that_came_back_is_not_broken_but_not_healthy_yet() {
+    let finding = judge(FLEET.map(|observer| report(observer, Status::Good, true)));
+    assert_eq!(finding.diagnosis, Diagnosis::Degraded);
+    assert!(finding.because.contains("good again"), "{}", finding.because);
+}
+
+#[test]
+fn unknown_never_counts_as_bad_even_after_a_breach() {
+    let finding = judge(FLEET.map(|observer| report(observer, Status::Unknown, true)));
+    assert_eq!(finding.diagnosis, Diagnosis::Unknown);
+}
+
+#[test]
+fn advisory_signals_explain_and_never_prove() {
+    let mut reports = FLEET.map(good);
+    for report in &mut reports {
+        report.signals[2].status = Status::Bad;
+        report.signals[2].breached = true;
+    }
+    let finding = judge(reports);
+    assert_eq!(finding.diagnosis, Diagnosis::Degraded);
+    assert!(finding.because.contains("advisory errors is bad for 3 of 3"), "{}", finding.because);
+}
+
+#[test]
+fn stale_reports_and_stale_readings_do_not_count() {
+    let mut stale_report = matrix([bad("eu-west-1")]);
+    stale_report.take(NOW.minus_ms(5_001), bad("us-west-2"));
+    let finding = diagnose(NOW, &view(), &spec("shop"), &"us-east-1".into(), &stale_report);
+    assert_eq!(finding.diagnosis, Diagnosis::Unknown);
+    assert!(finding.because.contains("us-west-2 is silent"), "{}", finding.because);
+
+    let mut stale_reading = bad("us-west-2");
+    stale_reading.signals[0].age_ms = 4_001;
+    let finding = judge([bad("eu-west-1"), stale_reading]);
+    assert_eq!(finding.diagnosis, Diagnosis::Unknown);
+    assert!(finding.because.contains("us-west-2 has no fresh reading of front-door"), "{}", finding.because);
+
+    let mut just_fresh = bad("us-west-2");
+    just_fresh.signals[0].age_ms = 4_000;
+    assert_eq!(judge([bad("eu-west-1"), just_fresh]).diagnosis, Diagnosis::RegionDown);
+}
+
+#[test]
+fn a_rarely_asked_signal_counts_between_its_probes() {
+    let mut spec = spec("shop");
+    spec.health.signals.truncate(1);
+    spec.health.signals[0].probe =
+        ProbeSpec::Tcp { address: "x:1".into(), interval_ms: Some(60_000), timeout_ms: 1_000 };
+    let mut reports = [bad("eu-west-1"), bad("us-west-2")];
+    reports.iter_mut().for_each(|report| report.signals[0].age_ms = 59_000);
+    let finding = diagnose(NOW, &view(), &spec, &"us-east-1".into(), &matrix(reports));
+    assert_eq!(finding.diagnosis, Diagnosis::RegionDown);
+}
+
+#[test]
+fn an_isolated_observer_has_no_vote() {
+    let finding = judge([bad("eu-west-1"), cut_off(bad("us-west-2"))]);
+    assert_eq!(finding.diagnosis, Diagnosis::Unknown);
+    assert!(finding.because.contains("us-west-2 is cut off itself"), "{}", finding.because);
+    // Reaching a single reference is enough to be heard.
+    let mut one_reference = cut_off(bad("us-west-2"));
+    one_reference.references.insert("eu-west-1".into(), true);
+    assert_eq!(judge([bad("eu-west-1"), one_reference]).diagnosis, Diagnosis::RegionDown);
+}
+
+#[test]
+fn when_i_am_isolated_nothing_else_is_said() {
+    let finding = judge([cut_off(bad("eu-west-1")), bad("us-west-2"), bad("us-east-1")]);
+    assert_eq!(finding.diagnosis, Diagnosis::ObserverIsolated);
+    assert!(finding.opinions.is_empty());
+    assert!(finding.because.starts_with("eu-west-1 reaches no other daemon"), "{}", finding.because);
+}
+
+#[test]
+fn a_fleet_of_one_is_isolated_only_by_its_references() {
+    let view = View { me: "eu-west-1".into(), members: vec!["eu-west-1".into()], stale_after_ms: 5_000 };
+    let isolated = |report: Report| matrix([report]).isolated(NOW, &view, &"eu-west-1".into());
+    let mut alone = good("eu-west-1");
+    alone.reaches.clear();
+    assert!(!isolated(alone.clone()));
+    assert!(isolated(cut_off(alone.clone())));
+    alone.references.clear();
+    assert!(!isolated(alone));
+}
+
+#[test]
+fn a_fine_service_under_a_dead_api_is_control_plane_only() {
+    let mut reports = FLEET.map(good);
+    for report in reports.iter_mut().take(2) {
+        report.control_planes.insert("us-east-1".into(), Status::Bad);
+    }
+    let finding = judge(reports.clone());
+    assert_eq!(finding.diagnosis, Diagnosis::ControlPlaneOnly);
+    reports[0].control_planes.insert("us-east-1".into(), Status::Unknown);
+    assert_eq!(judge(reports).diagnosis, Diagnosis::Healthy);
+}
+
+#[test]
+fn a_majority_must_be_fresh() {
+    let fresh = |reports: Vec<Report>| matrix(reports).fresh_majority(NOW, &view());
+    assert!(fresh(vec![good("eu-west-1"), good("us-west-2")]));
+    assert!(!fresh(vec![good("eu-west-1")]));
+    assert!(!fresh(vec![good("eu-west-1"), cut_off(good("us-west-2"))]));
+    assert!(!fresh(vec![good("eu-west-1"), good("sa-east-1")]), "strangers do not count");
+    let stranger = matrix([good("sa-east-1")]);
+    assert!(stranger.counting(NOW, &view(), &"sa-east-1".into()).is_none());
+}
+
+#[test]
+fn route53_is_believed_by_its_freshest_word() {
+    let says = |words: &[(&str, Status, u64)]| {
+        let reports = words.iter().map(|(observer, status, age_ms)| {
+            let mut report = good(observer);
+            let reading =
+                Route53Reading { service: "shop".into(), region: "us-east-1".into(), status: *status, age_ms: *age_ms };
+            report.route53.push(reading);
+            report
+        });
+        matrix(reports).route53_says(NOW, &view(), &"shop".into(), &"us-east-1".into())
+    };
+    use Status::{Bad, Good, Unknown};
+    assert_eq!(says(&[]), Unknown);
+    assert_eq!(says(&[("eu-west-1", Bad, 100)]), Bad);
+    assert_eq!(says(&[("eu-west-1", Bad, 100), ("us-west-2", Good, 200)]), Bad);
+    assert_eq!(says(&[("eu-west-1", Bad, 200), ("us-west-2", Good, 100)]), Good);
+    assert_eq!(says(&[("eu-west-1", Bad, 100), ("us-west-2", Good, 100)]), Good);
+    assert_eq!(says(&[("eu-west-1", Bad, 200), ("us-west-2", Unknown, 100)]), Bad);
+    assert_eq!(says(&[("eu-west-1", Bad, 4_001)]), Unknown, "stale");
+}
+
+#[test]
+fn the_index_finds_every_reading_of_an_unsorted_report() {
+    let mut report = good("eu-west-1");
+    report.signals.clear();
+    for n in [3, 1, 2, 0] {
+        for region in ["us-east-1", "eu-west-1"] {
+            for signal in ["b", "a"] {
+                let reading = SignalReading {
+                    service: ServiceName::new(format!("s{n}")),
+                    region: region.into(),
+                    signal: signal.into(),
+                    status: Status::Good,
+                    held_ms: 0,
+                    age_ms: 0,
+                    breached: false,
+                    detail: format!("{n}/{region}/{signal}"),
+                };
+                report.signals.push(reading);
+            }
+        }
+        report.stores.push(StoreReading {
+            service: ServiceName::new(format!("s{n}")),
+            store: "db".into(),
+            region: "eu-west-1".into(),
+            readiness: ReplicaReadiness::Ready,
+            writer: None,
+            canary: None,
+            lag_ms: Some((n, 0)),
+            age_ms: 0,
+        });
+    }
+    let matrix = matrix([report]);
+    for n in 0..4 {
+        let service = ServiceName::new(format!("s{n}"));
+        for region in ["us-east-1", "eu-west-1"] {
+            for signal in ["a", "b"] {
+                let (_, found) = matrix.signal(&"eu-west-1".into(), &service, &region.into(), &signal.into()).unwrap();
+                assert_eq!(found.detail, format!("{n}/{region}/{signal}"));
+            }
+        }
+        assert_eq!(matrix.store(&service, &"db".into(), &"eu-west-1".into())[0].1.lag_ms, Some((n, 0)));
+    }
+    assert!(matrix.signal(&"eu-west-1".into(), &"s9".into(), &"us-east-1".into(), &"a".into()).is_none());
+}
+
+#[test]
+fn a_restarted_observer_is_believed_and_an_old_report_is_not() {
+    let mut held = matrix([Report { seq: 7, ..good("eu-west-1") }]);
+    held.take(NOW, Report { seq: 6, ..bad("eu-west-1") });
+    assert_eq!(held.of(&"eu-west-1".into()).unwrap().report.seq, 7);
+    held.take(NOW, Report { seq: 1, ..bad("eu-west-1") });
+    assert_eq!(held.of(&"eu-west-1".into()).unwrap().report.seq, 1);
+}

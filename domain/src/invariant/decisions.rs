@@ -1,0 +1,74 @@
+//! I3, I5 and I6: what an automatic or forced decision must rest on.
+
+use super::{Transition, Violation};
+use crate::fleet::{Command, Decision, Guard, RunState, Trigger};
+use crate::health::Status;
+use crate::plan::{Mode, Plane};
+use crate::service::{OnDoubt, SwitchTransport};
+
+fn accepted<'a>(seen: &'a Transition<'_>) -> Option<&'a Decision> {
+    match &seen.entry.command {
+        Command::Decide(decision) if seen.applied.result.is_ok() => Some(decision),
+        _ => None,
+    }
+}
+
+/// I3: no automatic action without a majority, a quorum of fresh observers and, when forced, Route 53's checkers.
+pub(super) fn automatic_needs_proof(seen: &Transition<'_>) -> Option<Violation> {
+    let decision = accepted(seen)?;
+    if decision.trigger != Trigger::Automatic {
+        return None;
+    }
+    let majority = seen.after.members.len() / 2 + 1;
+    // Counted from the recorded opinions themselves, not from what the guard made of them.
+    let bad = decision.evidence.first().map_or(0, |finding| {
+        finding.opinions.iter().filter(|opinion| opinion.counts && opinion.status == Status::Bad).count()
+    });
+    if bad < majority {
+        let detail = format!("{} moves on the word of {bad} observers; {majority} are needed", decision.plan.service);
+        return Some(Violation::new("I3", detail));
+    }
+    let said_yes = |guard| decision.guards.iter().any(|verdict| verdict.guard == guard && verdict.ok);
+    if !said_yes(Guard::Quorum) || (decision.plan.mode == Mode::Forced && !said_yes(Guard::Route53Agrees)) {
+        return Some(Violation::new(
+            "I3",
+            format!("{} moves without quorum or Route 53's word", decision.plan.service),
+        ));
+    }
+    None
+}
+
+/// I5: a forced plan's critical path needs neither the failed Region nor a global control plane.
+pub(super) fn forced_needs_only_the_living(seen: &Transition<'_>) -> Option<Violation> {
+    let decision = accepted(seen)?;
+    if decision.plan.mode != Mode::Forced {
+        return None;
+    }
+    let spec = &seen.after.services.get(&decision.plan.service)?.spec;
+    if spec.traffic.switch == SwitchTransport::None && decision.trigger == Trigger::Automatic {
+        return Some(Violation::new("I5", format!("{} would need Route 53's control plane", decision.plan.service)));
+    }
+    let dead = decision.plan.steps.iter().find(|step| {
+        step.critical && step.region == decision.plan.from && matches!(step.plane, Plane::Control | Plane::Data)
+    })?;
+    Some(Violation::new("I5", format!("critical step {} needs {}", dead.name, decision.plan.from)))
+}
+
+/// I6: an automatic run starts without a person only within its loss budget, or where the policy says so.
+pub(super) fn loss_is_within_budget(seen: &Transition<'_>) -> Option<Violation> {
+    let id = seen.applied.result.as_ref().ok()?.as_ref()?;
+    let run = seen.after.runs.get(id)?;
+    let alone = run.trigger == Trigger::Automatic
+        && run.state == RunState::Running
+        && run.plan.mode == Mode::Forced
+        && !matches!(seen.entry.command, Command::Approve { .. });
+    if !alone {
+        return None;
+    }
+    let spec = &seen.after.services.get(&run.service)?.spec;
+    if spec.policy.loss_over_budget == OnDoubt::Proceed {
+        return None;
+    }
+    let over = run.loss.iter().find(|loss| loss.bound.is_none_or(|bound| bound > spec.objectives.rpo_ms))?;
+    Some(Violation::new("I6", format!("run {id} starts by itself although {}", over.sentence())))
+}

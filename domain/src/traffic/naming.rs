@@ -1,0 +1,109 @@
+//! The names that failoverd gives to records and health checks. Deterministic: whoever computes them finds what
+//! another daemon made.
+
+use sha2::{Digest, Sha256};
+
+use crate::ids::{FleetId, Region, ServiceName, SwitchGroup};
+
+/// Longest caller reference that Route 53 takes
+/// (<https://docs.aws.amazon.com/Route53/latest/APIReference/API_CreateHealthCheck.html>).
+const REFERENCE_MAX: usize = 64;
+
+/// The record that carries a Region's switch check and its real target, below a public name. `*` is only a wildcard
+/// as the leftmost label, so it gets a word of its own here.
+#[must_use]
+pub fn internal_name(region: &Region, public_name: &str) -> String {
+    format!("fo-{region}.{}", public_name.replace('*', "_any"))
+}
+
+/// The record by which Route 53's own checkers are asked over DNS: `healthy` or `unhealthy`.
+#[must_use]
+pub fn canary_name(region: &Region, service: &ServiceName, zone: &str) -> String {
+    format!("_failoverd-canary.{region}.{service}.{zone}")
+}
+
+/// The TXT record that fences the writers of a service's records.
+#[must_use]
+pub fn fence_name(service: &ServiceName, zone: &str) -> String {
+    format!("_failoverd.{service}.{zone}")
+}
+
+/// What Route 53's checkers ask a daemon for.
+#[must_use]
+pub fn switch_path(token: &str) -> String {
+    format!("/s/{token}")
+}
+
+/// Whether a name could be one of a service's canary records, of whatever Region.
+pub(super) fn is_canary_name(name: &str, service: &ServiceName, zone: &str) -> bool {
+    let region = name
+        .strip_prefix("_failoverd-canary.")
+        .and_then(|rest| rest.strip_suffix(zone)?.strip_suffix('.')?.strip_suffix(service.as_str())?.strip_suffix('.'));
+    region.is_some_and(|region| !region.is_empty() && !region.contains('.'))
+}
+
+/// Whether a name could be an internal record of a public one, of whatever Region.
+pub(super) fn is_internal_name(name: &str, public_name: &str) -> bool {
+    let region = name
+        .strip_prefix("fo-")
+        .and_then(|rest| rest.strip_suffix(public_name.replace('*', "_any").as_str())?.strip_suffix('.'));
+    region.is_some_and(|region| !region.is_empty() && !region.contains('.'))
+}
+
+/// Caller reference of a check of a switch: `what` is `p`, `s`, or daemon and answer. What Route 53 cannot change in a
+/// check (its protocol) belongs in `what`, so that a change makes a new check instead of failing for ever.
+pub(super) fn switch_reference(fleet: &FleetId, group: &SwitchGroup, bit: &Region, what: &str) -> String {
+    fitting(format!("failoverd/{fleet}/sw/{group}/{bit}/{what}"))
+}
+
+/// Caller reference of the check by which Route 53 sees a service in a Region from outside.
+pub(super) fn health_reference(fleet: &FleetId, service: &ServiceName, region: &Region, protocol: &str) -> String {
+    fitting(format!("failoverd/{fleet}/hc/{service}/{region}/{protocol}"))
+}
+
+/// Too long a reference keeps its readable beginning and gets a digest of the whole.
+fn fitting(reference: String) -> String {
+    if reference.len() <= REFERENCE_MAX {
+        return reference;
+    }
+    let digest: String =
+        Sha256::digest(reference.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let mut kept = REFERENCE_MAX - digest.len() - 1;
+    while !reference.is_char_boundary(kept) {
+        kept -= 1;
+    }
+    format!("{}~{digest}", reference.get(..kept).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_fit_and_stay_apart() {
+        let reference = |what: &str| {
+            let group = "a-very-long-group-name-that-somebody-really-chose";
+            switch_reference(&"prod".into(), &group.into(), &"ap-southeast-2".into(), what)
+        };
+        let (on, off) = (reference("us-east-1/on/https"), reference("us-east-1/off/https"));
+        assert!(on.len() <= 64 && off.len() <= 64 && on != off, "{on} {off}");
+        assert_eq!(on, reference("us-east-1/on/https"));
+        assert_eq!(
+            switch_reference(&"prod".into(), &"checkout".into(), &"us-east-1".into(), "p"),
+            "failoverd/prod/sw/checkout/us-east-1/p"
+        );
+    }
+
+    #[test]
+    fn names_of_other_services_are_not_taken_for_ours() {
+        let canary = |name: &str| is_canary_name(name, &"shop".into(), "example.com");
+        assert!(canary(&canary_name(&"us-east-1".into(), &"shop".into(), "example.com")));
+        assert!(!canary("_failoverd-canary.us-east-1.workshop.example.com"));
+        assert!(!canary("_failoverd-canary.us-east-1.my.shop.example.com"));
+        assert!(!canary("_failoverd-canary.us-east-1.shop.example.org"));
+        assert!(is_internal_name("fo-us-east-1.api.example.com", "api.example.com"));
+        assert!(!is_internal_name("fo-us-east-1.v2.api.example.com", "api.example.com"));
+        assert!(!is_internal_name("fo-us-east-1.myapi.example.com", "api.example.com"));
+        assert_eq!(internal_name(&"us-east-1".into(), "*.example.com"), "fo-us-east-1._any.example.com");
+    }
+}

@@ -1,0 +1,130 @@
+//! A service's records: the canary pair of each Region, and the two levels of each public name.
+
+use super::desired::{DesireProblem, Desired, DesiredCheck, DesiredKind, DesiredRecord, Inputs, lower};
+use super::endpoint::outside_check;
+use super::naming::{canary_name, health_reference, internal_name};
+use super::switch_checks::{bit_of, bit_region, gate};
+use crate::ids::Region;
+use crate::route53::{AliasTarget, Location, Policy, Protocol, RecordSet, RecordType};
+use crate::service::{Endpoint, PublicRecord, Routing, SwitchTransport, Target};
+
+/// Canary records are asked at the authoritative servers; the TTL only matters to whoever asks a cache.
+const CANARY_TTL_S: u32 = 10;
+
+/// Route 53's own view of a Region: a check from outside, and the pair of TXT records that tells it over DNS.
+pub(super) fn add_canary(inputs: &Inputs<'_>, region: &Region, wanted: &mut Desired) -> Result<(), DesireProblem> {
+    let Some(asked) = outside_check(inputs.spec, region) else { return Ok(()) };
+    let endpoint = asked.map_err(DesireProblem::Signal)?;
+    let protocol = match endpoint.protocol {
+        Protocol::Http => "http",
+        Protocol::Https => "https",
+        Protocol::Tcp => "tcp",
+    };
+    let reference = health_reference(inputs.fleet, &inputs.spec.name, region, protocol);
+    let name = canary_name(region, &inputs.spec.name, &wanted.zone);
+    wanted.checks.push(DesiredCheck {
+        reference: reference.clone(),
+        kind: DesiredKind::Endpoint(endpoint),
+        inverted: false,
+    });
+    for (word, primary) in [("healthy", true), ("unhealthy", false)] {
+        wanted.records.push(DesiredRecord {
+            record: RecordSet {
+                name: name.clone(),
+                record_type: RecordType::Txt,
+                set_identifier: Some(word.to_owned()),
+                policy: Policy::Failover { primary },
+                ttl_s: Some(CANARY_TTL_S),
+                values: vec![word.to_owned()],
+                alias: None,
+                health_check: None,
+            },
+            check: primary.then(|| reference.clone()),
+        });
+    }
+    Ok(())
+}
+
+pub(super) fn add_two_levels(
+    inputs: &Inputs<'_>,
+    record: &PublicRecord,
+    region: &Region,
+    target: &Target,
+    wanted: &mut Desired,
+) -> Result<(), DesireProblem> {
+    if inputs.spec.traffic.switch == SwitchTransport::Http {
+        bit_of(inputs, bit_region(inputs, region))?;
+    }
+    wanted.records.push(internal(inputs, record, region, target));
+    let public = policies(inputs, record, region, target).into_iter().map(|(set_identifier, policy)| DesiredRecord {
+        record: public_alias(record, region, &wanted.zone, set_identifier, policy),
+        check: None,
+    });
+    let public: Vec<DesiredRecord> = public.collect();
+    wanted.records.extend(public);
+    Ok(())
+}
+
+/// Carries the switch's check and the real target.
+fn internal(inputs: &Inputs<'_>, record: &PublicRecord, region: &Region, target: &Target) -> DesiredRecord {
+    let (values, alias) = match &target.endpoint {
+        Endpoint::Values(values) => (values.clone(), None),
+        Endpoint::Alias(alias) => (Vec::new(), Some(AliasTarget { dns_name: lower(&alias.dns_name), ..alias.clone() })),
+    };
+    DesiredRecord {
+        record: RecordSet {
+            name: internal_name(region, &lower(&record.name)),
+            record_type: record.record_type,
+            set_identifier: Some(region.to_string()),
+            policy: Policy::Weighted(1),
+            ttl_s: alias.is_none().then(|| record.ttl_s.unwrap_or(inputs.record_ttl_s)),
+            values,
+            alias,
+            health_check: None,
+        },
+        check: gate(inputs, region),
+    }
+}
+
+/// Routes to the internal record and takes its health.
+fn public_alias(record: &PublicRecord, region: &Region, zone: &str, set: String, policy: Policy) -> RecordSet {
+    let name = lower(&record.name);
+    RecordSet {
+        record_type: record.record_type,
+        set_identifier: Some(set),
+        policy,
+        ttl_s: None,
+        values: Vec::new(),
+        alias: Some(AliasTarget {
+            dns_name: internal_name(region, &name),
+            hosted_zone: zone.to_owned(),
+            evaluate_target_health: true,
+        }),
+        health_check: None,
+        name,
+    }
+}
+
+/// The public records of one Region by set identifier: one, or for geolocation one for each place.
+fn policies(inputs: &Inputs<'_>, record: &PublicRecord, region: &Region, target: &Target) -> Vec<(String, Policy)> {
+    let set = region.to_string();
+    match record.routing {
+        Routing::Failover => vec![(set, Policy::Failover { primary: region == inputs.primary })],
+        Routing::Latency => vec![(set, Policy::Latency(region.clone()))],
+        Routing::Weighted => vec![(set, Policy::Weighted(target.weight.unwrap_or(1)))],
+        Routing::Geolocation => {
+            let place =
+                |location: &Location| (format!("{set} {}", label(location)), Policy::Geolocation(location.clone()));
+            target.geo.iter().map(place).collect()
+        }
+    }
+}
+
+fn label(location: &Location) -> String {
+    match location {
+        Location::Default => "default".to_owned(),
+        Location::Continent(code) => format!("continent={code}"),
+        Location::Country(code) => format!("country={code}"),
+        Location::Subdivision(country, code) => format!("country={country} subdivision={code}"),
+    }
+}

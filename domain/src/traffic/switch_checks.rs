@@ -1,0 +1,117 @@
+//! A switch's health checks: every daemon's two voices, and the votes over them.
+
+use super::desired::{DesireProblem, DesiredCheck, DesiredKind, Inputs, SwitchEndpoint, lower};
+use super::endpoint::INTERVAL_S;
+use super::naming::{switch_path, switch_reference};
+use super::vote::Tie;
+use crate::fleet::Bit;
+use crate::ids::Region;
+use crate::route53::{EndpointCheck, Protocol};
+use crate::service::{Pattern, SwitchTransport};
+
+/// One poll decides a child, so that a turned switch is seen at once. A lost poll makes a daemon silent for one
+/// interval, which changes nothing.
+const SWITCH_FAILURE_THRESHOLD: u32 = 1;
+
+/// The switch's checks: per bit 2N children and P; for a pair also S.
+pub(super) fn switch_checks(inputs: &Inputs<'_>) -> Result<Vec<DesiredCheck>, DesireProblem> {
+    if inputs.members.is_empty() {
+        return Err(DesireProblem::NoDaemons);
+    }
+    let mut checks = Vec::new();
+    let mut bits: Vec<&Region> = inputs.spec.regions.iter().map(|region| bit_region(inputs, region)).collect();
+    bits.sort();
+    bits.dedup();
+    for region in bits {
+        let bit = bit_of(inputs, region)?;
+        let children: Vec<DesiredCheck> = inputs
+            .members
+            .iter()
+            .flat_map(|(daemon, at)| {
+                [child(inputs, region, bit, daemon, at, true), child(inputs, region, bit, daemon, at, false)]
+            })
+            .collect();
+        checks.push(calculated(inputs, region, bit, &children));
+        // Children first: a check can only be made when those exist that it refers to.
+        let at = checks.len() - 1;
+        checks.splice(at..at, children);
+        if inputs.switch.pattern == Pattern::ActivePassive {
+            checks.push(inverse(inputs, region));
+        }
+    }
+    Ok(checks)
+}
+
+/// One daemon's voice: healthy on `switch=on`, or (inverted) unhealthy on `switch=off`.
+fn child(
+    inputs: &Inputs<'_>,
+    region: &Region,
+    bit: &Bit,
+    daemon: &Region,
+    at: &SwitchEndpoint,
+    on: bool,
+) -> DesiredCheck {
+    let word = if on { "on" } else { "off" };
+    let scheme = if at.https { "https" } else { "http" };
+    DesiredCheck {
+        reference: reference(inputs, region, &format!("{daemon}/{word}/{scheme}")),
+        kind: DesiredKind::Endpoint(EndpointCheck {
+            protocol: if at.https { Protocol::Https } else { Protocol::Http },
+            host: lower(&at.host),
+            port: at.port,
+            path: switch_path(&bit.token),
+            search: Some(format!("switch={word}")),
+            interval_s: INTERVAL_S,
+            failure_threshold: SWITCH_FAILURE_THRESHOLD,
+        }),
+        inverted: !on,
+    }
+}
+
+/// P: healthy when as many daemons say on as say off, or more; a tie means what the bit is.
+fn calculated(inputs: &Inputs<'_>, region: &Region, bit: &Bit, children: &[DesiredCheck]) -> DesiredCheck {
+    let daemons = u32::try_from(inputs.members.len()).unwrap_or(u32::MAX - 1);
+    DesiredCheck {
+        reference: reference(inputs, region, "p"),
+        kind: DesiredKind::Calculated {
+            children: children.iter().map(|child| child.reference.clone()).collect(),
+            threshold: Tie::of(bit.on).threshold(daemons),
+        },
+        inverted: false,
+    }
+}
+
+/// S: the opposite of P, over P itself, so that one update of a threshold turns both at once.
+fn inverse(inputs: &Inputs<'_>, region: &Region) -> DesiredCheck {
+    DesiredCheck {
+        reference: reference(inputs, region, "s"),
+        kind: DesiredKind::Calculated { children: vec![reference(inputs, region, "p")], threshold: 1 },
+        inverted: true,
+    }
+}
+
+fn reference(inputs: &Inputs<'_>, bit: &Region, what: &str) -> String {
+    switch_reference(inputs.fleet, &inputs.spec.switch_group(), bit, what)
+}
+
+/// The Region whose bit speaks for `region`: a pair shares the bit of its first Region.
+pub(super) fn bit_region<'a>(inputs: &Inputs<'a>, region: &'a Region) -> &'a Region {
+    match inputs.switch.pattern {
+        Pattern::ActivePassive => inputs.switch.regions.first().unwrap_or(region),
+        Pattern::ActiveActive => region,
+    }
+}
+
+pub(super) fn bit_of<'a>(inputs: &Inputs<'a>, region: &Region) -> Result<&'a Bit, DesireProblem> {
+    let missing = || DesireProblem::NoBit { group: inputs.spec.switch_group(), region: region.clone() };
+    inputs.switch.bits.get(region).ok_or_else(missing)
+}
+
+/// The check that gates a Region's internal records.
+pub(super) fn gate(inputs: &Inputs<'_>, region: &Region) -> Option<String> {
+    if inputs.spec.traffic.switch != SwitchTransport::Http {
+        return None;
+    }
+    let bit = bit_region(inputs, region);
+    Some(reference(inputs, bit, if bit == region { "p" } else { "s" }))
+}

@@ -1,0 +1,204 @@
+//! `ControlService`: changes, each one committed entry with its caller's name on it.
+
+use failoverd_domain::fleet::{Command, Run, StepState};
+use failoverd_domain::ids::{Region, RunId, ServiceName, StepName};
+use failoverd_domain::manifest::{KIND, to_manifest};
+use failoverd_domain::service::Pattern;
+use tonic::{Request, Response, Status};
+
+use super::error::{ApiError, ErrorCode};
+use super::failover::{Asked, decide};
+use super::identity::caller;
+use super::proto::control_service_server::ControlService;
+use super::snapshot::Snapshot;
+use super::status::run_message;
+use super::{Handles, apply, convert, proto};
+
+/// Commits changes.
+#[derive(Clone)]
+pub struct ControlApi {
+    handles: Handles,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+impl ControlApi {
+    /// Commits through these handles.
+    pub const fn new(handles: Handles) -> Self {
+        Self { handles }
+    }
+
+    /// Commits a command about a run and answers with the run as it is then.
+    async fn change_run<T: Send>(
+        &self,
+        request: &Request<T>,
+        run: &RunId,
+        command: Command,
+    ) -> Answer<proto::RunResponse> {
+        let applied = self.handles.commit(caller(request), command).await?;
+        let at = self.handles.snapshot();
+        let run = at.run(run.as_str()).ok().map(|run| run_message(&at.state, run));
+        Ok(Response::new(proto::RunResponse { revision: applied.index.0, run }))
+    }
+
+    async fn change<T: Send>(
+        &self,
+        request: &Request<T>,
+        command: Command,
+        done: String,
+    ) -> Answer<proto::ChangeResponse> {
+        let applied = self.handles.commit(caller(request), command).await?;
+        Ok(Response::new(proto::ChangeResponse { revision: applied.index.0, message: done }))
+    }
+}
+
+/// The step meant: the one named, or the only one that went wrong.
+fn step_meant(run: &Run, named: Option<&str>) -> Result<StepName, ApiError> {
+    if let Some(name) = named.filter(|name| !name.is_empty()) {
+        let name = StepName::from(name);
+        let unknown = || ApiError::new(ErrorCode::UnknownStep, format!("run \"{}\" has no step \"{name}\"", run.id));
+        return run.plan.step(&name).map(|step| step.name.clone()).ok_or_else(unknown);
+    }
+    let failed: Vec<&StepName> =
+        run.steps.iter().filter(|(_, journal)| journal.state == StepState::Failed).map(|(name, _)| name).collect();
+    match failed.as_slice() {
+        [only] => Ok((*only).clone()),
+        [] => Err(ApiError::new(ErrorCode::UnknownStep, format!("no step of run \"{}\" has failed", run.id))),
+        several => {
+            let names: Vec<&str> = several.iter().map(|name| name.as_str()).collect();
+            let message = format!("several steps have failed; say which with --step: {}", names.join(", "));
+            Err(ApiError::new(ErrorCode::UnknownStep, message))
+        }
+    }
+}
+
+/// The bit and the value that say "`region` serves" or not. Active-passive: one bit, of the group's first Region.
+fn bit_meant(at: &Snapshot, request: &proto::SetSwitchRequest) -> Result<Command, ApiError> {
+    let spec = &at.service(&request.service)?.spec;
+    let region = Region::from(request.region.as_str());
+    if !spec.regions.contains(&region) {
+        let message = format!("service \"{}\" does not live in Region \"{region}\"", spec.name);
+        return Err(ApiError::new(ErrorCode::UnknownRegion, message));
+    }
+    let group = spec.switch_group();
+    let first = at.state.switches.get(&group).and_then(|switch| switch.regions.first()).unwrap_or(&spec.regions[0]);
+    let (bit, on) = match spec.pattern {
+        Pattern::ActivePassive if &region != first => (first.clone(), !request.on),
+        Pattern::ActivePassive | Pattern::ActiveActive => (region, request.on),
+    };
+    Ok(Command::SetSwitch { group, region: bit, on, run: None })
+}
+
+#[tonic::async_trait]
+impl ControlService for ControlApi {
+    async fn apply(&self, request: Request<proto::ApplyRequest>) -> Answer<proto::ApplyResponse> {
+        let actor = caller(&request);
+        let proto::ApplyRequest { files, prune, dry_run } = request.into_inner();
+        let at = self.handles.snapshot();
+        let specs = apply::read(&at, &files, prune)?;
+        let manifests = apply::compare(&at.state, &specs, prune);
+        let mut revision = at.state.applied.0;
+        if !dry_run {
+            revision = self.handles.commit(actor, apply::command(specs, prune)).await?.index.0;
+        }
+        Ok(Response::new(proto::ApplyResponse { revision, dry_run, manifests }))
+    }
+
+    async fn delete(&self, request: Request<proto::DeleteRequest>) -> Answer<proto::ChangeResponse> {
+        let name = request.get_ref().service.clone();
+        self.handles.snapshot().service(&name)?;
+        let done = format!("service {name} is forgotten; its AWS resources stay");
+        self.change(&request, Command::Delete { service: name.into() }, done).await
+    }
+
+    async fn export(&self, request: Request<proto::ExportRequest>) -> Answer<proto::ExportResponse> {
+        let at = self.handles.snapshot();
+        let only = request.into_inner().service.filter(|name| !name.is_empty());
+        if let Some(name) = &only {
+            at.service(name)?;
+        }
+        let wanted = at.state.services.iter().filter(|(name, _)| only.as_ref().is_none_or(|it| it == name.as_str()));
+        let mut manifests = Vec::new();
+        for (name, service) in wanted {
+            let yaml = serde_saphyr::to_string(&to_manifest(&service.spec))
+                .map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
+            manifests.push(proto::ExportedManifest { kind: KIND.to_owned(), name: name.to_string(), yaml });
+        }
+        Ok(Response::new(proto::ExportResponse { answered: Some(at.answered()), manifests }))
+    }
+
+    async fn failover(&self, request: Request<proto::FailoverRequest>) -> Answer<proto::FailoverResponse> {
+        let actor = caller(&request);
+        let request = request.into_inner();
+        let at = self.handles.snapshot();
+        let asked = Asked {
+            mode: convert::mode_asked(request.mode()),
+            service: request.service,
+            to: request.to,
+            reason: Some(request.reason),
+            plan_hash: request.plan_hash,
+        };
+        let decision = decide(&at, asked, actor.clone())?;
+        let applied = self.handles.commit(actor, Command::Decide(Box::new(decision))).await?;
+        let at = self.handles.snapshot();
+        let run = applied.result.ok().flatten();
+        let run = run.and_then(|id| at.state.runs.get(&id)).map(|run| run_message(&at.state, run));
+        Ok(Response::new(proto::FailoverResponse { revision: applied.index.0, run }))
+    }
+
+    async fn approve_run(&self, request: Request<proto::ApproveRunRequest>) -> Answer<proto::RunResponse> {
+        let run = self.handles.snapshot().run(&request.get_ref().run)?.id.clone();
+        self.change_run(&request, &run, Command::Approve { run: run.clone() }).await
+    }
+
+    async fn abort_run(&self, request: Request<proto::AbortRunRequest>) -> Answer<proto::RunResponse> {
+        let run = self.handles.snapshot().run(&request.get_ref().run)?.id.clone();
+        let reason = request.get_ref().reason.clone();
+        self.change_run(&request, &run, Command::Abort { run: run.clone(), reason }).await
+    }
+
+    async fn retry_step(&self, request: Request<proto::StepRequest>) -> Answer<proto::RunResponse> {
+        let at = self.handles.snapshot();
+        let run = at.run(&request.get_ref().run)?;
+        let step = step_meant(run, request.get_ref().step.as_deref())?;
+        self.change_run(&request, &run.id, Command::Retry { run: run.id.clone(), step }).await
+    }
+
+    async fn skip_step(&self, request: Request<proto::StepRequest>) -> Answer<proto::RunResponse> {
+        let at = self.handles.snapshot();
+        let run = at.run(&request.get_ref().run)?;
+        let step = step_meant(run, request.get_ref().step.as_deref())?;
+        self.change_run(&request, &run.id, Command::Skip { run: run.id.clone(), step }).await
+    }
+
+    async fn set_switch(&self, request: Request<proto::SetSwitchRequest>) -> Answer<proto::ChangeResponse> {
+        let asked = request.get_ref();
+        let command = bit_meant(&self.handles.snapshot(), asked)?;
+        let done = format!("{} in {} is switched {}", asked.service, asked.region, if asked.on { "on" } else { "off" });
+        self.change(&request, command, done).await
+    }
+
+    async fn pause(&self, request: Request<proto::PauseRequest>) -> Answer<proto::ChangeResponse> {
+        let service = self.service_meant(request.get_ref().service.as_deref())?;
+        let done = format!("automatic action is off for {}", whom(service.as_ref()));
+        self.change(&request, Command::Pause { service }, done).await
+    }
+
+    async fn resume(&self, request: Request<proto::ResumeRequest>) -> Answer<proto::ChangeResponse> {
+        let service = self.service_meant(request.get_ref().service.as_deref())?;
+        let done = format!("automatic action is on for {}", whom(service.as_ref()));
+        self.change(&request, Command::Resume { service }, done).await
+    }
+}
+
+impl ControlApi {
+    fn service_meant(&self, named: Option<&str>) -> Result<Option<ServiceName>, ApiError> {
+        let Some(name) = named.filter(|name| !name.is_empty()) else { return Ok(None) };
+        self.handles.snapshot().service(name)?;
+        Ok(Some(name.into()))
+    }
+}
+
+fn whom(service: Option<&ServiceName>) -> String {
+    service.map_or_else(|| "the whole fleet".to_owned(), ToString::to_string)
+}

@@ -1,0 +1,137 @@
+//! The fleet: its Regions, its switches, and what would happen if one of them vanished.
+
+use failoverd_domain::fleet::{Bit, Forecast, ForecastOutcome, Member, what_if_region_vanishes};
+use failoverd_domain::health::{Received, Vote};
+use failoverd_domain::ids::{Region, SwitchGroup};
+
+use super::{run, service, words};
+use crate::api::proto;
+use crate::api::snapshot::Snapshot;
+
+/// The fleet at a glance.
+#[must_use]
+pub fn fleet(at: &Snapshot) -> proto::Fleet {
+    let services = at.state.services.values();
+    let open = at.state.runs.values().filter(|run| !run.state.is_closed());
+    proto::Fleet {
+        answered: Some(at.answered()),
+        fleet: at.state.fleet.to_string(),
+        generation: at.state.generation.0,
+        paused: at.state.paused,
+        regions: regions(at),
+        services: services.map(|state| service(at, state, &at.findings(state))).collect(),
+        open_runs: open
+            .map(|open| run(open, at.state.services.get(&open.service).map(|service| service.spec.objectives)))
+            .collect(),
+        switches: switches(at),
+        if_vanished: what_if(at),
+    }
+}
+
+/// The fleet's daemons as this one sees them.
+#[must_use]
+pub fn regions(at: &Snapshot) -> Vec<proto::RegionStatus> {
+    at.state.members.iter().map(|(region, member)| region_status(at, region, member)).collect()
+}
+
+fn region_status(at: &Snapshot, region: &Region, member: &Member) -> proto::RegionStatus {
+    let is_me = region == &at.me;
+    let received = at.matrix.of(region);
+    let mine = at.matrix.of(&at.me);
+    let control_plane = mine.and_then(|mine| mine.report.control_planes.get(region));
+    proto::RegionStatus {
+        region: region.to_string(),
+        role: words::role(member.role).into(),
+        leader: at.leadership.leader.as_ref() == Some(region),
+        reachable: is_me || at.matrix.fresh(at.now, region, at.view.stale_after_ms).is_some(),
+        report_age_ms: received.map(|received| at.now.since(received.at)),
+        applied_index: if is_me {
+            Some(at.state.applied.0)
+        } else {
+            received.map(|received| received.report.applied.0)
+        },
+        history_lag: received.and_then(history_lag),
+        clock_skew_ms: received.filter(|_| !is_me).map(clock_skew_ms).or(is_me.then_some(0)),
+        control_plane: control_plane.map_or(proto::HealthStatus::Unknown, |status| words::status(*status)).into(),
+        reaches: received.map(|it| it.report.reaches.iter().map(ToString::to_string).collect()).unwrap_or_default(),
+    }
+}
+
+fn history_lag(received: &Received) -> Option<u64> {
+    let confirmed = received.report.history_confirmed?;
+    Some(received.report.applied.0.saturating_sub(confirmed.0))
+}
+
+/// Its clock minus ours, the message's way included.
+fn clock_skew_ms(received: &Received) -> i64 {
+    let (sent, arrived) = (received.report.sent_at.0, received.at.0);
+    let size = i64::try_from(sent.abs_diff(arrived)).unwrap_or(i64::MAX);
+    if sent >= arrived { size } else { -size }
+}
+
+/// Every committed bit with what each daemon answers for it.
+#[must_use]
+pub fn switches(at: &Snapshot) -> Vec<proto::Switch> {
+    let groups = at.state.switches.iter();
+    groups
+        .flat_map(|(group, switch)| {
+            switch.bits.iter().map(move |(region, bit)| proto::Switch {
+                group: group.to_string(),
+                region: region.to_string(),
+                state: words::switch_state(bit.on).into(),
+                since: Some(words::time(bit.since)),
+                votes: votes(at, group, region, bit),
+                pattern: words::pattern(switch.pattern).into(),
+                index: bit.index.0,
+            })
+        })
+        .collect()
+}
+
+fn votes(at: &Snapshot, group: &SwitchGroup, bit_of: &Region, bit: &Bit) -> Vec<proto::SwitchVote> {
+    let vote = |member: &Region| {
+        if member != &at.me {
+            return reported_vote(at, member, group, bit_of);
+        }
+        match (at.leadership.caught_up, bit.on) {
+            (false, _) => Vote::Silent,
+            (true, true) => Vote::On,
+            (true, false) => Vote::Off,
+        }
+    };
+    let members = at.state.members.keys();
+    members
+        .map(|member| proto::SwitchVote { region: member.to_string(), vote: words::vote(vote(member)).into() })
+        .collect()
+}
+
+/// What a peer said it answers; one that is not heard of counts as silent.
+fn reported_vote(at: &Snapshot, member: &Region, group: &SwitchGroup, bit_of: &Region) -> Vote {
+    at.matrix
+        .fresh(at.now, member, at.view.stale_after_ms)
+        .and_then(|received| received.report.votes.iter().find(|vote| &vote.0 == group && &vote.1 == bit_of))
+        .map_or(Vote::Silent, |vote| vote.2)
+}
+
+/// What would happen to each service if each Region vanished now.
+#[must_use]
+pub fn what_if(at: &Snapshot) -> Vec<proto::RegionForecast> {
+    let forecast = |region: &Region| proto::RegionForecast {
+        region: region.to_string(),
+        services: what_if_region_vanishes(at.now, &at.state, &at.matrix, &at.view, region)
+            .into_iter()
+            .map(service_forecast)
+            .collect(),
+    };
+    at.state.members.keys().map(forecast).collect()
+}
+
+fn service_forecast(forecast: Forecast) -> proto::Forecast {
+    let outcome = match forecast.outcome {
+        ForecastOutcome::FailsOver => proto::ForecastOutcome::FailsOver,
+        ForecastOutcome::AsksForApproval => proto::ForecastOutcome::AsksForApproval,
+        ForecastOutcome::StaysDown => proto::ForecastOutcome::StaysDown,
+        ForecastOutcome::Unaffected => proto::ForecastOutcome::Unaffected,
+    };
+    proto::Forecast { service: forecast.service.to_string(), outcome: outcome.into(), reason: forecast.reason }
+}

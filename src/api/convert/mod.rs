@@ -1,0 +1,16 @@
+//! The only place that maps domain and proto, one file a concern. Total functions: what cannot be expressed does not
+//! compile.
+
+mod fleet;
+mod history;
+mod plan;
+mod run;
+mod service;
+mod words;
+
+pub use fleet::{fleet, regions, switches, what_if};
+pub use history::{event, filter};
+pub use plan::{plan, step};
+pub use run::{rto_ms, run};
+pub use service::{finding, guard, guards, loss, service};
+pub use words::{mode, mode_asked, time, word};

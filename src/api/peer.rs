@@ -1,0 +1,113 @@
+//! `PeerService`: what daemons say to each other.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use failoverd_domain::fleet::{Entry, HistoryEvent};
+use failoverd_domain::health::Report;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tonic::{Request, Response, Status};
+
+use super::error::{ApiError, ErrorCode};
+use super::proto::forward_response::Result as Forwarded;
+use super::proto::peer_service_server::PeerService;
+use super::{Handles, proto};
+use crate::ports::ProposeError;
+
+/// Most events in one answer.
+const MOST_EVENTS: u32 = 1_000;
+/// How long a report may wait for the one who reads them.
+const INBOX_WAIT: Duration = Duration::from_millis(500);
+
+/// Where peers' consensus messages go.
+#[async_trait]
+pub trait RaftEndpoint: Send + Sync {
+    /// Handles a message and gives its answer.
+    async fn handle(&self, message: Vec<u8>) -> Result<Vec<u8>, String>;
+}
+
+/// Answers peers.
+#[derive(Clone)]
+pub struct PeerApi {
+    handles: Handles,
+}
+
+impl PeerApi {
+    /// Answers from these handles.
+    pub const fn new(handles: Handles) -> Self {
+        Self { handles }
+    }
+
+    /// From the outbox where it still has them, else from the history.
+    async fn events(&self, from_seq: u64, limit: u32) -> Result<Vec<HistoryEvent>, Status> {
+        let pending = self.handles.outbox.pending(from_seq, limit as usize).await;
+        if pending.first().is_some_and(|event| event.seq == from_seq) {
+            return Ok(pending);
+        }
+        let stored = self.handles.history.range(from_seq, limit).await;
+        stored.map_err(|error| ApiError::new(ErrorCode::HistoryAway, error.to_string()).into())
+    }
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Status> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        ApiError::new(ErrorCode::InvalidArgument, format!("a peer of another version? {error}")).into()
+    })
+}
+
+fn write(value: &impl Serialize) -> Result<Vec<u8>, Status> {
+    serde_json::to_vec(value).map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()).into())
+}
+
+#[tonic::async_trait]
+impl PeerService for PeerApi {
+    async fn raft(&self, request: Request<proto::RaftRequest>) -> Result<Response<proto::RaftResponse>, Status> {
+        let answer = self.handles.raft.handle(request.into_inner().message).await;
+        let message = answer.map_err(|error| ApiError::new(ErrorCode::Internal, error))?;
+        Ok(Response::new(proto::RaftResponse { message }))
+    }
+
+    async fn share(&self, request: Request<proto::ShareRequest>) -> Result<Response<proto::ShareResponse>, Status> {
+        let report: Report = read(&request.into_inner().report)?;
+        if !self.handles.view.members.contains(&report.observer) {
+            let message = format!("{} is not a member of this fleet", report.observer);
+            return Err(ApiError::new(ErrorCode::NotAllowed, message).into());
+        }
+        // A newer report follows in a moment: one that finds no room is dropped, never queued up.
+        let sent = tokio::time::timeout(INBOX_WAIT, self.handles.inbox.send(report)).await;
+        match sent {
+            Ok(Ok(())) => Ok(Response::new(proto::ShareResponse {})),
+            Ok(Err(_)) => Err(Status::unavailable("this daemon is going down")),
+            Err(_) => Err(Status::resource_exhausted("this daemon is behind with reading reports")),
+        }
+    }
+
+    async fn fetch_events(
+        &self,
+        request: Request<proto::FetchEventsRequest>,
+    ) -> Result<Response<proto::FetchEventsResponse>, Status> {
+        let request = request.into_inner();
+        let events = self.events(request.from_seq, request.limit.min(MOST_EVENTS)).await?;
+        let events = events.iter().map(write).collect::<Result<_, _>>()?;
+        Ok(Response::new(proto::FetchEventsResponse { events }))
+    }
+
+    async fn forward(
+        &self,
+        request: Request<proto::ForwardRequest>,
+    ) -> Result<Response<proto::ForwardResponse>, Status> {
+        let entry: Entry = read(&request.into_inner().entry)?;
+        // `at` is the proposer's clock, and the proposer is whoever leads.
+        let entry = Entry { at: self.handles.clock.now(), ..entry };
+        let result = match self.handles.agreement.propose(entry).await {
+            Ok(applied) => Forwarded::Applied(write(&applied)?),
+            Err(ProposeError::NotLeader { leader }) => {
+                Forwarded::NotLeader(proto::NotLeader { leader: leader.map(|leader| leader.to_string()) })
+            }
+            Err(ProposeError::Unknown(why)) => Forwarded::Unknown(why),
+            Err(ProposeError::Fatal(why)) => Forwarded::Fatal(why),
+        };
+        Ok(Response::new(proto::ForwardResponse { result: Some(result) }))
+    }
+}

@@ -1,0 +1,207 @@
+//! `StatusService`: what is. Reads only; answered here, from what this daemon has applied.
+
+use failoverd_domain::fleet::{EventHead, FleetState, Run, Trigger, verify_chain};
+use failoverd_domain::service::Objectives;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+use super::error::{ApiError, ErrorCode};
+use super::failover::{Asked, preview};
+use super::identity::caller;
+use super::proto::status_service_server::StatusService;
+use super::snapshot::Snapshot;
+use super::{Handles, convert, eta, proto, watch};
+use crate::ports::HistoryError;
+
+/// Events read at a time when the chain is walked.
+const CHUNK: u32 = 1_000;
+
+/// Answers reads.
+#[derive(Clone)]
+pub struct StatusApi {
+    handles: Handles,
+    stop: CancellationToken,
+}
+
+impl StatusApi {
+    /// Streams end when `stop` is cancelled.
+    pub const fn new(handles: Handles, stop: CancellationToken) -> Self {
+        Self { handles, stop }
+    }
+
+    /// Walks the chain from its first event on; what is wrong with it is an answer, not an error.
+    async fn walk(&self) -> Result<(EventHead, Option<String>), ApiError> {
+        let mut head = EventHead::default();
+        loop {
+            let events = self.handles.history.range(head.seq + 1, CHUNK).await.map_err(history_error)?;
+            if events.is_empty() {
+                return Ok((head, None));
+            }
+            match verify_chain(&head, &events) {
+                Ok(next) => head = next,
+                Err(problem) => return Ok((head, Some(problem))),
+            }
+        }
+    }
+}
+
+/// A run as its readers see it.
+pub fn run_message(state: &FleetState, run: &Run) -> proto::Run {
+    convert::run(run, objectives(state, run))
+}
+
+fn objectives(state: &FleetState, run: &Run) -> Option<Objectives> {
+    state.services.get(&run.service).map(|service| service.spec.objectives)
+}
+
+/// Runs that match, newest first.
+fn runs(at: &Snapshot, service: Option<&str>, open: bool) -> Vec<proto::Run> {
+    let mut runs: Vec<&Run> = at
+        .state
+        .runs
+        .values()
+        .filter(|run| service.is_none_or(|name| run.service.as_str() == name))
+        .filter(|run| !open || !run.state.is_closed())
+        .collect();
+    runs.sort_by_key(|run| std::cmp::Reverse(run.decided_index));
+    runs.into_iter().map(|run| run_message(&at.state, run)).collect()
+}
+
+fn history_error(error: HistoryError) -> ApiError {
+    let code = match error {
+        HistoryError::Away(_) => ErrorCode::HistoryAway,
+        HistoryError::Contradiction(_) => ErrorCode::HistoryContradicts,
+    };
+    ApiError::new(code, error.to_string())
+}
+
+#[tonic::async_trait]
+impl StatusService for StatusApi {
+    async fn get_fleet(&self, _: Request<proto::GetFleetRequest>) -> Result<Response<proto::Fleet>, Status> {
+        Ok(Response::new(convert::fleet(&self.handles.snapshot())))
+    }
+
+    async fn list_services(
+        &self,
+        _: Request<proto::ListServicesRequest>,
+    ) -> Result<Response<proto::ListServicesResponse>, Status> {
+        let at = self.handles.snapshot();
+        let services = at.state.services.values();
+        let services = services.map(|service| convert::service(&at, service, &at.findings(service))).collect();
+        Ok(Response::new(proto::ListServicesResponse { answered: Some(at.answered()), services }))
+    }
+
+    async fn get_service(
+        &self,
+        request: Request<proto::GetServiceRequest>,
+    ) -> Result<Response<proto::GetServiceResponse>, Status> {
+        let actor = caller(&request);
+        let name = request.into_inner().name;
+        let at = self.handles.snapshot();
+        let service = at.service(&name)?;
+        let asked = Asked { service: name.clone(), to: None, mode: None, reason: None, plan_hash: None };
+        let guards = preview(&at, asked, actor, Trigger::Automatic)
+            .map(|outlook| convert::guards(&outlook.guards))
+            .unwrap_or_default();
+        Ok(Response::new(proto::GetServiceResponse {
+            answered: Some(at.answered()),
+            service: Some(convert::service(&at, service, &at.findings(service))),
+            guards,
+            runs: runs(&at, Some(&name), false),
+        }))
+    }
+
+    async fn list_runs(
+        &self,
+        request: Request<proto::ListRunsRequest>,
+    ) -> Result<Response<proto::ListRunsResponse>, Status> {
+        let request = request.into_inner();
+        let at = self.handles.snapshot();
+        let runs = runs(&at, request.service.as_deref(), request.open);
+        Ok(Response::new(proto::ListRunsResponse { answered: Some(at.answered()), runs }))
+    }
+
+    async fn get_run(&self, request: Request<proto::GetRunRequest>) -> Result<Response<proto::GetRunResponse>, Status> {
+        let at = self.handles.snapshot();
+        let run = run_message(&at.state, at.run(&request.into_inner().id)?);
+        Ok(Response::new(proto::GetRunResponse { answered: Some(at.answered()), run: Some(run) }))
+    }
+
+    async fn get_switches(
+        &self,
+        _: Request<proto::GetSwitchesRequest>,
+    ) -> Result<Response<proto::GetSwitchesResponse>, Status> {
+        let at = self.handles.snapshot();
+        let switches = convert::switches(&at);
+        Ok(Response::new(proto::GetSwitchesResponse { answered: Some(at.answered()), switches }))
+    }
+
+    async fn list_history(
+        &self,
+        request: Request<proto::ListHistoryRequest>,
+    ) -> Result<Response<proto::ListHistoryResponse>, Status> {
+        let filter = convert::filter(request.into_inner());
+        let events = self.handles.history.query(&filter).await.map_err(history_error)?;
+        let answered = Some(self.handles.snapshot().answered());
+        let events = events.into_iter().map(convert::event).collect();
+        Ok(Response::new(proto::ListHistoryResponse { answered, events }))
+    }
+
+    async fn verify_history(
+        &self,
+        _: Request<proto::VerifyHistoryRequest>,
+    ) -> Result<Response<proto::VerifyHistoryResponse>, Status> {
+        let (head, broken) = self.walk().await?;
+        let at = self.handles.snapshot();
+        let agreed = &at.state.head;
+        let forked = head.seq == agreed.seq && head.hash != agreed.hash;
+        let problem =
+            broken.or_else(|| forked.then(|| format!("event {} is not the one that the fleet agreed on", head.seq)));
+        Ok(Response::new(proto::VerifyHistoryResponse {
+            answered: Some(at.answered()),
+            ok: problem.is_none(),
+            events: head.seq,
+            head_seq: head.seq,
+            behind: agreed.seq.saturating_sub(head.seq),
+            head_hash: head.hash,
+            problem,
+        }))
+    }
+
+    async fn plan(&self, request: Request<proto::PlanRequest>) -> Result<Response<proto::PlanResponse>, Status> {
+        let actor = caller(&request);
+        let request = request.into_inner();
+        let at = self.handles.snapshot();
+        let asked = Asked {
+            mode: convert::mode_asked(request.mode()),
+            service: request.service,
+            to: request.to,
+            reason: None,
+            plan_hash: None,
+        };
+        let outlook = preview(&at, asked, actor, Trigger::Operator)?;
+        let eta = eta::eta(&outlook.plan, at.state.runs.values());
+        Ok(Response::new(convert::plan(at.answered(), &outlook, eta)))
+    }
+
+    type WatchFleetStream = watch::Stream<proto::Fleet>;
+
+    async fn watch_fleet(
+        &self,
+        request: Request<proto::WatchFleetRequest>,
+    ) -> Result<Response<Self::WatchFleetStream>, Status> {
+        let after = request.into_inner().after_revision;
+        Ok(Response::new(watch::fleet(self.handles.clone(), after, self.stop.clone())))
+    }
+
+    type WatchRunStream = watch::Stream<proto::WatchRunResponse>;
+
+    async fn watch_run(
+        &self,
+        request: Request<proto::WatchRunRequest>,
+    ) -> Result<Response<Self::WatchRunStream>, Status> {
+        let request = request.into_inner();
+        self.handles.snapshot().run(&request.id)?;
+        Ok(Response::new(watch::run(self.handles.clone(), request.id, request.after_revision, self.stop.clone())))
+    }
+}

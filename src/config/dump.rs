@@ -1,0 +1,58 @@
+//! The configuration as text, for `--dump-config`, with passwords hidden.
+
+use failoverd_domain::manifest::duration::format_ms;
+use serde_json::{Map, Value, json};
+
+use super::{Config, Peer};
+
+const HIDDEN: &str = "***";
+
+/// YAML that can be loaded again, once the password is back.
+pub fn dump(config: &Config) -> String {
+    let peer = |peer: &Peer| json!({ "url": peer.url, "role": peer.role });
+    let peers: Map<String, Value> =
+        config.peers.iter().map(|(region, value)| (region.to_string(), peer(value))).collect();
+    let switch = &config.advertise.switch;
+    let value = json!({
+        "fleet": config.fleet,
+        "region": config.region,
+        "role": config.role,
+        "data_dir": config.data_dir,
+        "listen": { "grpc": config.listen.grpc, "switch": config.listen.switch, "ops": config.listen.ops },
+        "advertise": { "switch": { "host": switch.host, "port": switch.port, "https": switch.https } },
+        "peers": peers,
+        "database": config.database.as_ref().map(|database| json!({ "url": without_password(&database.url) })),
+        "tls": config.tls.as_ref().map(|tls| json!({ "cert": tls.cert, "key": tls.key, "ca": tls.ca })),
+        "aws": { "endpoint_url": config.aws.endpoint_url, "endpoints": config.aws.endpoints },
+        "timing": {
+            "heartbeat": format_ms(config.timing.heartbeat_ms),
+            "election_timeout": format_ms(config.timing.election_timeout_ms),
+            "probe_interval": format_ms(config.timing.probe_interval_ms),
+        },
+        "references": config.references,
+    });
+    // JSON is YAML too: should the writer ever fail, the reader still gets the whole.
+    serde_saphyr::to_string(&value).unwrap_or_else(|_| value.to_string())
+}
+
+/// The URL with everything that could be a password hidden: in its authority and in its query.
+pub fn without_password(url: &str) -> String {
+    let (base, query) = url.split_once('?').map_or((url, None), |(base, query)| (base, Some(query)));
+    let mut shown = match (base.find("://"), base.rfind('@')) {
+        (Some(scheme), Some(at)) if at > scheme => {
+            let user = base[scheme + 3..at].split(':').next().unwrap_or_default();
+            let secret = if base[scheme + 3..at].contains(':') { format!(":{HIDDEN}") } else { String::new() };
+            format!("{}{user}{secret}{}", &base[..scheme + 3], &base[at..])
+        }
+        _ => base.to_owned(),
+    };
+    if let Some(query) = query {
+        let hidden = query.split('&').map(|pair| match pair.split_once('=') {
+            Some((key, _)) if key.to_ascii_lowercase().contains("password") => format!("{key}={HIDDEN}"),
+            _ => pair.to_owned(),
+        });
+        shown.push('?');
+        shown.push_str(&hidden.collect::<Vec<_>>().join("&"));
+    }
+    shown
+}

@@ -1,0 +1,268 @@
+//! The tree, read into a [`Config`], with everything that is wrong reported.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use failoverd_domain::fleet::Role;
+use failoverd_domain::ids::{FleetId, Region};
+use failoverd_domain::manifest::Findings;
+use failoverd_domain::manifest::field::{Field, Mapping};
+use failoverd_domain::manifest::names;
+use failoverd_domain::manifest::yaml::Node;
+
+use super::{Advertise, Aws, Config, Database, Listen, Peer, SwitchEndpoint, Timing, Tls};
+
+const ROLES: [(&str, Role); 2] = [("member", Role::Member), ("witness", Role::Witness)];
+/// AWS services whose endpoint can be set.
+const SERVICES: [&str; 5] = ["route53", "rds", "dynamodb", "s3", "cloudwatch"];
+/// Where reference endpoints are looked for, by partition: Regions that are far from each other.
+const FAR_APART: [&str; 5] = ["us-west-2", "eu-central-1", "ap-southeast-2", "sa-east-1", "eu-west-1"];
+const MIN_HEARTBEAT_MS: u64 = 50;
+const MIN_PROBE_INTERVAL_MS: u64 = 100;
+
+/// Reads the whole configuration.
+pub fn config(root: &Node, findings: &Findings) -> Option<Config> {
+    let keys = Field::root(root, findings).mapping()?;
+    let fleet = keys.need("fleet", |field| names::name(&field));
+    let region = keys.need("region", |field| names::name(&field)).map(Region::new);
+    let role = keys.or("role", Role::Member, |field| field.choice(&ROLES));
+    let data_dir = keys.need("data_dir", |field| field.text()).map(PathBuf::from);
+    let listen = keys.or("listen", default_listen(), |field| listen(&field));
+    let advertise = keys.need("advertise", |field| advertise(&field));
+    let tls = keys.maybe("tls", |field| tls(&field));
+    let https_only = keys.get("tls").is_some();
+    let peers = keys.need("peers", |field| peers(&field, region.as_ref(), role, https_only));
+    let database = database(&keys, role);
+    let aws = keys.or("aws", Aws::default(), |field| aws(&field));
+    let timing = keys.or("timing", Timing::default(), |field| timing(&field));
+    let references = keys.maybe("references", |field| references(&field));
+    keys.finish();
+    let (region, peers) = (region?, peers?);
+    Some(Config {
+        fleet: FleetId::new(fleet?),
+        role: role?,
+        data_dir: data_dir?,
+        listen: listen?,
+        advertise: advertise?,
+        database: database?,
+        tls: tls?,
+        aws: aws?,
+        timing: timing?,
+        references: references?.unwrap_or_else(|| default_references(&region, &peers)),
+        region,
+        peers,
+    })
+}
+
+fn default_listen() -> Listen {
+    Listen {
+        grpc: SocketAddr::from(([0, 0, 0, 0], 7443)),
+        switch: SocketAddr::from(([0, 0, 0, 0], 8080)),
+        ops: SocketAddr::from(([127, 0, 0, 1], 9090)),
+    }
+}
+
+fn listen(field: &Field<'_>) -> Option<Listen> {
+    let keys = field.mapping()?;
+    let default = default_listen();
+    let mut taken = BTreeMap::new();
+    let mut address = |name: &'static str, default| {
+        let address = keys.or(name, default, |field| address(&field))?;
+        match taken.insert(address, name) {
+            Some(other) if address.port() != 0 => {
+                keys.field().refuse(format!("{name} and {other} are both {address}: each listener needs its own"))
+            }
+            _ => Some(address),
+        }
+    };
+    let grpc = address("grpc", default.grpc);
+    let switch = address("switch", default.switch);
+    let ops = address("ops", default.ops);
+    keys.finish();
+    Some(Listen { grpc: grpc?, switch: switch?, ops: ops? })
+}
+
+fn address(field: &Field<'_>) -> Option<SocketAddr> {
+    let text = field.text()?;
+    match text.parse() {
+        Ok(address) => Some(address),
+        Err(_) => field.refuse(format!("{text:?} is not an address to listen on: write IP:PORT, like 0.0.0.0:7443")),
+    }
+}
+
+fn advertise(field: &Field<'_>) -> Option<Advertise> {
+    let keys = field.mapping()?;
+    let switch = keys.need("switch", |field| switch_endpoint(&field));
+    keys.finish();
+    Some(Advertise { switch: switch? })
+}
+
+fn switch_endpoint(field: &Field<'_>) -> Option<SwitchEndpoint> {
+    let keys = field.mapping()?;
+    let host = keys.need("host", |field| host(&field));
+    let https = keys.or("https", true, |field| field.boolean());
+    let port = keys.or("port", if https == Some(false) { 80 } else { 443 }, |field| field.number(1, 65_535));
+    keys.finish();
+    Some(SwitchEndpoint { host: host?, port: u16::try_from(port?).ok()?, https: https? })
+}
+
+fn host(field: &Field<'_>) -> Option<String> {
+    let text = field.text()?;
+    if !names::is_host(&text) {
+        return field.refuse(format!("{text:?} is not a host: write a name or an address, without scheme and port"));
+    }
+    Some(text)
+}
+
+fn tls(field: &Field<'_>) -> Option<Tls> {
+    let keys = field.mapping()?;
+    let path = |key| keys.need(key, |field| field.text()).map(PathBuf::from);
+    let (cert, key, ca) = (path("cert"), path("key"), path("ca"));
+    keys.finish();
+    Some(Tls { cert: cert?, key: key?, ca: ca? })
+}
+
+fn peers(
+    field: &Field<'_>,
+    own: Option<&Region>,
+    own_role: Option<Role>,
+    https_only: bool,
+) -> Option<BTreeMap<Region, Peer>> {
+    let mut urls: BTreeMap<String, String> = BTreeMap::new();
+    let read = field.mapping()?.all().into_iter().map(|(key, item)| {
+        let own_role = own_role.filter(|_| own.is_some_and(|own| own.as_str() == key));
+        let peer = peer(&item, own_role)?;
+        if https_only && !peer.url.starts_with("https://") {
+            return item.refuse("must begin with https://, since tls is set");
+        }
+        if let Some(other) = urls.insert(peer.url.clone(), key.to_owned()) {
+            return item.refuse(format!("has the same URL as {other}: every daemon has its own"));
+        }
+        Some((Region::new(key), peer))
+    });
+    let read: Vec<Option<(Region, Peer)>> = read.collect();
+    let peers: BTreeMap<Region, Peer> = read.into_iter().collect::<Option<_>>()?;
+    match own {
+        Some(own) if !peers.contains_key(own) => {
+            field.refuse(format!("must name every daemon of the fleet, this one ({own}) included"))
+        }
+        _ => Some(peers),
+    }
+}
+
+/// A URL, or `{ url, role }`; a bare URL is a member, or this daemon with its own role.
+fn peer(field: &Field<'_>, own_role: Option<Role>) -> Option<Peer> {
+    if field.peek(&["url"]).is_none() && field.peek(&["role"]).is_none() {
+        return Some(Peer { url: url(field)?, role: own_role.unwrap_or(Role::Member) });
+    }
+    let keys = field.mapping()?;
+    let url = keys.need("url", |field| url(&field));
+    let role = keys.or("role", own_role.unwrap_or(Role::Member), |field| {
+        let role = field.choice(&ROLES)?;
+        if own_role.is_some_and(|own| own != role) {
+            return field.refuse("disagrees with role, which says what this very daemon is");
+        }
+        Some(role)
+    });
+    keys.finish();
+    Some(Peer { url: url?, role: role? })
+}
+
+fn url(field: &Field<'_>) -> Option<String> {
+    let text = field.text()?;
+    match names::check_http_url(&text) {
+        Ok(()) => Some(text),
+        Err(why) => field.refuse(why),
+    }
+}
+
+#[allow(clippy::option_option, reason = "absent and bad are different outcomes")]
+fn database(keys: &Mapping<'_>, role: Option<Role>) -> Option<Option<Database>> {
+    let read = |field: Field<'_>| {
+        let keys = field.mapping()?;
+        let url = keys.maybe("url", |field| database_url(&field));
+        keys.finish();
+        url
+    };
+    let url = if role == Some(Role::Witness) {
+        keys.or("database", None, read)
+    } else {
+        keys.need("database", |field| {
+            let url = read(field.clone())?;
+            if url.is_none() && role == Some(Role::Member) {
+                return field.refuse("needs a url: a member keeps the fleet's history");
+            }
+            Some(url)
+        })
+    };
+    Some(url?.map(|url| Database { url }))
+}
+
+/// Never repeats the URL: it may hold a password.
+fn database_url(field: &Field<'_>) -> Option<String> {
+    let text = field.text()?;
+    let rest = text.strip_prefix("postgres://").or_else(|| text.strip_prefix("postgresql://"));
+    if rest.is_none_or(str::is_empty) || text.contains(char::is_whitespace) {
+        return field.refuse("is not a database URL: write postgres://user@host/database");
+    }
+    Some(text)
+}
+
+fn aws(field: &Field<'_>) -> Option<Aws> {
+    let keys = field.mapping()?;
+    let endpoint_url = keys.maybe("endpoint_url", |field| url(&field));
+    let endpoints = keys.or("endpoints", BTreeMap::new(), |field| {
+        let keys = field.mapping()?;
+        let read: Vec<_> = SERVICES.iter().map(|name| (*name, keys.maybe(name, |field| url(&field)))).collect();
+        keys.finish();
+        let named = read.into_iter().map(|(name, url)| Some(url?.map(|url| (name.to_owned(), url))));
+        Some(named.collect::<Option<Vec<_>>>()?.into_iter().flatten().collect())
+    });
+    keys.finish();
+    Some(Aws { endpoint_url: endpoint_url?, endpoints: endpoints? })
+}
+
+fn timing(field: &Field<'_>) -> Option<Timing> {
+    let keys = field.mapping()?;
+    let default = Timing::default();
+    let at_least = |field: Field<'_>, least: u64| match field.duration_ms()? {
+        ms if ms < least => field.refuse(format!("must be {least}ms or more")),
+        ms => Some(ms),
+    };
+    let heartbeat_ms = keys.or("heartbeat", default.heartbeat_ms, |field| at_least(field, MIN_HEARTBEAT_MS));
+    let election_timeout_ms = keys.or("election_timeout", default.election_timeout_ms, |field| field.positive_ms());
+    let probe_interval_ms =
+        keys.or("probe_interval", default.probe_interval_ms, |field| at_least(field, MIN_PROBE_INTERVAL_MS));
+    keys.finish();
+    let (heartbeat_ms, election_timeout_ms) = (heartbeat_ms?, election_timeout_ms?);
+    if election_timeout_ms < heartbeat_ms.saturating_mul(2) {
+        return field
+            .refuse("election_timeout must be at least twice the heartbeat: one lost heartbeat is no reason to elect");
+    }
+    Some(Timing { heartbeat_ms, election_timeout_ms, probe_interval_ms: probe_interval_ms? })
+}
+
+fn references(field: &Field<'_>) -> Option<BTreeMap<Region, String>> {
+    let read = field.mapping()?.all().into_iter().map(|(key, item)| Some((Region::new(key), url(&item)?)));
+    let read: Vec<Option<(Region, String)>> = read.collect();
+    let references: BTreeMap<Region, String> = read.into_iter().collect::<Option<_>>()?;
+    if references.is_empty() {
+        return field.refuse("needs at least one endpoint; leave references out for the default ones");
+    }
+    Some(references)
+}
+
+/// Endpoints that anybody may ask, in the own Region and in two that host no daemon: <https://dynamodb.us-east-1.amazonaws.com/ping>
+fn default_references(own: &Region, peers: &BTreeMap<Region, Peer>) -> BTreeMap<Region, String> {
+    let (candidates, suffix): (&[&str], &str) = match own.as_str() {
+        own if own.starts_with("cn-") => (&["cn-north-1", "cn-northwest-1"], "amazonaws.com.cn"),
+        own if own.starts_with("us-gov-") => (&["us-gov-west-1", "us-gov-east-1"], "amazonaws.com"),
+        _ => (&FAR_APART, "amazonaws.com"),
+    };
+    let outside = candidates.iter().filter(|region| !peers.contains_key(**region));
+    let inside = candidates.iter().filter(|region| peers.contains_key(**region));
+    let others = outside.chain(inside).filter(|region| **region != own.as_str()).take(2);
+    let url = |region: &str| (Region::new(region), format!("https://dynamodb.{region}.{suffix}/ping"));
+    std::iter::once(own.as_str()).chain(others.copied()).map(url).collect()
+}

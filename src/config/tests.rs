@@ -1,0 +1,211 @@
+//! What an operator reads when a configuration is wrong, and what wins over what.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use failoverd_domain::fleet::Role;
+use failoverd_domain::ids::Region;
+
+use super::{Config, Timing};
+
+const WHOLE: &str = "\
+fleet: prod
+region: us-east-1
+role: member                    # member | witness
+data_dir: /var/lib/failoverd
+listen:
+  grpc: 0.0.0.0:7443
+  switch: 0.0.0.0:8080
+  ops: 127.0.0.1:9090
+advertise:
+  switch: { host: switch.us-east-1.failover.example.com, port: 443, https: true }
+peers:
+  us-east-1: https://failoverd.us-east-1.example.internal:7443
+  eu-west-1: https://failoverd.eu-west-1.example.internal:7443
+  us-west-2: { url: https://failoverd.us-west-2.example.internal:7443, role: witness }
+database: { url: postgres://failoverd:s3cret@db/failoverd }
+tls: { cert: /tls/tls.crt, key: /tls/tls.key, ca: /tls/ca.crt }
+aws: { endpoint_url: null, endpoints: {} }
+timing: { heartbeat: 500ms, election_timeout: 1500ms, probe_interval: 10s }
+";
+
+fn load(text: &str, env: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+    let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Config::parse("f.yaml", text.as_bytes(), env)
+        .map_err(|report| report.to_string().lines().map(str::to_owned).collect())
+}
+
+#[track_caller]
+fn refused(from: &str, to: &str, starts: &str, says: &str) {
+    assert!(WHOLE.contains(from), "{from:?} is not in the configuration");
+    let problems = load(&WHOLE.replacen(from, to, 1), &[]).expect_err("it was accepted");
+    assert_eq!(problems.len(), 1, "{problems:#?}");
+    assert!(problems[0].starts_with(starts) && problems[0].contains(says), "{problems:?}");
+}
+
+#[test]
+fn the_example_of_the_interface_is_read_whole() {
+    let config = load(WHOLE, &[]).unwrap();
+    assert_eq!(config.timing, Timing::default());
+    assert_eq!(config.advertise.switch.port, 443);
+    let roles = [("eu-west-1", Role::Member), ("us-east-1", Role::Member), ("us-west-2", Role::Witness)];
+    assert_eq!(config.members(), roles.map(|(region, role)| (Region::new(region), role)).into());
+    let references: Vec<&str> = config.references.keys().map(Region::as_str).collect();
+    assert_eq!(references, ["ap-southeast-2", "eu-central-1", "us-east-1"]);
+    assert_eq!(config.references["us-east-1"], "https://dynamodb.us-east-1.amazonaws.com/ping");
+    assert_eq!(config.check_dev(false), Ok(()));
+}
+
+#[test]
+fn variables_win_over_the_file() {
+    let config = load(
+        WHOLE,
+        &[
+            ("FAILOVERD_DATABASE__URL", "postgres://other/db"),
+            ("FAILOVERD_TIMING__HEARTBEAT", "100ms"),
+            ("FAILOVERD_ADVERTISE__SWITCH__PORT", "8443"),
+            ("FAILOVERD_ADVERTISE__SWITCH__HTTPS", "false"),
+            ("FAILOVERD_PEERS__EU_WEST_1", "https://elsewhere:1"),
+            ("FAILOVERD_REFERENCES", "{ us-east-1: http://127.0.0.1:1/ping }"),
+            ("FAILOVERD_AWS__ENDPOINTS__RDS", "http://127.0.0.1:7800"),
+            ("PATH", "/bin"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.database.unwrap().url, "postgres://other/db");
+    assert_eq!(config.timing.heartbeat_ms, 100);
+    assert_eq!((config.advertise.switch.port, config.advertise.switch.https), (8443, false));
+    assert_eq!(config.peers["eu-west-1"].url, "https://elsewhere:1");
+    assert_eq!(config.references, BTreeMap::from([(Region::new("us-east-1"), "http://127.0.0.1:1/ping".to_owned())]));
+    assert_eq!(config.aws.endpoints["rds"], "http://127.0.0.1:7800");
+}
+
+#[test]
+fn problems_of_variables_name_the_variable() {
+    let env = [
+        ("FAILOVERD_TIMING__HEARTBEAT", "500"),
+        ("FAILOVERD_TIMNG__HEARTBEAT", "500ms"),
+        ("FAILOVERD_REGION__NAME", "x"),
+        ("FAILOVERD_PEERS", "{"),
+    ];
+    let problems = load(WHOLE, &env).unwrap_err();
+    assert_eq!(problems.len(), 4, "{problems:#?}");
+    assert!(problems[0].starts_with("FAILOVERD_PEERS: peers: is not YAML"), "{problems:?}");
+    assert!(problems[1].starts_with("FAILOVERD_REGION__NAME: region.name: cannot be set: region is not a mapping"));
+    assert!(problems[2].starts_with("FAILOVERD_TIMING__HEARTBEAT: timing.heartbeat: \"500\" has no unit: write 500s"));
+    assert!(problems[3].starts_with("FAILOVERD_TIMNG__HEARTBEAT: timng: is not a known field (did you mean timing?)"));
+}
+
+#[test]
+fn variables_that_kubernetes_hands_out_are_not_settings() {
+    let env = [
+        ("FAILOVERD_SERVICE_HOST", "10.0.0.1"),
+        ("FAILOVERD_SERVICE_PORT_GRPC", "7443"),
+        ("FAILOVERD_PORT", "tcp://10.0.0.1:7443"),
+        ("FAILOVERD_PORT_7443_TCP_ADDR", "10.0.0.1"),
+        ("FAILOVERD_SWITCH_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+        ("FAILOVERD_CONFIG", "/etc/failoverd.yaml"),
+    ];
+    assert!(load(WHOLE, &env).is_ok());
+}
+
+#[test]
+fn variables_alone_are_enough() {
+    let config = load(
+        "",
+        &[
+            ("FAILOVERD_FLEET", "123"),
+            ("FAILOVERD_REGION", "us-east-1"),
+            ("FAILOVERD_ROLE", "witness"),
+            ("FAILOVERD_DATA_DIR", "/d"),
+            ("FAILOVERD_ADVERTISE__SWITCH__HOST", "127.0.0.1"),
+            ("FAILOVERD_PEERS__US_EAST_1", "http://127.0.0.1:7401"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.fleet.as_str(), "123");
+    assert_eq!(config.database, None);
+    assert_eq!(config.peers["us-east-1"].role, Role::Witness);
+}
+
+#[test]
+fn everything_that_is_missing_is_told_at_once() {
+    let problems = load("# nothing\n", &[]).unwrap_err();
+    let missing = ["fleet", "region", "data_dir", "advertise", "peers", "database"];
+    assert_eq!(problems, missing.map(|key| format!("f.yaml:1: {key}: is missing")));
+}
+
+#[test]
+fn what_cannot_work_is_refused() {
+    refused("role: member ", "role: leader ", "f.yaml:3: role: ", "member, witness");
+    refused("grpc: 0.0.0.0:7443", "grpc: localhost", "f.yaml:6: listen.grpc: ", "IP:PORT");
+    refused("switch: 0.0.0.0:8080", "switch: 0.0.0.0:7443", "f.yaml:6: listen: ", "switch and grpc are both");
+    refused("us-east-1: https", "us-east-2: https", "f.yaml:12: peers: ", "this one (us-east-1) included");
+    refused("us-east-1: https", "us-east-1: http", "f.yaml:12: peers.us-east-1: ", "https://, since tls is set");
+    refused("eu-west-1.example", "us-east-1.example", "f.yaml:13: peers.eu-west-1: ", "same URL as us-east-1");
+    refused(
+        "database: { url: postgres://failoverd:s3cret@db/failoverd }",
+        "database: {}",
+        "f.yaml:15: database: ",
+        "needs a url",
+    );
+    refused("ca: /tls/ca.crt", "c: /tls/ca.crt, ca: x", "f.yaml:16: tls.c: ", "not a known field");
+    refused("endpoints: {}", "endpoints: { ec2: http://x }", "f.yaml:17: aws.endpoints.ec2: ", "not a known field");
+    refused("heartbeat: 500ms", "heartbeat: 10ms", "f.yaml:18: timing.heartbeat: ", "50ms or more");
+    refused("heartbeat: 500ms", "heartbeat: 1s", "f.yaml:18: timing: ", "twice the heartbeat");
+    refused("port: 443", "port: 0", "f.yaml:10: advertise.switch.port: ", "1 to 65535");
+    refused("host: switch.", "host: https://switch.", "f.yaml:10: advertise.switch.host: ", "without scheme");
+    refused("fleet: prod", "fleet: prod\nfleet: prod", "f.yaml:2: fleet: ", "twice, first on line 1");
+    refused("fleet: prod", "---\nfleet: a\n---\nfleet: prod", "f.yaml: ", "has 2 documents");
+}
+
+#[test]
+fn roles_of_the_same_daemon_must_agree() {
+    let text = WHOLE.replace("region: us-east-1", "region: us-west-2");
+    let problems = load(&text, &[]).unwrap_err();
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].starts_with("f.yaml:14: peers.us-west-2.role: disagrees with role"), "{problems:?}");
+    assert!(load(&text.replace("role: member ", "role: witness "), &[]).is_ok());
+}
+
+#[test]
+fn without_tls_only_development_on_loopback_starts() {
+    let text = WHOLE.replace("tls: {", "#");
+    let config = load(&text, &[]).unwrap();
+    assert_eq!(config.check_dev(false).unwrap_err().problems[0].path, "tls");
+    let report = config.check_dev(true).unwrap_err();
+    let open: Vec<&str> = report.problems.iter().map(|problem| problem.path.as_str()).collect();
+    assert_eq!(open, ["listen.grpc", "listen.switch"]);
+    assert_eq!(load(&text.replace("0.0.0.0", "127.0.0.1"), &[]).unwrap().check_dev(true), Ok(()));
+}
+
+#[test]
+fn passwords_are_never_shown() {
+    let urls =
+        ["postgres://u:s3cret@db/d", "postgres://u:s3:cret@s3cret@db/d", "postgres://db/d?user=u&password=s3cret&x=1"];
+    for url in urls {
+        let config = load(WHOLE, &[("FAILOVERD_DATABASE__URL", url)]).unwrap();
+        let shown = format!("{}{config:?}", config.dump());
+        assert!(!shown.contains("s3cret") && shown.contains("***"), "{shown}");
+    }
+    for url in ["mysql://u:s3cret@db", "postgres://u:s3cret @db"] {
+        let problems = load(WHOLE, &[("FAILOVERD_DATABASE__URL", url)]).unwrap_err();
+        assert!(!problems.join("").contains("s3cret"), "{problems:?}");
+    }
+}
+
+#[test]
+fn a_dump_loads_again_as_the_same_configuration() {
+    let config = load(&WHOLE.replace(":s3cret", ""), &[("FAILOVERD_AWS__ENDPOINTS__S3", "http://[::1]:9/x")]).unwrap();
+    assert_eq!(load(&config.dump(), &[]).unwrap(), config);
+    let bare = load(&WHOLE.replace(":s3cret", "").replace("tls: {", "#"), &[]).unwrap();
+    assert_eq!(load(&bare.dump(), &[]).unwrap(), bare);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_a_report() {
+    let report = Config::load(Path::new("/nowhere/f.yaml"), std::iter::empty()).unwrap_err();
+    assert!(report.to_string().starts_with("/nowhere/f.yaml: cannot be read: No such file"), "{report}");
+    let report = Config::parse("f", &vec![b'#'; 2 << 20], std::iter::empty()).unwrap_err();
+    assert!(report.to_string().contains("at most 1048576 are read"));
+}

@@ -1,0 +1,155 @@
+//! A daemon's engine: its tasks, wired together over ports. The same for a real daemon, the sandbox and simulations.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use failoverd_domain::fleet::{Actor, Command, Entry, FleetState, Role};
+use failoverd_domain::health::{Matrix, Report, View};
+use failoverd_domain::ids::{FleetId, Region};
+use failoverd_domain::traffic::SwitchEndpoint;
+use tokio::sync::{mpsc, watch};
+
+use super::board::Board;
+use super::controller::Controller;
+use super::executor::Executor;
+use super::observer::Observer;
+use super::projector::Projector;
+use super::settler::Settler;
+use super::supervisor::{Supervisor, TaskKind};
+use super::timing::Timing;
+use crate::ports::{Agreement, Clock, History, Outbox, Peers, World};
+
+/// What an engine is made of.
+#[derive(Clone)]
+pub struct Parts {
+    /// This daemon.
+    pub me: Region,
+    /// The fleet.
+    pub fleet: FleetId,
+    /// Every daemon of it.
+    pub members: BTreeMap<Region, Role>,
+    /// Where Route 53's checkers reach this daemon.
+    pub advertise: Option<SwitchEndpoint>,
+    /// Reference endpoints outside the fleet.
+    pub references: Vec<Region>,
+    /// How often things are done.
+    pub timing: Timing,
+    /// Wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// AWS, DNS and probes.
+    pub world: World,
+    /// The replicated log.
+    pub agreement: Arc<dyn Agreement>,
+    /// Events to be written.
+    pub outbox: Arc<dyn Outbox>,
+    /// The other daemons.
+    pub peers: Arc<dyn Peers>,
+    /// This Region's history; a witness may have none.
+    pub history: Option<Arc<dyn History>>,
+}
+
+/// A running engine.
+pub struct Engine {
+    /// Who looks at the matrix, and by which limits.
+    pub view: View,
+    /// The newest matrix.
+    pub matrix: watch::Receiver<Arc<Matrix>>,
+    /// Where peers' reports go.
+    pub inbox: mpsc::Sender<Report>,
+}
+
+impl Engine {
+    /// Starts every task under `supervisor`.
+    #[must_use]
+    pub fn start(parts: &Parts, supervisor: &Supervisor) -> Self {
+        let Parts { timing, clock, world, agreement, .. } = parts.clone();
+        let view = view(parts);
+        let (board, inbox, matrix) = Board::new(clock.clone());
+        supervisor.spawn(TaskKind::Board, board.run());
+        let observer = Observer {
+            view: view.clone(),
+            timing: timing.clone(),
+            clock: clock.clone(),
+            world: world.clone(),
+            agreement: agreement.clone(),
+            peers: parts.peers.clone(),
+            history: parts.history.clone(),
+            matrix: matrix.clone(),
+            inbox: inbox.clone(),
+            references: parts.references.clone(),
+        };
+        supervisor.spawn(TaskKind::Observer, observer.run());
+        let controller = Controller {
+            view: view.clone(),
+            timing: timing.clone(),
+            clock: clock.clone(),
+            agreement: agreement.clone(),
+            matrix: matrix.clone(),
+        };
+        supervisor.spawn(TaskKind::Controller, controller.run());
+        let executor = Executor {
+            view: view.clone(),
+            timing: timing.clone(),
+            clock: clock.clone(),
+            world: world.clone(),
+            agreement: agreement.clone(),
+            matrix: matrix.clone(),
+        };
+        supervisor.spawn(TaskKind::Executor, executor.run());
+        let settler = Settler { view: view.clone(), timing, clock, world, agreement };
+        supervisor.spawn(TaskKind::Settler, settler.run());
+        supervisor.spawn(TaskKind::Registrar, register(parts.clone()));
+        if let Some(history) = parts.history.clone() {
+            let projector = Projector {
+                me: parts.me.clone(),
+                history,
+                outbox: parts.outbox.clone(),
+                peers: parts.peers.clone(),
+                state: parts.agreement.state(),
+            };
+            supervisor.spawn(TaskKind::Projector, projector.run());
+        }
+        Self { view, matrix, inbox }
+    }
+}
+
+fn view(parts: &Parts) -> View {
+    View {
+        me: parts.me.clone(),
+        members: parts.members.keys().cloned().collect(),
+        stale_after_ms: u64::try_from(parts.timing.stale_after.as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+/// Sees to it that the fleet is formed and knows where checkers reach this daemon.
+async fn register(parts: Parts) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let state = parts.agreement.state().borrow().clone();
+        let Some(command) = missing(&parts, &state) else { continue };
+        let entry = Entry { at: parts.clock.now(), actor: Actor::Daemon(parts.me.clone()), command };
+        let leadership = parts.agreement.leadership().borrow().clone();
+        let done = match leadership.leader {
+            Some(_) if leadership.is_me => {
+                parts.agreement.propose(entry).await.map(drop).map_err(|error| error.to_string())
+            }
+            Some(leader) => parts.peers.forward(&leader, entry).await.map(drop).map_err(|error| error.to_string()),
+            None => continue,
+        };
+        if let Err(error) = done {
+            tracing::debug!(error, "not registered yet");
+        }
+    }
+}
+
+fn missing(parts: &Parts, state: &FleetState) -> Option<Command> {
+    if state.fleet.as_str().is_empty() {
+        return Some(Command::Form { fleet: parts.fleet.clone(), members: parts.members.clone() });
+    }
+    let wanted = parts.advertise.as_ref()?;
+    let known = state.members.get(&parts.me)?.switch.as_ref();
+    (known != Some(wanted)).then(|| Command::Advertise { region: parts.me.clone(), switch: wanted.clone() })
+}

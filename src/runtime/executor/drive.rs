@@ -1,0 +1,183 @@
+//! One step from intent to outcome.
+
+use std::time::Duration;
+
+use failoverd_domain::fleet::{Actor, Command, Entry, Run, StepOutcome, StepState, Trigger, still_holds};
+use failoverd_domain::plan::Step;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::Executor;
+use super::effect::{Effect, Look};
+use crate::ports::{CallError, Effect as Known, ProposeError};
+
+/// Between two looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// Why driving a step ended without an outcome of ours: somebody else leads, or the state moved on.
+struct NotOurs;
+
+impl Executor {
+    /// Takes one step as far as this leader can. Whatever cannot be said for sure stays open in the journal.
+    pub(super) async fn drive(&self, run: &Run, step: &Step) {
+        let effect = self.effect(run, step);
+        let progress = run.progress(&step.name);
+        let ended = match progress.state {
+            StepState::Acting | StepState::Unknown => self.resume(run, step, effect.as_ref(), progress.attempts).await,
+            _ => self.begin(run, step, effect.as_ref(), progress.attempts + 1).await,
+        };
+        if ended.is_err() {
+            // Whoever leads now, or the next tick, goes on from the journal.
+            sleep(self.timing.tick).await;
+        }
+    }
+
+    async fn begin(&self, run: &Run, step: &Step, effect: &dyn Effect, attempt: u32) -> Result<(), NotOurs> {
+        if attempt > 1 {
+            sleep(LOOK_AGAIN * attempt.min(8)).await;
+        }
+        if self.reason_is_gone(run, step).await? {
+            return Ok(());
+        }
+        let epoch = run.epoch.ok_or(NotOurs)?;
+        let intent = Command::Intent { run: run.id.clone(), step: step.name.clone(), attempt, epoch };
+        self.propose(intent).await?;
+        self.agreement.confirm_leadership().await.map_err(|_| NotOurs)?;
+        tracing::info!(run = %run.id, step = %step.name, attempt, %epoch, region = %step.region, "step begins");
+        let deadline = Instant::now() + Duration::from_millis(step.timeout_ms);
+        let outcome = match effect.look().await {
+            Look::Done(found) => StepOutcome::Succeeded { note: format!("was done already: {found}") },
+            _ => self.act_and_verify(effect, deadline).await?,
+        };
+        self.conclude(run, step, attempt, outcome).await
+    }
+
+    /// Before what cannot be undone an automatic run asks its guards again.
+    async fn reason_is_gone(&self, run: &Run, step: &Step) -> Result<bool, NotOurs> {
+        if run.trigger != Trigger::Automatic || !step.is_point_of_no_return() {
+            return Ok(false);
+        }
+        let state = self.agreement.state().borrow().clone();
+        let matrix = self.matrix.borrow().clone();
+        let Err(no) = still_holds(self.clock.now(), &state, &matrix, &self.view, &run.service, &run.plan) else {
+            return Ok(false);
+        };
+        let reason = format!("guard {} says no by now: {}", no.guard.word(), no.reason);
+        tracing::warn!(run = %run.id, step = %step.name, reason, "stopping before the point of no return");
+        self.propose(Command::Abort { run: run.id.clone(), reason }).await?;
+        Ok(true)
+    }
+
+    /// An attempt that some leader began and nobody concluded: look, and only then decide.
+    async fn resume(&self, run: &Run, step: &Step, effect: &dyn Effect, attempt: u32) -> Result<(), NotOurs> {
+        tracing::info!(run = %run.id, step = %step.name, attempt, "step was left open; looking");
+        let not_done_counts_from = Instant::now() + self.timing.afterlife;
+        let deadline = Instant::now() + Duration::from_millis(step.timeout_ms);
+        loop {
+            self.still_mine()?;
+            let outcome = match effect.look().await {
+                Look::Done(found) => Some(StepOutcome::Succeeded { note: format!("found done: {found}") }),
+                // A call of a leader that is gone could still arrive; and steps that only wait begin anew at once.
+                Look::NotDone(found) if !effect.acts() || Instant::now() >= not_done_counts_from => {
+                    Some(StepOutcome::Failed { error: format!("looked, not done: {found}"), retryable: true })
+                }
+                Look::UnderWay(_) | Look::NotDone(_) | Look::CannotTell(_) => None,
+            };
+            match outcome {
+                Some(outcome) => return self.conclude(run, step, attempt, outcome).await,
+                None if Instant::now() >= deadline && !step.critical => {
+                    let error = "nobody could tell in time".to_owned();
+                    return self.conclude(run, step, attempt, StepOutcome::Unknown { error }).await;
+                }
+                None => sleep(LOOK_AGAIN).await,
+            }
+        }
+    }
+
+    async fn act_and_verify(&self, effect: &dyn Effect, deadline: Instant) -> Result<StepOutcome, NotOurs> {
+        if let Some(failure) = self.act(effect, deadline).await? {
+            return Ok(failure);
+        }
+        loop {
+            self.still_mine()?;
+            let seen = match effect.look().await {
+                Look::Done(found) => return Ok(StepOutcome::Succeeded { note: found }),
+                Look::UnderWay(seen) | Look::NotDone(seen) | Look::CannotTell(seen) => seen,
+            };
+            if Instant::now() >= deadline {
+                // It was asked for and is not there: not a failure that could be repeated blindly.
+                let error = format!("not verified in time: {seen}");
+                let waits_only = !effect.acts();
+                return Ok(if waits_only {
+                    StepOutcome::Failed { error, retryable: false }
+                } else {
+                    StepOutcome::Unknown { error }
+                });
+            }
+            sleep(LOOK_AGAIN.min(deadline.saturating_duration_since(Instant::now()))).await;
+        }
+    }
+
+    /// Acts once; again only after refusals that certainly had no effect. Returns an outcome where it failed.
+    async fn act(&self, effect: &dyn Effect, deadline: Instant) -> Result<Option<StepOutcome>, NotOurs> {
+        let mut pause = Duration::from_millis(200);
+        loop {
+            self.still_mine()?;
+            let Ok(result) = timeout(self.timing.mutation, effect.act()).await else {
+                tracing::warn!("no answer in time; looking before acting again");
+                return Ok(None);
+            };
+            let error = match result {
+                Ok(()) => return Ok(None),
+                Err(error) => error,
+            };
+            match error.effect {
+                // Verification looks; whatever it finds is the truth.
+                Known::Unknown => {
+                    tracing::warn!(%error, "outcome unknown; looking before acting again");
+                    return Ok(None);
+                }
+                Known::None => return Ok(Some(failed(&error, false))),
+                Known::NoneRetryable if Instant::now() + pause >= deadline => return Ok(Some(failed(&error, true))),
+                Known::NoneRetryable => {
+                    tracing::info!(%error, "refused for now; trying again");
+                    sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(5));
+                }
+            }
+        }
+    }
+
+    async fn conclude(&self, run: &Run, step: &Step, attempt: u32, outcome: StepOutcome) -> Result<(), NotOurs> {
+        tracing::info!(run = %run.id, step = %step.name, attempt, ?outcome, "step ended");
+        let command = Command::Outcome { run: run.id.clone(), step: step.name.clone(), attempt, outcome };
+        self.propose(command).await
+    }
+
+    pub(super) async fn propose_for_step(&self, command: Command) -> Result<Result<(), String>, ProposeError> {
+        let entry = Entry { at: self.clock.now(), actor: Actor::Daemon(self.view.me.clone()), command };
+        let applied = self.agreement.propose(entry).await?;
+        Ok(applied.result.map(drop).map_err(|rejection| rejection.reason))
+    }
+
+    async fn propose(&self, command: Command) -> Result<(), NotOurs> {
+        match self.propose_for_step(command).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(reason)) => {
+                tracing::info!(reason, "entry refused; the state has moved on");
+                Err(NotOurs)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "entry did not go through; the journal tells what to do next");
+                Err(NotOurs)
+            }
+        }
+    }
+
+    fn still_mine(&self) -> Result<(), NotOurs> {
+        if self.agreement.leadership().borrow().is_me { Ok(()) } else { Err(NotOurs) }
+    }
+}
+
+fn failed(error: &CallError, retryable: bool) -> StepOutcome {
+    StepOutcome::Failed { error: error.to_string(), retryable }
+}

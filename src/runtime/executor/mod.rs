@@ -1,0 +1,86 @@
+//! Carries out the steps of running runs, while this daemon leads.
+//!
+//! The journal comes first: intent, leadership, precondition, act, verify, outcome. A step whose outcome nobody knows
+//! is looked at before anything is done again. The executor chooses nothing: what may begin is for the plan and
+//! `Run::may_begin`, and an entry that should not be is refused by every daemon when it is applied.
+
+mod drive;
+mod effect;
+mod effects;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use failoverd_domain::fleet::{Run, RunState};
+use failoverd_domain::health::{Matrix, View};
+use failoverd_domain::ids::{RunId, StepName};
+use failoverd_domain::plan::Step;
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::watch;
+
+use super::timing::Timing;
+use crate::ports::{Agreement, Clock, World};
+
+/// The leader's hands.
+#[derive(Clone)]
+pub(super) struct Executor {
+    pub(super) view: View,
+    pub(super) timing: Timing,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) world: World,
+    pub(super) agreement: Arc<dyn Agreement>,
+    pub(super) matrix: watch::Receiver<Arc<Matrix>>,
+}
+
+type Key = (RunId, StepName);
+
+impl Executor {
+    /// Runs for ever; begins nothing while another daemon leads.
+    pub(super) async fn run(self) {
+        let mut ticks = tokio::time::interval(self.timing.tick);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut state = self.agreement.state();
+        let mut busy: BTreeSet<Key> = BTreeSet::new();
+        let mut under_way: FuturesUnordered<BoxFuture<'_, Key>> = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                // A committed outcome lets the next step begin at once.
+                Ok(()) = state.changed() => {}
+                Some(done) = under_way.next(), if !under_way.is_empty() => {
+                    busy.remove(&done);
+                }
+            }
+            let mut ready = self.ready();
+            while let Some((run, step)) = ready.pop_front() {
+                let key = (run.id.clone(), step.name.clone());
+                if busy.insert(key.clone()) {
+                    let this = &self;
+                    under_way.push(Box::pin(async move {
+                        this.drive(&run, &step).await;
+                        key
+                    }));
+                }
+            }
+        }
+    }
+
+    /// Steps that may begin, and steps whose outcome is open.
+    fn ready(&self) -> VecDeque<(Run, Step)> {
+        if !self.agreement.leadership().borrow().is_me {
+            return VecDeque::new();
+        }
+        let state = self.agreement.state().borrow().clone();
+        let mut ready = VecDeque::new();
+        for run in state.runs.values().filter(|run| run.state == RunState::Running) {
+            let open: Vec<&Step> = run.open_steps().collect();
+            let next = run.plan.steps.iter().filter(|step| run.abort.is_none() && run.may_begin(step).is_ok());
+            for step in open.into_iter().chain(next) {
+                ready.push_back((run.clone(), step.clone()));
+            }
+        }
+        ready
+    }
+}

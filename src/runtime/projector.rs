@@ -1,0 +1,91 @@
+//! Writes applied entries' events to this Region's history, once each, in order.
+//!
+//! The history decides where to go on: whatever this process remembers, the database's newest event is the truth.
+//! When the database is away failover does not wait; events stay in the outbox.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use failoverd_domain::fleet::{FleetState, HistoryEvent};
+use failoverd_domain::ids::Region;
+use tokio::sync::watch;
+
+use crate::ports::{History, HistoryError, Outbox, Peers};
+
+/// Events written at once.
+const BATCH: usize = 500;
+/// After a failure.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Writes history.
+pub(super) struct Projector {
+    pub(super) me: Region,
+    pub(super) history: Arc<dyn History>,
+    pub(super) outbox: Arc<dyn Outbox>,
+    pub(super) peers: Arc<dyn Peers>,
+    pub(super) state: watch::Receiver<Arc<FleetState>>,
+}
+
+impl Projector {
+    /// Runs for ever.
+    pub(super) async fn run(mut self) {
+        let mut was_away = false;
+        loop {
+            match self.catch_up().await {
+                Ok(()) => {
+                    if std::mem::take(&mut was_away) {
+                        tracing::info!("history has caught up");
+                    }
+                    if self.state.changed().await.is_err() {
+                        std::future::pending::<()>().await;
+                    }
+                }
+                Err(HistoryError::Away(error)) => {
+                    if !std::mem::replace(&mut was_away, true) {
+                        tracing::warn!(error, "history database is away; events wait in the outbox");
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(HistoryError::Contradiction(error)) => {
+                    tracing::error!(
+                        error,
+                        "history contradicts the fleet's log; nothing is written until a person looks"
+                    );
+                    tokio::time::sleep(PAUSE * 15).await;
+                }
+            }
+        }
+    }
+
+    /// Writes until the history holds every event that the fleet has made.
+    async fn catch_up(&mut self) -> Result<(), HistoryError> {
+        loop {
+            let newest = self.state.borrow_and_update().head.seq;
+            let written = self.history.head().await?.seq;
+            self.outbox.confirm(written).await;
+            if written >= newest {
+                return Ok(());
+            }
+            let next = written + 1;
+            let mut events = self.outbox.pending(next, BATCH).await;
+            if events.first().is_none_or(|event| event.seq != next) {
+                // Missed through a snapshot: somebody else has them.
+                events = self.from_peers(next).await?;
+            }
+            self.history.append(&events).await?;
+        }
+    }
+
+    async fn from_peers(&self, next: u64) -> Result<Vec<HistoryEvent>, HistoryError> {
+        let members: Vec<Region> =
+            self.state.borrow().members.keys().filter(|peer| **peer != self.me).cloned().collect();
+        for peer in &members {
+            match self.peers.events(peer, next, u32::try_from(BATCH).unwrap_or(u32::MAX)).await {
+                Ok(events) if events.first().is_some_and(|event| event.seq == next) => return Ok(events),
+                Ok(_) => tracing::debug!(%peer, next, "peer does not have these events"),
+                Err(error) => tracing::debug!(%peer, %error, "peer could not be asked for events"),
+            }
+        }
+        Err(HistoryError::Away(format!("event {next} is not here and no peer has it right now")))
+    }
+}

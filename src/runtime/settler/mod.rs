@@ -1,0 +1,136 @@
+//! The slow clean-up after a run, and the first set-up of a service: makes records, checks and copies match what the
+//! fleet has agreed. A reconciler: it takes no input, yields to any open run, and whoever leads goes on with it.
+
+mod copies;
+mod zone;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use failoverd_domain::fleet::{Actor, Command, Entry, FleetState, ServiceState};
+use failoverd_domain::health::View;
+use failoverd_domain::ids::{LogIndex, ServiceName};
+use tokio::time::Instant;
+
+use super::timing::Timing;
+use crate::ports::{Agreement, Clock, World};
+
+/// A settled service is looked at again this often, for drift.
+const LOOK_FOR_DRIFT: Duration = Duration::from_secs(60);
+/// After a failure, at first and at most.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// The leader's broom.
+pub(super) struct Settler {
+    pub(super) view: View,
+    pub(super) timing: Timing,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) world: World,
+    pub(super) agreement: Arc<dyn Agreement>,
+}
+
+/// Why a round of settlement ended early. Every one of them is tried again later.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unsettled {
+    /// AWS did not do it.
+    #[error(transparent)]
+    Call(#[from] crate::ports::CallError),
+    /// The fleet has moved on, or somebody else leads.
+    #[error("yields: {0}")]
+    Yield(String),
+    /// A person must look.
+    #[error("{0}")]
+    Stuck(String),
+}
+
+/// When a service is due again.
+struct Due {
+    at: Instant,
+    pause: Duration,
+}
+
+impl Settler {
+    /// Runs for ever; writes nothing while another daemon leads.
+    pub(super) async fn run(self) {
+        let mut ticks = tokio::time::interval(self.timing.settle);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut due: BTreeMap<ServiceName, Due> = BTreeMap::new();
+        loop {
+            ticks.tick().await;
+            if !self.agreement.leadership().borrow().is_me {
+                due.clear();
+                continue;
+            }
+            let state = self.state();
+            due.retain(|name, _| state.services.contains_key(name));
+            for service in state.services.values() {
+                self.round(&state, service, &mut due).await;
+            }
+        }
+    }
+
+    async fn round(&self, state: &FleetState, service: &ServiceState, due: &mut BTreeMap<ServiceName, Due>) {
+        let name = &service.spec.name;
+        let waits = due
+            .get(name)
+            .is_some_and(|due| Instant::now() < due.at && (service.is_settled() || due.pause > Duration::ZERO));
+        if waits || state.open_run(name).is_some() {
+            return;
+        }
+        let next = match self.settle(service).await {
+            Ok(()) => Due { at: Instant::now() + LOOK_FOR_DRIFT, pause: Duration::ZERO },
+            Err(Unsettled::Yield(reason)) => {
+                tracing::debug!(service = %name, reason, "settlement yields");
+                return;
+            }
+            Err(problem) => {
+                tracing::warn!(service = %name, %problem, "settlement waits");
+                let pause = due.get(name).map_or(PAUSE.0, |due| (due.pause * 2).clamp(PAUSE.0, PAUSE.1));
+                Due { at: Instant::now() + pause, pause }
+            }
+        };
+        due.insert(name.clone(), next);
+    }
+
+    /// Traffic first: a settled service keeps its answer whatever happens to the daemons. Copies may take hours.
+    async fn settle(&self, service: &ServiceState) -> Result<(), Unsettled> {
+        self.settle_zone(service).await?;
+        self.settle_copies(service).await
+    }
+
+    fn state(&self) -> Arc<FleetState> {
+        self.agreement.state().borrow().clone()
+    }
+
+    /// The service as it is now, if this daemon may still write for it.
+    fn still(&self, service: &ServiceState) -> Result<(), Unsettled> {
+        let state = self.state();
+        let unchanged = state
+            .services
+            .get(&service.spec.name)
+            .is_some_and(|now| now.epoch == service.epoch && now.spec_index == service.spec_index);
+        if !self.agreement.leadership().borrow().is_me || !unchanged || state.open_run(&service.spec.name).is_some() {
+            return Err(Unsettled::Yield("the fleet has moved on".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Commits the intent to write, and makes sure that this daemon still leads. Returns the intent's log index.
+    async fn intend(&self, service: &ServiceState, work: Vec<String>) -> Result<LogIndex, Unsettled> {
+        let name = service.spec.name.clone();
+        let index = self.propose(Command::SettleIntent { service: name, epoch: service.epoch, work }).await?;
+        self.agreement.confirm_leadership().await.map_err(|error| Unsettled::Yield(error.to_string()))?;
+        self.still(service)?;
+        Ok(index)
+    }
+
+    async fn propose(&self, command: Command) -> Result<LogIndex, Unsettled> {
+        let entry = Entry { at: self.clock.now(), actor: Actor::Daemon(self.view.me.clone()), command };
+        let applied = self.agreement.propose(entry).await.map_err(|error| Unsettled::Yield(error.to_string()))?;
+        match applied.result {
+            Ok(_) => Ok(applied.index),
+            Err(rejection) => Err(Unsettled::Yield(rejection.reason)),
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Records and health checks.
+
+use failoverd_domain::fleet::{Command, ServiceState};
+use failoverd_domain::ids::LogIndex;
+use failoverd_domain::traffic::{Desired, FenceMark, Inputs, SettleAction, desired, settle};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+use super::{Settler, Unsettled};
+use crate::ports::Effect;
+
+/// Seconds, for plain values whose manifest names none.
+const RECORD_TTL_S: u32 = 60;
+/// Rounds of checks and records in one go: children, parents, records.
+const MOST_ROUNDS: usize = 8;
+/// Longest wait for every name server to have a change.
+const INSYNC_PATIENCE: Duration = Duration::from_secs(120);
+
+impl Settler {
+    pub(super) async fn settle_zone(&self, service: &ServiceState) -> Result<(), Unsettled> {
+        let wanted = self.wanted(service)?;
+        let mut intent = None;
+        for _ in 0..MOST_ROUNDS {
+            self.still(service)?;
+            let actions = self.next_actions(service, &wanted, intent).await?;
+            if actions.is_empty() {
+                return self.declare_settled(service).await;
+            }
+            if intent.is_none() {
+                intent = Some(self.intend(service, actions.iter().map(describe).collect()).await?);
+                // The fence must carry the intent's own index: ask again with it.
+                continue;
+            }
+            for action in actions {
+                self.still(service)?;
+                self.perform(&wanted.zone, action).await?;
+            }
+        }
+        Err(Unsettled::Stuck(format!("records of {} do not converge", service.spec.name)))
+    }
+
+    fn wanted(&self, service: &ServiceState) -> Result<Desired, Unsettled> {
+        let state = self.state();
+        let mut members = std::collections::BTreeMap::new();
+        for (region, member) in &state.members {
+            let Some(switch) = &member.switch else {
+                return Err(Unsettled::Yield(format!("{region} has not said yet where checkers reach it")));
+            };
+            members.insert(region.clone(), switch.clone());
+        }
+        let group = service.spec.switch_group();
+        let switch =
+            state.switches.get(&group).ok_or_else(|| Unsettled::Stuck(format!("there is no switch {group}")))?;
+        desired(&Inputs {
+            fleet: &state.fleet,
+            spec: &service.spec,
+            primary: &service.primary,
+            switch,
+            members: &members,
+            record_ttl_s: RECORD_TTL_S,
+        })
+        .map_err(|problem| Unsettled::Stuck(problem.to_string()))
+    }
+
+    /// Reads what is there and says what is to be done. Before there is an intent, asks as of now.
+    async fn next_actions(
+        &self,
+        service: &ServiceState,
+        wanted: &Desired,
+        intent: Option<LogIndex>,
+    ) -> Result<Vec<SettleAction>, Unsettled> {
+        let state = self.state();
+        let mark = FenceMark {
+            fleet: state.fleet.clone(),
+            generation: state.generation,
+            epoch: service.epoch,
+            index: intent.unwrap_or(state.applied),
+        };
+        let checks = self.world.health_checks.list().await?;
+        let records = self.world.records.list(&wanted.zone).await?;
+        let actions = settle(wanted, &mark, &checks, &records);
+        match actions.first() {
+            Some(SettleAction::Refused { reason }) => Err(Unsettled::Yield(reason.clone())),
+            Some(SettleAction::Foreign { name, reason }) => Err(Unsettled::Stuck(format!("{name}: {reason}"))),
+            _ => Ok(actions),
+        }
+    }
+
+    async fn perform(&self, zone: &str, action: SettleAction) -> Result<(), Unsettled> {
+        let checks = &self.world.health_checks;
+        let done = match action {
+            SettleAction::CreateCheck { reference, config } => checks.create(&reference, config).await.map(drop),
+            SettleAction::UpdateCheck { check, config } => checks.update(&check, config).await.map(drop),
+            SettleAction::ChangeRecords { changes } => match self.world.records.change(zone, changes).await {
+                Ok(change) => return self.wait_in_sync(&change).await,
+                Err(error) => Err(error),
+            },
+            SettleAction::Refused { .. } | SettleAction::Foreign { .. } => Ok(()),
+        };
+        match done {
+            // Unknown: the next round reads what came of it, and every action is exact about what it replaces.
+            Err(error) if error.effect == Effect::Unknown => Ok(()),
+            other => other.map_err(Unsettled::Call),
+        }
+    }
+
+    async fn wait_in_sync(&self, change: &str) -> Result<(), Unsettled> {
+        let deadline = Instant::now() + INSYNC_PATIENCE;
+        while !self.world.records.in_sync(change).await? {
+            if Instant::now() >= deadline {
+                return Err(Unsettled::Stuck(format!("change {change} is still not INSYNC")));
+            }
+            sleep(self.timing.settle).await;
+        }
+        Ok(())
+    }
+
+    async fn declare_settled(&self, service: &ServiceState) -> Result<(), Unsettled> {
+        if self.state().services.get(&service.spec.name).is_some_and(ServiceState::is_settled) {
+            return Ok(());
+        }
+        let command = Command::Settled {
+            service: service.spec.name.clone(),
+            epoch: service.epoch,
+            spec_index: service.spec_index,
+        };
+        self.propose(command).await?;
+        tracing::info!(service = %service.spec.name, epoch = %service.epoch, "settled");
+        Ok(())
+    }
+}
+
+fn describe(action: &SettleAction) -> String {
+    match action {
+        SettleAction::CreateCheck { reference, .. } => format!("create check {reference}"),
+        SettleAction::UpdateCheck { check, .. } => format!("update check {}", check.caller_reference),
+        SettleAction::ChangeRecords { changes } => format!("{} record changes in one batch", changes.len()),
+        SettleAction::Refused { reason } => format!("refused: {reason}"),
+        SettleAction::Foreign { name, .. } => format!("foreign: {name}"),
+    }
+}

@@ -1,0 +1,73 @@
+//! What needs no AWS API: DNS questions and probes.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use failoverd_domain::ids::Region;
+use failoverd_domain::route53::RecordType;
+use failoverd_domain::service::ProbeSpec;
+use tokio::time::sleep;
+
+use super::SimulatedPorts;
+use crate::ports::{Dns, Metrics, Prober};
+use crate::sim::world::Resolution;
+
+#[async_trait]
+impl Dns for SimulatedPorts {
+    async fn ask(&self, name: &str, record_type: RecordType) -> Result<Vec<String>, String> {
+        let (reachable, latency_ms, timeout_ms) = self
+            .aws
+            .with(|world| (world.faults.has_dns(&self.caller), world.timing.call_ms, world.timing.call_timeout_ms));
+        sleep(Duration::from_millis(if reachable { latency_ms } else { timeout_ms })).await;
+        if !reachable {
+            return Err("no name server answered".to_owned());
+        }
+        match self.aws.with(|world| world.resolve(name, record_type, None)) {
+            Resolution::NotAuthoritative => Err(format!("{name}: REFUSED")),
+            Resolution::NoSuchName(_) => Ok(Vec::new()),
+            Resolution::Found(_, mut answer) => {
+                answer.values.sort();
+                Ok(answer.values)
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Prober for SimulatedPorts {
+    async fn probe(&self, probe: &ProbeSpec, region: &Region) -> Result<String, String> {
+        let target = probe.target_in(region);
+        if matches!(probe, ProbeSpec::CloudwatchAlarm { .. }) {
+            return match self.alarm(region, &target).await {
+                Ok(Some(true)) => Err(format!("{target} is in ALARM")),
+                Ok(Some(false)) => Ok(format!("{target} is OK")),
+                Ok(None) => Ok(format!("{target} has insufficient data")),
+                Err(error) => Err(error.to_string()),
+            };
+        }
+        let timeout_ms = match probe {
+            ProbeSpec::Http { timeout_ms, .. } | ProbeSpec::Tcp { timeout_ms, .. } => *timeout_ms,
+            ProbeSpec::CloudwatchAlarm { .. } => 0,
+        };
+        if !self.reference(region).await {
+            sleep(Duration::from_millis(timeout_ms)).await;
+            return Err(format!("{target}: no answer in {timeout_ms} ms"));
+        }
+        match (self.aws.with(|world| world.endpoint_is_bad(region, &target)), probe) {
+            (false, ProbeSpec::Http { expect_status, .. }) => Ok(format!("{target}: {expect_status}")),
+            (false, _) => Ok(format!("{target}: connected")),
+            (true, ProbeSpec::Http { .. }) => Err(format!("{target}: 503")),
+            (true, _) => Err(format!("{target}: connection refused")),
+        }
+    }
+
+    async fn reference(&self, region: &Region) -> bool {
+        let (good, latency_ms) = self.aws.with(|world| {
+            let near = &self.caller == region;
+            let latency_ms = if near { world.timing.call_ms } else { world.timing.far_call_ms };
+            (world.faults.is_up(region) && world.faults.reaches(&self.caller, region), latency_ms)
+        });
+        sleep(Duration::from_millis(latency_ms)).await;
+        good
+    }
+}

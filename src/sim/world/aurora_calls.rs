@@ -1,0 +1,159 @@
+//! The RDS API over Aurora global clusters, and fences by security group.
+
+use failoverd_domain::data::store::GlobalCluster;
+use failoverd_domain::ids::Region;
+
+use super::aurora::{AuroraCluster, LostWrites, Member, Move, Standing, not_a_member};
+use super::faults::Service;
+use super::refusal::Refusal;
+use super::{Moment, SimulatedAws, World};
+
+impl World {
+    /// All global clusters.
+    pub fn clusters(&self) -> impl Iterator<Item = &AuroraCluster> {
+        self.clusters.values()
+    }
+
+    fn cluster(&self, id: &str) -> Result<&AuroraCluster, Refusal> {
+        self.clusters.get(id).ok_or_else(|| not_found(id))
+    }
+
+    /// The cluster, if the Region asked has a member of it.
+    fn cluster_mut(&mut self, id: &str, asked_in: &Region) -> Result<&mut AuroraCluster, Refusal> {
+        let cluster = self.clusters.get_mut(id).ok_or_else(|| not_found(id))?;
+        if cluster.members.contains_key(asked_in) { Ok(cluster) } else { Err(not_found(id)) }
+    }
+
+    /// `DescribeGlobalClusters`, as the Region asked knows it: one that missed a failover still tells the old story.
+    pub fn describe_cluster(&self, asked_in: &Region, id: &str) -> Result<GlobalCluster, Refusal> {
+        let cluster = self.cluster(id)?;
+        let member = cluster.members.get(asked_in).ok_or_else(|| not_found(id))?;
+        let moment = Moment { now_ms: self.now_ms, faults: &self.faults, timing: &self.timing };
+        Ok(member.stale_view.clone().unwrap_or_else(|| cluster.describe(moment)))
+    }
+
+    /// `SwitchoverGlobalCluster`: both sides must be up; the writer stops at once, the target takes over without loss.
+    pub fn switchover_cluster(&mut self, asked_in: &Region, id: &str, to: &Region) -> Result<(), Refusal> {
+        let ends_ms = self.now_ms + self.timing.switchover_ms;
+        self.cluster_mut(id, asked_in)?;
+        let old = self.movable(asked_in, id, to)?;
+        if !self.faults.linked(&old, to) {
+            let message = format!("The clusters in {old} and {to} must both be available for a switchover.");
+            return Err(Refusal::later("InvalidDBClusterStateFault", message));
+        }
+        let cluster = self.cluster_mut(id, asked_in)?;
+        cluster.moving = Some(Move { to: to.clone(), ends_ms, forced: false });
+        if let Some(member) = cluster.members.get_mut(&old) {
+            member.accepts_writes = false;
+        }
+        self.note(Service::Rds, "SwitchoverGlobalCluster", asked_in, format!("{id} {old} -> {to}"), true);
+        Ok(())
+    }
+
+    /// `FailoverGlobalCluster` with `AllowDataLoss`.
+    pub fn failover_cluster(&mut self, asked_in: &Region, id: &str, to: &Region) -> Result<(), Refusal> {
+        let ends_ms = self.now_ms + self.timing.failover_ms;
+        self.cluster_mut(id, asked_in)?;
+        let old = self.movable(asked_in, id, to)?;
+        self.cluster_mut(id, asked_in)?.moving = Some(Move { to: to.clone(), ends_ms, forced: true });
+        self.note(Service::Rds, "FailoverGlobalCluster", asked_in, format!("{id} {old} -> {to}"), true);
+        Ok(())
+    }
+
+    /// Whether the cluster may move to `to` at all; the present writer if so.
+    fn movable(&self, asked_in: &Region, id: &str, to: &Region) -> Result<Region, Refusal> {
+        let cluster = self.cluster(id)?;
+        let asked: &Member = cluster.members.get(asked_in).ok_or_else(|| not_found(id))?;
+        let target = cluster.members.get(to).ok_or_else(|| not_a_member(id, to))?;
+        if cluster.moving.is_some() || asked.stale_view.is_some() {
+            let message = format!("Global cluster {id} is not in a state that can be moved.");
+            return Err(Refusal::later("InvalidGlobalClusterStateFault", message));
+        }
+        let refuse = |message: String| Err(Refusal::new("InvalidDBClusterStateFault", message));
+        let Some((old, writer)) = cluster.members.iter().find(|(_, member)| member.is_writer) else {
+            return refuse(format!("Global cluster {id} has no primary cluster."));
+        };
+        if old == to {
+            return refuse(format!("The cluster in {to} is the primary cluster already."));
+        }
+        if target.instances == 0 {
+            return refuse(format!("The cluster in {to} is headless: it has no DB instance to promote."));
+        }
+        if target.standing != Standing::InSync {
+            let message = format!("The cluster in {to} is not synchronized with its global cluster.");
+            return Err(Refusal::later("InvalidDBClusterStateFault", message));
+        }
+        if target.engine_version != writer.engine_version {
+            let versions = (&writer.engine_version, &target.engine_version);
+            return refuse(format!("Engine versions differ: {} and {}.", versions.0, versions.1));
+        }
+        Ok(old.clone())
+    }
+
+    /// Swaps the security groups of the copy in a Region for one that lets nobody in, or back.
+    pub fn set_fenced(&mut self, region: &Region, id: &str, fenced: bool) -> Result<(), Refusal> {
+        let cluster = self.clusters.get_mut(id).ok_or_else(|| not_found(id))?;
+        let member = cluster.members.get_mut(region).ok_or_else(|| not_a_member(id, region))?;
+        let changed = member.fenced != fenced;
+        member.fenced = fenced;
+        let verb = if fenced { "fence" } else { "unfence" };
+        self.note(Service::Rds, "ModifyDBCluster", region, format!("{verb} {id}"), changed);
+        Ok(())
+    }
+
+    /// Whether the copy in a Region is fenced.
+    pub fn is_fenced(&self, region: &Region, id: &str) -> Result<bool, Refusal> {
+        Ok(self.cluster(id)?.member(region)?.fenced)
+    }
+
+    /// A row at one Region's copy.
+    pub fn write_row(&mut self, region: &Region, id: &str, key: &str, version: u64) -> Result<(), Refusal> {
+        let moment = Moment { now_ms: self.now_ms, faults: &self.faults, timing: &self.timing };
+        let cluster = self.clusters.get_mut(id).ok_or_else(|| not_found(id))?;
+        cluster.write(region, key, version, moment, &mut self.draws)
+    }
+
+    /// The version of a row that one Region's copy shows.
+    pub fn read_row(&self, region: &Region, id: &str, key: &str) -> Result<Option<u64>, Refusal> {
+        self.cluster(id)?.read(region, key)
+    }
+}
+
+impl SimulatedAws {
+    /// Makes a global cluster with one instance in each Region; the first writes. One that exists stays as it is.
+    pub fn create_global_cluster(&self, id: &str, members: &[(Region, String)]) {
+        self.with(|world| {
+            world.clusters.entry(id.to_owned()).or_insert_with(|| AuroraCluster::new(id, members));
+        });
+    }
+
+    /// Sets the number of instances of a member; 0 makes it headless.
+    pub fn set_instances(&self, id: &str, region: &Region, instances: u32) {
+        self.with_member(id, region, |member| member.instances = instances);
+    }
+
+    /// Sets the engine version of a member.
+    pub fn set_engine_version(&self, id: &str, region: &Region, version: &str) {
+        self.with_member(id, region, |member| version.clone_into(&mut member.engine_version));
+    }
+
+    fn with_member(&self, id: &str, region: &Region, act: impl FnOnce(&mut Member)) {
+        self.with(|world| world.clusters.get_mut(id).and_then(|c| c.members.get_mut(region)).map(act));
+    }
+
+    /// Writes that old writers took after another Region had been promoted.
+    #[must_use]
+    pub fn split_brain_writes(&self, id: &str) -> u64 {
+        self.with(|world| world.clusters.get(id).map_or(0, |cluster| cluster.split_brain_writes))
+    }
+
+    /// What unplanned failovers of the cluster lost.
+    #[must_use]
+    pub fn lost_writes(&self, id: &str) -> Vec<LostWrites> {
+        self.with(|world| world.clusters.get(id).map(|cluster| cluster.lost.clone()).unwrap_or_default())
+    }
+}
+
+fn not_found(id: &str) -> Refusal {
+    Refusal::new("GlobalClusterNotFoundFault", format!("Global cluster {id} not found"))
+}

@@ -1,0 +1,133 @@
+//! CloudWatch: lag metrics that are sampled once a period, and alarms that a test sets.
+//!
+//! A dead Region emits nothing. Who emits: `AuroraGlobalDBReplicationLag` the secondary's Region, DynamoDB's
+//! `ReplicationLatency` the source's, S3's replication metrics the destination's.
+
+use std::collections::BTreeMap;
+
+use failoverd_domain::ids::Region;
+
+use super::{SimulatedAws, World};
+
+/// A store as the simulated AWS knows it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StoreId {
+    /// A global cluster.
+    Aurora(String),
+    /// A global table.
+    Table(String),
+    /// A bucket that is replicated to (its name tells the Region).
+    Bucket(String),
+}
+
+/// Data points and alarms.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    /// By store, the Region that emitted it and the Region that it is about.
+    points: BTreeMap<(StoreId, Region, Region), Point>,
+    next_sample_ms: u64,
+    alarms: BTreeMap<(Region, String), Alarm>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Point {
+    value_ms: u64,
+    at_ms: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Alarm {
+    /// In ALARM; `None`: insufficient data.
+    state: Option<bool>,
+    /// What a health check with `LastKnownStatus` remembers.
+    last_known: bool,
+}
+
+impl Metrics {
+    /// Whether the data stream behind an alarm is healthy; without data its last known state, healthy if there was none.
+    #[must_use]
+    pub fn stream_is_healthy(&self, region: &Region, name: &str) -> bool {
+        !self.alarms.get(&(region.clone(), name.to_owned())).is_some_and(|alarm| alarm.last_known)
+    }
+
+    /// State of an alarm: in ALARM or not; `None` for insufficient data or no such alarm.
+    #[must_use]
+    pub fn alarm(&self, region: &Region, name: &str) -> Option<bool> {
+        self.alarms.get(&(region.clone(), name.to_owned()))?.state
+    }
+}
+
+impl World {
+    /// Emits one data point a period for each copy that is replicated to.
+    pub(super) fn sample_metrics(&mut self) {
+        if self.now_ms < self.metrics.next_sample_ms {
+            return;
+        }
+        let period_ms = self.timing.metric_period_ms.max(1);
+        let at_ms = self.now_ms - self.now_ms % period_ms;
+        self.metrics.next_sample_ms = at_ms + period_ms;
+        for (store, emitter, to, value_ms) in self.lags() {
+            if self.faults.is_up(&emitter) {
+                self.metrics.points.insert((store, emitter, to), Point { value_ms, at_ms });
+            }
+        }
+    }
+
+    /// Store, emitting Region, destination Region, lag now.
+    fn lags(&self) -> Vec<(StoreId, Region, Region, u64)> {
+        let age =
+            |oldest_ms: Option<u64>, lag_ms: u64| oldest_ms.map_or(lag_ms, |oldest| lag_ms.max(self.now_ms - oldest));
+        let mut lags = Vec::new();
+        for cluster in self.clusters.values() {
+            for (to, _) in cluster.members.iter().filter(|(_, member)| !member.is_writer) {
+                let lag_ms = cluster.lag_ms(to, self.timing.aurora_lag_ms);
+                let value_ms = age(cluster.rows.undelivered_to(to.as_str()).oldest_ms, lag_ms);
+                lags.push((StoreId::Aurora(cluster.id.clone()), to.clone(), to.clone(), value_ms));
+            }
+        }
+        for (name, table) in self.tables.iter() {
+            for to in table.replicas.keys() {
+                let lag_ms = table.lags_ms.get(to).copied().unwrap_or(self.timing.table_lag_ms);
+                let value_ms = age(table.items.undelivered_to(to.as_str()).oldest_ms, lag_ms);
+                let sources = table.replicas.keys().filter(|source| *source != to);
+                lags.extend(sources.map(|source| (StoreId::Table(name.clone()), source.clone(), to.clone(), value_ms)));
+            }
+        }
+        for (name, bucket) in self.buckets.iter() {
+            let lag_ms = self.buckets.lags_ms.get(name).copied().unwrap_or(self.timing.bucket_lag_ms);
+            if self.buckets.iter().any(|(_, source)| source.rules.contains(name)) {
+                let value_ms = age(self.buckets.objects.undelivered_to(name).oldest_ms, lag_ms);
+                lags.push((StoreId::Bucket(name.clone()), bucket.region.clone(), bucket.region.clone(), value_ms));
+            }
+        }
+        lags
+    }
+
+    /// The newest data point that `emitter` has of a store's lag towards `to`: value and age, milliseconds.
+    #[must_use]
+    pub fn lag_point(&self, store: &StoreId, emitter: &Region, to: &Region) -> Option<(u64, u64)> {
+        let point = self.metrics.points.get(&(store.clone(), emitter.clone(), to.clone()))?;
+        Some((point.value_ms, self.now_ms - point.at_ms))
+    }
+}
+
+impl SimulatedAws {
+    /// Sets the replication lag of a store towards a Region (a bucket names its own).
+    pub fn set_lag(&self, store: &StoreId, to: &Region, lag_ms: u64) {
+        self.with(|world| match store {
+            StoreId::Aurora(id) => world.clusters.get_mut(id).and_then(|c| c.lags_ms.insert(to.clone(), lag_ms)),
+            StoreId::Table(name) => world.tables.get_mut(name).and_then(|t| t.lags_ms.insert(to.clone(), lag_ms)),
+            StoreId::Bucket(name) => world.buckets.lags_ms.insert(name.clone(), lag_ms),
+        });
+    }
+
+    /// Sets an alarm and its data stream: in ALARM or not, `None` for insufficient data.
+    pub fn set_alarm(&self, region: &Region, name: &str, state: Option<bool>) {
+        self.with(|world| {
+            let key = (region.clone(), name.to_owned());
+            let alarm = world.metrics.alarms.entry(key).or_insert(Alarm { state, last_known: false });
+            alarm.state = state;
+            alarm.last_known = state.unwrap_or(alarm.last_known);
+        });
+    }
+}

@@ -1,0 +1,155 @@
+//! DynamoDB global tables (2019.11.21): replicas, and items that replicate both ways; the last writer wins.
+
+use std::collections::BTreeMap;
+
+use failoverd_domain::data::store::{GlobalTable, ReplicaStatus};
+use failoverd_domain::ids::Region;
+
+use super::faults::Service;
+use super::refusal::Refusal;
+use super::replication::{Replication, Written};
+use super::{Moment, SimulatedAws, World};
+
+/// All global tables.
+#[derive(Clone, Debug, Default)]
+pub struct Tables {
+    tables: BTreeMap<String, Table>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Table {
+    pub(super) replicas: BTreeMap<Region, Replica>,
+    pub(super) items: Replication,
+    pub(super) lags_ms: BTreeMap<Region, u64>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Replica {
+    status: ReplicaStatus,
+    active_at_ms: u64,
+    copies: Region,
+}
+
+impl Tables {
+    pub(super) fn advance(&mut self, moment: Moment<'_>) {
+        self.tables.values_mut().for_each(|table| table.advance(moment));
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&String, &Table)> {
+        self.tables.iter()
+    }
+
+    pub(super) fn get_mut(&mut self, table: &str) -> Option<&mut Table> {
+        self.tables.get_mut(table)
+    }
+
+    fn table(&self, table: &str, region: &Region) -> Result<&Table, Refusal> {
+        let found = self.tables.get(table).filter(|t| t.replicas.contains_key(region));
+        found.ok_or_else(|| not_found(table))
+    }
+}
+
+impl Table {
+    fn advance(&mut self, moment: Moment<'_>) {
+        let lags = &self.lags_ms;
+        let lag_ms = |to: &str| lags.get(to).copied().unwrap_or(moment.timing.table_lag_ms);
+        self.items.deliver(moment.now_ms, |a, b| moment.faults.linked(&a.into(), &b.into()), lag_ms);
+        for (region, replica) in &mut self.replicas {
+            let ready = replica.status == ReplicaStatus::Creating && replica.active_at_ms <= moment.now_ms;
+            if ready && moment.faults.linked(&replica.copies, region) {
+                replica.status = ReplicaStatus::Active;
+                self.items.rebuild(replica.copies.as_str(), region.as_str());
+            }
+        }
+    }
+
+    pub(super) fn is_active(&self, region: &Region) -> bool {
+        self.replicas.get(region).is_some_and(|replica| replica.status == ReplicaStatus::Active)
+    }
+}
+
+impl World {
+    /// `DescribeTable`: the replicas.
+    pub fn describe_table(&self, asked_in: &Region, table: &str) -> Result<GlobalTable, Refusal> {
+        let found = self.tables.table(table, asked_in)?;
+        let replicas = found.replicas.iter().map(|(region, replica)| (region.clone(), replica.status)).collect();
+        Ok(GlobalTable { table: table.to_owned(), replicas })
+    }
+
+    /// Regions with a replica of the table, other than `region`.
+    #[must_use]
+    pub fn replicas_but(&self, table: &str, region: &Region) -> Vec<Region> {
+        let replicas = self.tables.tables.get(table).into_iter().flat_map(|found| found.replicas.keys());
+        replicas.filter(|other| *other != region).cloned().collect()
+    }
+
+    /// `UpdateTable` with one `ReplicaUpdates` entry; one at a time.
+    pub fn add_replica(&mut self, asked_in: &Region, table: &str, region: &Region) -> Result<(), Refusal> {
+        self.tables.table(table, asked_in)?;
+        let active_at_ms = self.now_ms + self.timing.replica_create_ms;
+        let found = self.tables.get_mut(table).ok_or_else(|| not_found(table))?;
+        if found.replicas.contains_key(region) {
+            let message = format!("Failed to create a replica in {region}: it exists already.");
+            return Err(Refusal::new("ValidationException", message));
+        }
+        if found.replicas.values().any(|replica| replica.status != ReplicaStatus::Active) {
+            let message =
+                format!("Attempt to change a resource which is still in use: Table is being updated: {table}");
+            return Err(Refusal::later("ResourceInUseException", message));
+        }
+        let replica = Replica { status: ReplicaStatus::Creating, active_at_ms, copies: asked_in.clone() };
+        found.replicas.insert(region.clone(), replica);
+        self.note(Service::Dynamodb, "UpdateTable", asked_in, format!("{table} add replica {region}"), true);
+        Ok(())
+    }
+
+    /// `PutItem` on condition that no version as new or newer is there.
+    pub fn put_item(&mut self, region: &Region, table: &str, key: &str, version: u64) -> Result<(), Refusal> {
+        let (now_ms, default_ms) = (self.now_ms, self.timing.table_lag_ms);
+        let found =
+            self.tables.get_mut(table).filter(|found| found.is_active(region)).ok_or_else(|| not_found(table))?;
+        if !found.items.accepts(region.as_str(), key, version) {
+            return Err(Refusal::new("ConditionalCheckFailedException", "The conditional request failed"));
+        }
+        let written = Written { version, at_ms: now_ms, by: region.as_str().to_owned() };
+        found.items.put(key, written.clone());
+        // A replica being made is sent what is written meanwhile: it has the rest by its copy.
+        for to in found.replicas.keys().filter(|to| *to != region) {
+            let lag_ms = found.lags_ms.get(to).copied().unwrap_or(default_ms);
+            found.items.send(key, &written, to.as_str(), now_ms + self.draws.about(lag_ms));
+        }
+        Ok(())
+    }
+
+    /// `GetItem`: the version that a replica shows.
+    pub fn get_item(&self, region: &Region, table: &str, key: &str) -> Result<Option<u64>, Refusal> {
+        let found = self.tables.table(table, region)?;
+        if !found.is_active(region) {
+            return Err(not_found(table));
+        }
+        Ok(found.items.read(region.as_str(), key).map(|written| written.version))
+    }
+}
+
+impl SimulatedAws {
+    /// Makes a global table with ACTIVE replicas. One that exists stays as it is.
+    pub fn create_table(&self, table: &str, regions: &[Region]) {
+        self.with(|world| {
+            let replica = |region: &Region| {
+                let replica = Replica { status: ReplicaStatus::Active, active_at_ms: 0, copies: region.clone() };
+                (region.clone(), replica)
+            };
+            let made = || Table { replicas: regions.iter().map(replica).collect(), ..Table::default() };
+            world.tables.tables.entry(table.to_owned()).or_insert_with(made);
+        });
+    }
+
+    /// Takes a replica away at once, as if somebody had deleted it.
+    pub fn drop_replica(&self, table: &str, region: &Region) {
+        self.with(|world| world.tables.get_mut(table).and_then(|found| found.replicas.remove(region)));
+    }
+}
+
+fn not_found(table: &str) -> Refusal {
+    Refusal::new("ResourceNotFoundException", format!("Requested resource not found: Table: {table} not found"))
+}

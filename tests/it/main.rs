@@ -1,0 +1,5 @@
+//! Integration tests: one binary, so that they link once.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod history;
