@@ -94,9 +94,25 @@ pub async fn ask_running(action: &str, target: &str) -> Result<String, ControlEr
 }
 
 /// Takes the word back when the sandbox stops.
-pub(crate) fn forget_word() {
+pub fn forget_word() {
     // Already gone is as good.
     let _ = std::fs::remove_file(word_file());
+}
+
+/// Resolves when the process is asked to stop, with the name of what asked.
+pub async fn stop_asked() -> &'static str {
+    let mut terminated = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(signal) => signal,
+        // Without it Ctrl-C still works.
+        Err(_) => {
+            let _ = tokio::signal::ctrl_c().await;
+            return "interrupt";
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => "interrupt",
+        _ = terminated.recv() => "termination",
+    }
 }
 
 fn word_file() -> PathBuf {

@@ -10,5 +10,5 @@ mod network;
 pub mod postgres;
 
 pub use addresses::{Addresses, DEFAULT_PORT_BASE};
-pub use control::{ControlError, ask_running, serve_control};
+pub use control::{ControlError, ask_running, forget_word, serve_control, stop_asked};
 pub use fleet::{Database, REGIONS, Sandbox, SandboxError, Settings, WITNESS};
