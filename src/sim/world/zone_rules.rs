@@ -187,7 +187,11 @@ fn consistent(zone: &Zone, records: &BTreeMap<Key, RecordSet>, name: &str, recor
         let twice = !matches!(set.policy, Policy::Weighted(_) | Policy::Simple);
         if twice && sets[..index].iter().any(|other| other.policy == set.policy) {
             let identifier = set.set_identifier.as_deref().unwrap_or_default();
-            problems.push(format!("{rrset}, SetIdentifier {identifier} cannot be created as another RRSet of the same name and type has the same {}", word(&set.policy)));
+            problems.push(format!(
+                "{rrset}, SetIdentifier {identifier} cannot be created as another RRSet of its name and type has the \
+                 same {}",
+                word(&set.policy)
+            ));
         }
     }
     problems.extend(sets.iter().filter_map(|set| target_missing(zone, records, set)));
