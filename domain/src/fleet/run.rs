@@ -163,6 +163,12 @@ pub enum StepState {
 }
 
 impl Run {
+    /// The n of `<service>-<n>`.
+    #[must_use]
+    pub fn number(&self) -> Option<u64> {
+        self.id.as_str().strip_prefix(self.service.as_str())?.strip_prefix('-')?.parse().ok()
+    }
+
     /// The journal of a step; pending when it has none yet.
     #[must_use]
     pub fn progress(&self, step: &StepName) -> StepProgress {

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{Context, Draft, Outcome, Rejection};
 use crate::fleet::event::EventKind;
+use crate::fleet::run::Run;
 use crate::fleet::state::{Bit, FleetState, ServiceState, Settlement, Switch};
 use crate::ids::{Epoch, Region, ServiceName, SwitchGroup};
 use crate::service::{Pattern, ServiceSpec};
@@ -73,6 +74,12 @@ impl FleetState {
                 return Err(Rejection::new("UNKNOWN_REGION", format!("{region} is not a Region of this fleet")));
             }
         }
+        if let Some(service) = self.services.get(&spec.name)
+            && service.spec.switch_group() != spec.switch_group()
+        {
+            let reason = format!("{}: its switch cannot change while it exists (delete the service first)", spec.name);
+            return Err(Rejection::new("SWITCH_FIXED", reason));
+        }
         let shared = self
             .services
             .values()
@@ -111,6 +118,9 @@ impl FleetState {
             return Ok(None);
         }
         let (at, index) = (context.entry.at, context.index);
+        // A service that was deleted and comes back goes on counting: a run's id is its name in the history.
+        let newest_run = self.runs.values().filter(|run| run.service == spec.name).filter_map(Run::number).max();
+        let newest_run = newest_run.unwrap_or(0);
         let verb = if self.services.contains_key(&spec.name) { "changed" } else { "applied" };
         let service = self.services.entry(spec.name.clone()).or_insert_with(|| ServiceState {
             spec: Arc::new(spec.clone()),
@@ -121,7 +131,7 @@ impl FleetState {
             primary_since: at,
             paused: false,
             settlement: Settlement::default(),
-            runs: 0,
+            runs: newest_run,
             last_run_at: None,
             attention: None,
         });
