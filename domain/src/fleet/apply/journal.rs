@@ -33,11 +33,12 @@ impl FleetState {
         }
         let step = find(run, name)?;
         run.may_begin(&step).map_err(|reason| Rejection::new("STEP_NOT_READY", reason))?;
-        let progress = run.steps.entry(name.clone()).or_default();
-        if attempt != progress.attempts + 1 {
-            let reason = format!("attempt {attempt} of {name} does not follow attempt {}", progress.attempts);
+        let before = run.progress(name).attempts;
+        if attempt != before.saturating_add(1) {
+            let reason = format!("attempt {attempt} of {name} does not follow attempt {before}");
             return Err(Rejection::new("STALE_ATTEMPT", reason));
         }
+        let progress = run.steps.entry(name.clone()).or_default();
         progress.attempts = attempt;
         progress.state = StepState::Acting;
         progress.intent = Some(Intent { index: context.index, at: context.entry.at, by: context.entry.actor.clone() });
@@ -66,9 +67,13 @@ impl FleetState {
     ) -> Outcome {
         let run = self.runs.get_mut(id).ok_or_else(|| no_run(id))?;
         let step = find(run, name)?;
-        let progress = run.steps.entry(name.clone()).or_default();
-        if progress.attempts != attempt || !matches!(progress.state, StepState::Acting | StepState::Unknown) {
-            let reason = format!("attempt {attempt} of {name} is not open ({})", progress.state.word());
+        if run.state.is_closed() {
+            // Its verdict stands; concluding it a second time would put back what a later run may have moved.
+            return Err(Rejection::new("RUN_CLOSED", format!("run {id} has ended: {}", run.state.word())));
+        }
+        let before = run.progress(name);
+        if before.attempts != attempt || !matches!(before.state, StepState::Acting | StepState::Unknown) {
+            let reason = format!("attempt {attempt} of {name} is not open ({})", before.state.word());
             return Err(Rejection::new("STALE_ATTEMPT", reason));
         }
         let (state, note) = match outcome {
@@ -76,6 +81,7 @@ impl FleetState {
             StepOutcome::Failed { error, .. } => (StepState::Failed, error),
             StepOutcome::Unknown { error } => (StepState::Unknown, error),
         };
+        let progress = run.steps.entry(name.clone()).or_default();
         progress.state = state;
         progress.note = Some(note.clone());
         progress.retryable = matches!(outcome, StepOutcome::Failed { retryable: true, .. }) && attempt < MOST_ATTEMPTS;
