@@ -7,7 +7,7 @@ use super::{Context, Draft, Outcome, Rejection};
 use crate::fleet::command::StepOutcome;
 use crate::fleet::event::EventKind;
 use crate::fleet::run::{Intent, Run, RunState, StepState};
-use crate::fleet::state::FleetState;
+use crate::fleet::state::{FleetState, ServiceState};
 use crate::ids::{Epoch, RunId, StepName};
 use crate::plan::{Step, StepKind};
 
@@ -76,6 +76,10 @@ impl FleetState {
             let reason = format!("attempt {attempt} of {name} is not open ({})", before.state.word());
             return Err(Rejection::new("STALE_ATTEMPT", reason));
         }
+        if matches!(outcome, StepOutcome::Succeeded { .. }) && !turned(&step, self.services.get(&run.service), run) {
+            let reason = format!("{name} cannot have succeeded: the committed switch is not turned");
+            return Err(Rejection::new("SWITCH_NOT_TURNED", reason));
+        }
         let (state, note) = match outcome {
             StepOutcome::Succeeded { note } => (StepState::Succeeded, note),
             StepOutcome::Failed { error, .. } => (StepState::Failed, error),
@@ -133,6 +137,11 @@ impl FleetState {
         }
         Ok(run)
     }
+}
+
+/// The committed bit alone says whether a flip was done.
+fn turned(step: &Step, service: Option<&ServiceState>, run: &Run) -> bool {
+    !matches!(step.kind, StepKind::FlipSwitch { .. }) || service.is_some_and(|service| service.primary == run.plan.to)
 }
 
 fn find(run: &Run, name: &StepName) -> Result<Step, Rejection> {
