@@ -242,6 +242,19 @@ impl Run {
         }
     }
 
+    /// Why a promotion whose turn it is may not begin until somebody consents, if so.
+    #[must_use]
+    pub fn waits_for_consent(&self) -> Option<String> {
+        if self.unfenced_consent.is_some() {
+            return None;
+        }
+        let is_next = |step: &&Step| {
+            let ended = |name: &StepName| self.plan.step(name).is_some_and(|step| self.is_resolved(step));
+            self.progress(&step.name).state == StepState::Pending && step.after.iter().all(ended)
+        };
+        self.plan.steps.iter().filter(is_next).find_map(|step| self.unfenced(step))
+    }
+
     /// Milliseconds from the breach (or the start, where a person asked) to the verified answer.
     #[must_use]
     pub fn rto_ms(&self) -> Option<u64> {

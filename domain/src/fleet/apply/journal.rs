@@ -102,12 +102,11 @@ impl FleetState {
 
     pub(super) fn retry(&mut self, context: &mut Context<'_>, id: &RunId, name: &StepName) -> Outcome {
         let run = self.held(id, name)?;
-        let progress = run.steps.entry(name.clone()).or_default();
-        progress.retryable = true;
-        run.state = RunState::Running;
+        // Pending, not failed: a step off the critical path that failed counts as over, and nothing would try it.
+        run.steps.entry(name.clone()).or_default().state = StepState::Pending;
         let message = format!("{name} will be tried again");
         context.say(Draft::new(EventKind::Approved, message).service(&run.service).run(id));
-        Ok(None)
+        self.resume(id)
     }
 
     pub(super) fn skip(&mut self, context: &mut Context<'_>, id: &RunId, name: &StepName) -> Outcome {
@@ -120,9 +119,9 @@ impl FleetState {
         let progress = run.steps.entry(name.clone()).or_default();
         progress.state = StepState::Skipped;
         progress.finished_at = Some(context.entry.at);
-        run.state = RunState::Running;
         let message = format!("{name} skipped");
         context.say(Draft::new(EventKind::StepOutcome, message).service(&run.service).run(id).region(&step.region));
+        self.resume(id)?;
         self.conclude(context, id)
     }
 

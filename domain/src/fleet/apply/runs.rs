@@ -132,15 +132,17 @@ impl FleetState {
                     format!("run {id} has waited too long: its evidence is too old"),
                 ));
             }
-            RunState::AwaitingApproval | RunState::Paused => {}
+            RunState::AwaitingApproval => {}
+            // Consent is all that an approval gives: a failed step is retried or skipped, by name.
+            RunState::Paused if run.waits_for_consent().is_some() => {}
             state => return Err(Rejection::new("NOTHING_TO_APPROVE", format!("run {id} is {}", state.word()))),
         }
         run.unfenced_consent.get_or_insert_with(|| Consent::Person(name.clone()));
         let message = format!("run {id} approved by {name}");
         context.say(Draft::new(EventKind::Approved, message).service(&run.service).run(id));
         if run.state == RunState::Paused {
-            run.state = RunState::Running;
-            return Ok(None);
+            self.resume(id)?;
+            return self.conclude(context, id);
         }
         self.begin(context, id)
     }
@@ -160,6 +162,8 @@ impl FleetState {
         let data = json!({ "epoch": service.epoch, "chosen": service.chosen });
         let draft = Draft::new(EventKind::Started, message).service(&run.service).run(id).region(&run.plan.to);
         context.say(draft.with(data));
+        // A plan may open with a promotion that nobody fenced or consented to.
+        self.conclude(context, id)?;
         Ok(Some(id.clone()))
     }
 
@@ -198,15 +202,23 @@ impl FleetState {
             let why = format!("step {} failed: {}", step.name, run.progress(&step.name).note.unwrap_or_default());
             return self.hold(id, why);
         }
-        let unfenced = run.plan.steps.iter().find_map(|step| {
-            let pending = run.progress(&step.name).state == StepState::Pending;
-            let waits = step.after.iter().all(|before| run.plan.step(before).is_some_and(|step| run.is_resolved(step)));
-            (pending && waits && run.unfenced_consent.is_none()).then(|| run.unfenced(step)).flatten()
-        });
-        match unfenced {
+        match run.waits_for_consent() {
             Some(doubt) => self.hold(id, format!("{doubt}: a person must approve or abort")),
-            None => Ok(None),
+            // What it waited for may have come by itself: a fence that nobody knew of was found to hold.
+            None => self.resume(id),
         }
+    }
+
+    /// A run goes on: what a person had to look at is answered.
+    pub(super) fn resume(&mut self, id: &RunId) -> Outcome {
+        let run = self.runs.get_mut(id).ok_or_else(|| no_run(id))?;
+        if run.state == RunState::Paused {
+            run.state = RunState::Running;
+            if let Some(service) = self.services.get_mut(&run.service) {
+                service.attention = None;
+            }
+        }
+        Ok(None)
     }
 
     /// A run that cannot go on by itself waits for a person.
