@@ -190,7 +190,8 @@ impl Run {
     #[must_use]
     pub fn is_past_no_return(&self) -> bool {
         self.plan.steps.iter().filter(|step| step.is_point_of_no_return()).any(|step| {
-            matches!(self.progress(&step.name).state, StepState::Succeeded | StepState::Acting | StepState::Unknown)
+            // Skipped too: whoever went on without it may have done it by hand.
+            !matches!(self.progress(&step.name).state, StepState::Pending | StepState::Failed)
         })
     }
 

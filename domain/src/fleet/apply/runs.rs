@@ -184,11 +184,13 @@ impl FleetState {
     /// Closes a run whose steps allow a verdict; called after everything that could.
     pub(super) fn conclude(&mut self, context: &mut Context<'_>, id: &RunId) -> Outcome {
         let run = self.runs.get(id).ok_or_else(|| no_run(id))?;
+        if let Some(reason) = run.abort.clone() {
+            // What nobody can tell is said as such: a run that was asked to stop does not wait for a dead API.
+            let acting = run.steps.values().any(|progress| progress.state == StepState::Acting);
+            return if acting { Ok(None) } else { self.conclude_abort(context, id, &reason) };
+        }
         if run.open_steps().next().is_some() {
             return Ok(None);
-        }
-        if let Some(reason) = run.abort.clone() {
-            return self.conclude_abort(context, id, &reason);
         }
         if run.plan.steps.iter().all(|step| run.is_resolved(step)) {
             let verdict = format!("{} serves from {}", run.service, run.plan.to);
@@ -234,9 +236,11 @@ impl FleetState {
     fn conclude_abort(&mut self, context: &mut Context<'_>, id: &RunId, reason: &str) -> Outcome {
         let run = self.runs.get(id).ok_or_else(|| no_run(id))?.clone();
         if run.is_past_no_return() {
-            let done: Vec<&str> =
-                run.plan.steps.iter().filter(|step| run.is_resolved(step)).map(|step| step.name.as_str()).collect();
-            let place = format!("stopped after the point of no return ({reason}); done: {}", done.join(", "));
+            if run.plan.steps.iter().all(|step| run.is_resolved(step)) {
+                let verdict = format!("{} serves from {}; too late to stop: {reason}", run.service, run.plan.to);
+                return self.close(context, id, RunState::Succeeded, verdict);
+            }
+            let place = format!("stopped after the point of no return ({reason}); {}", whereabouts(&run));
             if let Some(service) = self.services.get_mut(&run.service) {
                 service.attention = Some(format!("run {id} {place}: data is in {}, finish by hand", run.plan.to));
             }
@@ -311,6 +315,15 @@ fn not_blocked(decision: &Decision) -> Result<(), Rejection> {
         }
         None => Ok(()),
     }
+}
+
+/// Every step that was begun, and how it stands.
+fn whereabouts(run: &Run) -> String {
+    let begun = run.plan.steps.iter().filter_map(|step| {
+        let state = run.steps.get(&step.name)?.state;
+        Some(format!("{} {}", step.name, state.word()))
+    });
+    begun.collect::<Vec<_>>().join(", ")
 }
 
 fn new_run(context: &Context<'_>, decision: &Decision, id: &RunId, state: RunState) -> Run {
