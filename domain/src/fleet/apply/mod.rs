@@ -3,6 +3,7 @@
 
 mod journal;
 mod manifests;
+mod proof;
 mod runs;
 mod switches;
 

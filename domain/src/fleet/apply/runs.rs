@@ -8,11 +8,9 @@ use super::{Context, Draft, Outcome, Rejection};
 use crate::data::loss::Loss;
 use crate::fleet::command::{Actor, Decision};
 use crate::fleet::event::EventKind;
-use crate::fleet::guard::{Guard, Severity};
 use crate::fleet::run::{Consent, Run, RunState, StepState, Trigger};
 use crate::fleet::state::FleetState;
 use crate::ids::{RunId, ServiceName};
-use crate::plan::{Mode, check_plan};
 
 /// Closed runs kept in the state for each service; older ones are in the history.
 const CLOSED_RUNS_KEPT: usize = 3;
@@ -49,58 +47,6 @@ impl FleetState {
             self.begin(context, &id)?;
         }
         Ok(Some(id))
-    }
-
-    fn may_decide(&self, context: &Context<'_>, decision: &Decision) -> Result<(), Rejection> {
-        let plan = &decision.plan;
-        let service = self.services.get(&plan.service).ok_or_else(|| no_service(&plan.service))?;
-        if let Some(open) = self.open_run(&plan.service) {
-            return Err(Rejection::new("RUN_OPEN", format!("run {} of {} is open", open.id, plan.service)));
-        }
-        if decision.epoch_seen != service.epoch {
-            let reason =
-                format!("decided at epoch {}, but {} is at {}", decision.epoch_seen, plan.service, service.epoch);
-            return Err(Rejection::new("STALE_EPOCH", reason));
-        }
-        if plan.spec_index != service.spec_index || plan.from != service.primary {
-            return Err(Rejection::new(
-                "STALE_PLAN",
-                format!("the plan was made from an older state of {}", plan.service),
-            ));
-        }
-        if context.entry.at > decision.valid_until {
-            return Err(Rejection::new("STALE_EVIDENCE", "the evidence is too old to act on".to_owned()));
-        }
-        if let Some(problem) = check_plan(plan, &service.spec).first() {
-            return Err(Rejection::new("PLAN_UNSOUND", problem.to_string()));
-        }
-        match decision.trigger {
-            Trigger::Automatic => self.may_decide_alone(decision),
-            Trigger::Operator | Trigger::Drill => not_blocked(decision),
-        }
-    }
-
-    /// What an automatic decision must carry, whoever proposed it.
-    fn may_decide_alone(&self, decision: &Decision) -> Result<(), Rejection> {
-        not_blocked(decision)?;
-        let mut needed = vec![Guard::Quorum, Guard::BreachProven, Guard::NotPaused];
-        if decision.plan.mode == Mode::Forced {
-            needed.push(Guard::Route53Agrees);
-        }
-        for guard in needed {
-            if !decision.guards.iter().any(|verdict| verdict.guard == guard && verdict.ok) {
-                let reason = format!("an automatic run needs a yes of guard {}", guard.word());
-                return Err(Rejection::new("GUARD_MISSING", reason));
-            }
-        }
-        let doubt = decision.guards.iter().find(|verdict| !verdict.ok && verdict.severity == Severity::NeedsApproval);
-        match doubt {
-            Some(verdict) if !decision.needs_approval => {
-                let reason = format!("guard {} asks for a person: {}", verdict.guard.word(), verdict.reason);
-                Err(Rejection::new("APPROVAL_NEEDED", reason))
-            }
-            _ => Ok(()),
-        }
     }
 
     pub(super) fn start(&mut self, context: &mut Context<'_>, id: &RunId) -> Outcome {
@@ -242,7 +188,8 @@ impl FleetState {
             }
             let place = format!("stopped after the point of no return ({reason}); {}", whereabouts(&run));
             if let Some(service) = self.services.get_mut(&run.service) {
-                service.attention = Some(format!("run {id} {place}: data is in {}, finish by hand", run.plan.to));
+                service.attention =
+                    Some(format!("run {id} {place}: look at the data in {}, finish by hand", run.plan.to));
             }
             return self.close(context, id, RunState::Aborted, place);
         }
@@ -305,15 +252,6 @@ impl FleetState {
         let draft = Draft::new(EventKind::Receipt, message).service(&run.service).run(id);
         context.say(draft.with(json!({ "loss": losses })));
         Ok(None)
-    }
-}
-
-fn not_blocked(decision: &Decision) -> Result<(), Rejection> {
-    match decision.guards.iter().find(|verdict| !verdict.ok && verdict.severity == Severity::Blocks) {
-        Some(verdict) => {
-            Err(Rejection::new("GUARD_REFUSED", format!("guard {} says no: {}", verdict.guard.word(), verdict.reason)))
-        }
-        None => Ok(()),
     }
 }
 
