@@ -215,10 +215,15 @@ impl FleetState {
         run.finished_at = Some(context.entry.at);
         run.verdict = Some(verdict.clone());
         let (name, rto_ms) = (run.service.clone(), run.rto_ms());
+        // A run that a daemon took back before it began moved nothing: a breach that flickered while it was announced
+        // must not be left alone for a whole cooldown. One that a person stopped must.
+        let counts = run.epoch.is_some() || matches!(context.entry.actor, Actor::Operator(_));
         let data = json!({ "state": state, "epoch": run.epoch, "rto_ms": rto_ms, "detect_ms": run.detect_ms() });
         let draft = Draft::new(EventKind::Finished, format!("run {id} {}: {verdict}", state.word()));
         context.say(draft.service(&name).run(id).region(&run.plan.to).with(data));
-        if let Some(service) = self.services.get_mut(&name) {
+        if let Some(service) = self.services.get_mut(&name)
+            && counts
+        {
             service.last_run_at = Some(context.entry.at);
         }
         self.forget_old_runs(&name);
