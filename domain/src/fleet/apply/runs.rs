@@ -124,6 +124,8 @@ impl FleetState {
         if run.epoch.is_none() {
             return self.close(context, id, RunState::Aborted, format!("stopped before it began: {reason}"));
         }
+        // Whatever it asked a person is answered by this.
+        self.resume(id)?;
         self.conclude(context, id)
     }
 
