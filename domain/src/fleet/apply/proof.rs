@@ -42,6 +42,7 @@ impl FleetState {
         if let Some(problem) = check_plan(plan, &service.spec).first() {
             return Err(Rejection::new("PLAN_UNSOUND", problem.to_string()));
         }
+        consent_is_written(decision, &service.spec)?;
         match decision.trigger {
             Trigger::Automatic => self.may_decide_alone(decision, &service.spec),
             Trigger::Operator | Trigger::Drill => not_blocked(decision),
@@ -55,7 +56,6 @@ impl FleetState {
             return Err(Rejection::new("PAUSED", format!("automatic action is paused for {}", spec.name)));
         }
         self.is_seen_by_a_majority(decision)?;
-        consent_is_written(decision, spec)?;
         let mut needed = vec![Guard::Quorum, Guard::BreachProven, Guard::NotPaused];
         if decision.plan.mode == Mode::Forced {
             needed.push(Guard::Route53Agrees);
@@ -105,6 +105,7 @@ fn consent_is_written(decision: &Decision, spec: &ServiceSpec) -> Result<(), Rej
     match &decision.unfenced_consent {
         None => Ok(()),
         Some(Consent::Policy) if spec.policy.unfenced == OnDoubt::Proceed => Ok(()),
+        Some(Consent::Person(_)) if decision.trigger != Trigger::Automatic => Ok(()),
         Some(_) => {
             Err(Rejection::new("NO_CONSENT", format!("nobody consented to an unfenced old writer of {}", spec.name)))
         }
