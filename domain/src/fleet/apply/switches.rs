@@ -71,9 +71,10 @@ impl FleetState {
             }
         }
         for name in &moved {
-            if let Some(service) = self.services.get_mut(name)
-                && &service.primary != target
-            {
+            let Some(service) = self.services.get_mut(name) else { continue };
+            // Whoever says by hand where it serves has looked.
+            service.attention = None;
+            if &service.primary != target {
                 service.epoch = service.epoch.next();
                 service.chosen = target.clone();
             }

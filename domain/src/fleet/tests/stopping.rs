@@ -95,6 +95,10 @@ fn after_the_point_of_no_return_it_stops_and_says_where_it_is() {
     assert_eq!(bench.phase(), ServicePhase::Attention);
     bench.settle();
     assert_eq!(bench.phase(), ServicePhase::Attention, "settling answers no question");
+    let mut by_hand = bench.clone();
+    let set = Command::SetSwitch { group: "shop".into(), region: EU.into(), on: true, run: None };
+    by_hand.ok(person(), set);
+    assert_eq!((by_hand.shop().attention.clone(), by_hand.phase()), (None, ServicePhase::Unsettled));
     let next = bench.decide(bench.asked(Mode::Forced));
     bench.finish(&next);
     assert_eq!((bench.shop().attention.clone(), bench.serves().0.as_str()), (None, EU));
