@@ -12,5 +12,6 @@ pub mod pause;
 pub mod plan;
 pub mod report;
 pub mod run;
+pub mod sandbox;
 pub mod status;
 pub mod switch;
