@@ -61,9 +61,9 @@ impl Chaos {
     }
 
     async fn begin_another(&mut self, fleet: &mut SimulatedFleet) {
-        self.next_fault = Instant::now() + self.pause(1, 20);
+        self.next_fault = Instant::now() + self.pause(0, 12);
         let fault = Fault::drawn(&mut self.draws);
-        let until = Instant::now() + self.pause(1, 45);
+        let until = Instant::now() + self.pause(1, 40);
         if self.active.len() >= MOST_AT_ONCE || self.active.iter().any(|(_, other)| *other == fault) {
             return;
         }

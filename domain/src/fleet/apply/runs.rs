@@ -140,7 +140,8 @@ impl FleetState {
         context.say(Draft::new(EventKind::Approved, message).service(&run.service).run(id));
         if run.state == RunState::Paused {
             run.state = RunState::Running;
-            return Ok(None);
+            // What a consent cannot help (a step that failed) holds the run again.
+            return self.conclude(context, id);
         }
         self.begin(context, id)
     }

@@ -66,9 +66,10 @@ impl FleetState {
             }
         }
         for name in &moved {
-            if let Some(service) = self.services.get_mut(name)
-                && &service.primary != target
-            {
+            let Some(service) = self.services.get_mut(name) else { continue };
+            // A person looked: whatever was left to be finished by hand is what they just did.
+            service.attention = None;
+            if &service.primary != target || &service.chosen != target {
                 service.epoch = service.epoch.next();
                 service.chosen = target.clone();
             }
