@@ -87,6 +87,7 @@ impl FleetState {
         let message = format!("run {id} approved by {name}");
         context.say(Draft::new(EventKind::Approved, message).service(&run.service).run(id));
         if run.state == RunState::Paused {
+            // What a consent cannot help (a step that failed) holds the run again.
             self.resume(id)?;
             return self.conclude(context, id);
         }

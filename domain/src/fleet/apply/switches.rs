@@ -72,9 +72,9 @@ impl FleetState {
         }
         for name in &moved {
             let Some(service) = self.services.get_mut(name) else { continue };
-            // Whoever says by hand where it serves has looked.
+            // A person looked: whatever was left to be finished by hand is what they just did.
             service.attention = None;
-            if &service.primary != target {
+            if &service.primary != target || &service.chosen != target {
                 service.epoch = service.epoch.next();
                 service.chosen = target.clone();
             }
