@@ -14,6 +14,7 @@ use failoverd_domain::traffic::SwitchEndpoint;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::adapters::no_history::NoHistory;
 use crate::api::{self, GrpcPeers, Handles, RaftEndpoint, TlsPem};
@@ -87,6 +88,8 @@ pub enum DaemonError {
 pub struct Daemon {
     me: Region,
     consensus: Consensus,
+    /// Consensus's own tasks: they end with it, after the supervisor's.
+    consensus_tasks: TaskTracker,
     supervisor: Supervisor,
     stop_listening: CancellationToken,
     handles: Handles,
@@ -113,7 +116,8 @@ impl Daemon {
             snapshot_every: SNAPSHOT_EVERY,
         };
         let judge = judge_entries(violations);
-        let consensus = Consensus::start(config, &setup.disk, peers.clone(), supervisor.tracker(), Some(judge)).await?;
+        let consensus_tasks = TaskTracker::new();
+        let consensus = Consensus::start(config, &setup.disk, peers.clone(), &consensus_tasks, Some(judge)).await?;
         let agreement: Arc<dyn Agreement> = Arc::new(consensus.clone());
         let parts = Parts {
             me: setup.me.clone(),
@@ -146,7 +150,7 @@ impl Daemon {
         let stop_listening = CancellationToken::new();
         listen(&supervisor, setup.listeners, &handles, setup.tls, &stop_listening);
         tracing::info!(region = %setup.me, fleet = %setup.fleet, "daemon started");
-        Ok(Self { me: setup.me, consensus, supervisor, stop_listening, handles })
+        Ok(Self { me: setup.me, consensus, consensus_tasks, supervisor, stop_listening, handles })
     }
 
     /// What the API works with; the sandbox narrates from it.
@@ -177,6 +181,10 @@ impl Daemon {
         self.stop_listening.cancel();
         self.supervisor.stop(STOP_PATIENCE).await;
         self.consensus.shutdown().await;
+        self.consensus_tasks.close();
+        if tokio::time::timeout(STOP_PATIENCE / 2, self.consensus_tasks.wait()).await.is_err() {
+            tracing::warn!("consensus's tasks did not stop in time");
+        }
         tracing::info!(region = %self.me, "daemon stopped");
     }
 
