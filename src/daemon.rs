@@ -171,7 +171,9 @@ impl Daemon {
         let matrix = self.handles.matrix.borrow().clone();
         let stale_ms = self.handles.view.stale_after_ms;
         let fresh = others.into_iter().find(|region| matrix.fresh(now, region, stale_ms).is_some());
-        if let (true, Some(to)) = (self.handles.agreement.leadership().borrow().is_me, fresh) {
+        // Read beforehand: a borrow kept over the hand-over would keep its own news from being told.
+        let leads = self.handles.agreement.leadership().borrow().is_me;
+        if let (true, Some(to)) = (leads, fresh) {
             tracing::info!(%to, "handing leadership over");
             let handed = self.handles.agreement.step_aside(to);
             if tokio::time::timeout(STOP_PATIENCE / 2, handed).await.is_err() {

@@ -4,7 +4,7 @@ use failoverd::api::proto::{ListServicesRequest, RunState, Switch};
 use rustix::process::Signal;
 
 use super::bound::{seconds, within};
-use super::fleet::{ELECTED_WITHIN, Fleet, tokens};
+use super::fleet::{ELECTED_WITHIN, Fleet};
 use super::history::same_and_whole;
 
 #[tokio::test]
@@ -19,9 +19,9 @@ async fn a_killed_leader_is_replaced_keeps_what_was_agreed_and_catches_up() {
     let next = fleet.leader().await;
     assert_ne!(next, killed);
 
-    let tokens = fleet.daemons[killed].on_disk(tokens).await;
+    let tokens = fleet.daemons[killed].tokens();
     assert_eq!(tokens.len(), 1, "one bit for an active-passive pair");
-    let token = tokens.keys().next().unwrap();
+    let token = tokens.first().unwrap();
     for survivor in (0..3).filter(|at| *at != killed) {
         let services = fleet.daemons[survivor].status().list_services(ListServicesRequest {}).await.unwrap();
         let names: Vec<_> = services.into_inner().services.into_iter().map(|service| service.name).collect();
@@ -47,8 +47,7 @@ async fn checkers_hear_silence_until_caught_up_then_on_and_404_for_the_unknown()
     let applied = fleet.apply_checkout().await;
     fleet.applied(applied).await;
     fleet.daemons.iter_mut().for_each(super::fleet::Daemon::kill);
-    let tokens = fleet.daemons[2].on_disk(tokens).await;
-    let path = format!("/s/{}", tokens.keys().next().unwrap());
+    let path = format!("/s/{}", fleet.daemons[2].tokens().first().unwrap());
 
     fleet.daemons[2].start();
     let alone = &fleet.daemons[2];
