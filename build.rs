@@ -7,10 +7,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "failoverd/v1/control.proto",
         "failoverd/v1/peer.proto",
     ];
-    #[expect(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
-    {
-        println!("cargo:rerun-if-changed=proto");
-    }
+    println!("cargo:rerun-if-changed=proto");
     let descriptors = protox::compile(PROTOS, ["proto"])?;
     let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptors.bin"), prost::Message::encode_to_vec(&descriptors))?;

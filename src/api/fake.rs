@@ -103,6 +103,7 @@ pub fn service(name: &str) -> ServiceState {
         spec: Arc::new(spec(name)),
         spec_index: LogIndex(2),
         epoch: Epoch(1),
+        chosen: "us-east-1".into(),
         primary: "us-east-1".into(),
         primary_since: NOW.minus_ms(3_600_000),
         paused: false,
@@ -364,6 +365,7 @@ pub struct Daemon {
     pub handles: Handles,
     pub log: Arc<FakeLog>,
     pub history: Arc<FakeHistory>,
+    pub matrix: watch::Sender<Arc<Matrix>>,
     pub inbox: mpsc::Receiver<Report>,
 }
 
@@ -378,11 +380,12 @@ pub fn daemon(state: FleetState, peers: FakePeers, outbox: Vec<HistoryEvent>) ->
     let history = Arc::new(FakeHistory(Mutex::default()));
     let (inbox, received) = mpsc::channel(8);
     let members = vec!["eu-west-1".into(), "us-east-1".into(), "us-west-2".into()];
+    let matrix = watch::Sender::new(Arc::new(Matrix::default()));
     let handles = Handles {
         me: "us-east-1".into(),
         agreement: log.clone(),
         peers: Arc::new(peers),
-        matrix: watch::channel(Arc::new(Matrix::default())).1,
+        matrix: matrix.subscribe(),
         history: history.clone(),
         clock: Arc::new(FixedClock),
         view: View { me: "us-east-1".into(), members, stale_after_ms: 5_000 },
@@ -390,5 +393,5 @@ pub fn daemon(state: FleetState, peers: FakePeers, outbox: Vec<HistoryEvent>) ->
         outbox: Arc::new(outbox),
         raft: Arc::new(Echo),
     };
-    Daemon { handles, log, history, inbox: received }
+    Daemon { handles, log, history, matrix, inbox: received }
 }

@@ -23,7 +23,7 @@ pub mod tls;
 mod watch;
 
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 #[cfg(test)]
 mod tests;
 

@@ -355,3 +355,85 @@ async fn ten_megabytes_of_manifest_are_refused() {
     assert_eq!(super::error::exit_of(&status), 2, "{status:?}");
     assert!(served.proposed().is_empty());
 }
+
+#[tokio::test]
+async fn the_fleet_at_a_glance_says_what_a_vanished_region_would_do() {
+    let served = served(daemon(with_run(proto::RunState::Succeeded), FakePeers::default(), Vec::new())).await;
+    let fleet = served.status().get_fleet(proto::GetFleetRequest {}).await.unwrap().into_inner();
+    let service = &fleet.services[0];
+    assert_eq!((service.name.as_str(), service.phase()), ("checkout", proto::Phase::Steady));
+    let roles: Vec<_> = service.regions.iter().map(|it| (it.region.as_str(), it.role(), it.switch())).collect();
+    let (primary, standby) = (proto::ServiceRole::Primary, proto::ServiceRole::Standby);
+    let (on, off) = (proto::SwitchState::On, proto::SwitchState::Off);
+    assert_eq!(roles, [("us-east-1", primary, on), ("eu-west-1", standby, off)]);
+    let leaders: Vec<_> = fleet.regions.iter().filter(|it| it.leader).map(|it| it.region.as_str()).collect();
+    assert_eq!(leaders, ["us-east-1"]);
+    assert!(fleet.open_runs.is_empty());
+    let forecast = fleet.if_vanished.iter().find(|it| it.region == "us-east-1").unwrap();
+    assert_eq!(forecast.services[0].outcome(), proto::ForecastOutcome::StaysDown, "nobody else is heard of");
+}
+
+#[tokio::test]
+async fn a_plan_is_shown_whatever_the_guards_say_and_changes_nothing() {
+    let served = plain().await;
+    let request = proto::PlanRequest { service: "checkout".into(), to: Some("eu-west-1".into()), mode: 2 };
+    let plan = served.status().plan(request.clone()).await.unwrap().into_inner();
+    assert_eq!((plan.from.as_str(), plan.to.as_str(), plan.mode()), ("us-east-1", "eu-west-1", proto::Mode::Forced));
+    assert!(plan.steps.iter().any(|step| step.kind == "flip-switch"));
+    assert!(plan.guards.iter().any(|guard| !guard.ok), "a daemon alone has no quorum");
+    assert_eq!(plan.eta.unwrap().p50_ms, None);
+    assert!(served.proposed().is_empty());
+    let again = served.status().plan(request).await.unwrap().into_inner();
+    assert_eq!(plan.hash, again.hash);
+    let nowhere = proto::PlanRequest { service: "checkout".into(), to: Some("mars-north-1".into()), mode: 0 };
+    let status = served.status().plan(nowhere).await.unwrap_err();
+    assert_eq!((status.code(), read_status(&status).0.unwrap().as_str()), (Code::NotFound, "UNKNOWN_REGION"));
+}
+
+#[tokio::test]
+async fn a_failover_with_a_stale_plan_is_refused() {
+    let served = plain().await;
+    let request = proto::FailoverRequest {
+        service: "checkout".into(),
+        to: None,
+        mode: proto::Mode::Forced.into(),
+        reason: "test".into(),
+        plan_hash: Some("000000000000".into()),
+    };
+    let status = served.control().failover(request).await.unwrap_err();
+    assert_eq!(read_status(&status).0.unwrap(), "PLAN_CHANGED");
+    assert!(served.proposed().is_empty());
+}
+
+fn manifest(name: &str, content: &str) -> proto::ManifestFile {
+    proto::ManifestFile { name: name.to_owned(), content: content.as_bytes().to_vec() }
+}
+
+#[tokio::test]
+async fn every_problem_of_every_file_is_reported_and_nothing_applied() {
+    let served = plain().await;
+    let files = vec![manifest("a.yaml", "kind: Nonsense\n"), manifest("b.yaml", "- just\n- a list\n")];
+    let request = proto::ApplyRequest { files, prune: false, dry_run: false };
+    let status = served.control().apply(request).await.unwrap_err();
+    let (reason, violations) = read_status(&status);
+    assert_eq!((status.code(), reason.unwrap().as_str()), (Code::InvalidArgument, "INVALID_MANIFEST"));
+    for file in ["a.yaml", "b.yaml"] {
+        assert!(violations.iter().any(|it| it.description.starts_with(file)), "{file} is not in {violations:?}");
+    }
+    assert!(served.proposed().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_exported_applies_again_and_changes_nothing() {
+    let served = plain().await;
+    let exported = served.control().export(proto::ExportRequest { service: None }).await.unwrap().into_inner();
+    let files = vec![manifest("export.yaml", &exported.manifests[0].yaml)];
+    let request = proto::ApplyRequest { files: files.clone(), prune: false, dry_run: true };
+    let answer = served.control().apply(request).await.unwrap().into_inner();
+    assert_eq!(answer.manifests[0].change(), proto::ManifestChange::Unchanged, "{:?}", answer.manifests);
+    assert!(served.proposed().is_empty(), "a dry run commits nothing");
+    let request = proto::ApplyRequest { files, prune: false, dry_run: false };
+    assert_eq!(served.control().apply(request).await.unwrap().into_inner().revision, 8);
+    let Command::Apply { specs, tokens, .. } = &served.proposed()[0].1 else { panic!("not an apply") };
+    assert_eq!((specs.as_slice(), tokens.len()), ([fake::spec("checkout")].as_slice(), 1));
+}

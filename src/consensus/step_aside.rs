@@ -1,10 +1,13 @@
 //! Handing leadership over. openraft 0.9 cannot transfer it, so: propose nothing, let the chosen peer's log
-//! become as long as ours, fall silent until the followers' lease on us has run out, and have that peer stand.
+//! become as long as ours, give no more signs of life, and have that peer stand.
+//!
+//! This daemon votes for it, which is a majority of three at once. Where it is none, or that vote is lost, the
+//! other followers vote as soon as their lease on us has run out: the peer is asked again until then.
 
 use std::sync::atomic::Ordering;
 
 use failoverd_domain::ids::Region;
-use tokio::time::{Duration, Instant, sleep, timeout};
+use tokio::time::{Duration, Instant, timeout};
 
 use super::handle::{Consensus, Inner};
 use super::message::Message;
@@ -30,9 +33,7 @@ impl Consensus {
             return;
         }
         inner.raft.runtime_config().heartbeat(false);
-        // The followers' lease runs from the last message they had, which may be a round trip away.
-        sleep(lease + inner.config.heartbeat).await;
-        if inner.call_elections(to, lease * 3).await {
+        if inner.call_elections(to, lease * 4).await {
             tracing::info!(%to, "stepped aside");
         } else {
             tracing::warn!(%to, "nobody took over: leading on");

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use failoverd_domain::route53::{Answer, RecordType};
-use hickory_proto::op::{Metadata, OpCode, ResponseCode};
+use hickory_proto::op::{Edns, Metadata, OpCode, ResponseCode};
 use hickory_proto::rr::rdata::{CNAME, NS, SOA, TXT};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType as WireType};
 use hickory_server::Server;
@@ -20,6 +20,8 @@ use super::world::{Resolution, SimulatedAws};
 /// Idle TCP connections are closed after this long.
 const TCP_TIMEOUT: Duration = Duration::from_secs(5);
 const TCP_BUFFER: usize = 128;
+/// DNS flag day 2020.
+const MAX_UDP_BYTES: u16 = 1_232;
 /// A TXT string holds at most so many bytes; longer values are sent as several strings.
 const TXT_STRING_BYTES: usize = 255;
 
@@ -106,13 +108,24 @@ impl RequestHandler for Route53Answers {
         let mut metadata = Metadata::response_from_request(&request.metadata);
         metadata.response_code = reply.code;
         metadata.authoritative = matches!(reply.code, ResponseCode::NoError | ResponseCode::NXDomain);
-        let builder = MessageResponseBuilder::from_message_request(request);
+        let edns = request.edns.as_ref().map(edns_reply);
+        let mut builder = MessageResponseBuilder::from_message_request(request);
+        if let Some(edns) = &edns {
+            builder.edns(edns);
+        }
         let response = builder.build(metadata, &reply.answers, [], &reply.soa, []);
         handle.send_response(response).await.unwrap_or_else(|error| {
             tracing::debug!(%error, "dns answer could not be sent");
             ResponseInfo::from(hickory_proto::op::Header { metadata, counts: Default::default() })
         })
     }
+}
+
+/// An asker that speaks EDNS is answered in it, with as much room as it offers (at most what passes unfragmented).
+fn edns_reply(asked: &Edns) -> Edns {
+    let mut edns = Edns::new();
+    edns.set_max_payload(asked.max_payload().clamp(512, MAX_UDP_BYTES));
+    edns
 }
 
 const fn known_type(asked: WireType) -> Option<RecordType> {

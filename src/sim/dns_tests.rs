@@ -4,7 +4,7 @@ use std::time::Duration;
 use failoverd_domain::ids::Region;
 use failoverd_domain::route53::{AliasTarget, Change, Policy, RecordSet};
 use failoverd_domain::time::Timestamp;
-use hickory_proto::op::{Message, MessageType, Query};
+use hickory_proto::op::{Edns, Message, MessageType, Query};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -42,6 +42,7 @@ async fn server() -> DnsServer {
         set("six.example.com", RecordType::Aaaa, &["2001:db8::1"]),
         set("c.example.com", RecordType::Cname, &["a.example.com"]),
         set("t.example.com", RecordType::Txt, &[&long]),
+        set("big.example.com", RecordType::Txt, &[&long, &long, &long]),
         alias("lb.example.com", "alb.amazonaws.com"),
         alias("gone.example.com", "nobody.amazonaws.com"),
     ];
@@ -57,8 +58,12 @@ fn question(name: &str, record_type: WireType) -> Vec<u8> {
 }
 
 async fn ask(server: &DnsServer, name: &str, record_type: WireType) -> Message {
+    send(server, &question(name, record_type)).await
+}
+
+async fn send(server: &DnsServer, question: &[u8]) -> Message {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    socket.send_to(&question(name, record_type), server.address()).await.unwrap();
+    socket.send_to(question, server.address()).await.unwrap();
     let mut buffer = [0; 4096];
     let read = timeout(Duration::from_secs(5), socket.recv(&mut buffer)).await.unwrap().unwrap();
     Message::from_vec(&buffer[..read]).unwrap()
@@ -116,4 +121,17 @@ async fn answers_over_tcp() {
     let mut answer = vec![0; usize::from(length)];
     stream.read_exact(&mut answer).await.unwrap();
     assert_eq!(data(&Message::from_vec(&answer).unwrap()).len(), 2);
+}
+
+#[tokio::test]
+async fn an_answer_too_long_for_udp_says_so_unless_the_asker_has_room() {
+    let server = server().await;
+    assert!(ask(&server, "big.example.com.", WireType::TXT).await.metadata.truncation);
+    let mut message = Message::query();
+    message.add_query(Query::query(Name::from_ascii("big.example.com.").unwrap(), WireType::TXT));
+    let mut edns = Edns::new();
+    edns.set_max_payload(1_232);
+    message.set_edns(edns);
+    let got = send(&server, &message.to_vec().unwrap()).await;
+    assert_eq!((got.metadata.truncation, got.answers.len(), got.max_payload()), (false, 3, 1_232));
 }

@@ -1,7 +1,7 @@
 //! The world as ports, directly: what a daemon in one Region gets from the simulated AWS without any wire.
 //!
-//! Latency, silence, throttling and lost answers come from the world's faults; time passes through tokio's timers, so a
-//! paused runtime makes it virtual. Nothing here decides anything: it asks the world and puts its words into `CallError`.
+//! Latency, silence, throttling and lost answers come from the world's faults; time passes through tokio's timers, so
+//! a paused runtime makes it virtual. Nothing here decides anything: it asks the world and puts its words into `CallError`.
 
 mod outside;
 mod stores;

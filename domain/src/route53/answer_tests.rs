@@ -275,3 +275,62 @@ fn wildcards_answer_for_names_that_do_not_exist() {
     );
     assert_eq!(value(&records, &[], &query("example.org")), "");
 }
+
+/// A zone of random trees, four levels deep, in which every alias evaluates its target; leaves carry the checks.
+fn random_zone(draw: &mut dyn FnMut(u32) -> u32) -> Vec<RecordSet> {
+    let mut records = vec![];
+    for level in 0..4 {
+        for n in 0..3 {
+            let (name, kind, sets) = (format!("n{level}{n}.example.com"), draw(3), 1 + draw(2));
+            for i in 0..sets {
+                let policy = match kind {
+                    0 => Policy::Weighted(u8::try_from(draw(3)).unwrap()),
+                    1 => Policy::Failover { primary: i == 0 },
+                    _ => Policy::Latency(Region::new(format!("r{i}"))),
+                };
+                let id = format!("{name}/{i}");
+                let leaf = level == 3 || draw(3) == 0;
+                let to = format!("n{}{}.example.com", level + 1, draw(3));
+                records.push(match leaf {
+                    true => RecordSet { name: name.clone(), values: vec![id.clone()], ..record(&id, policy, "") },
+                    false => alias(&name, &id, policy, &to, true),
+                });
+            }
+        }
+    }
+    records
+}
+
+fn reachable_leaves(records: &[RecordSet], name: &str) -> BTreeSet<String> {
+    let sets = records.iter().filter(|set| set.name == name);
+    sets.flat_map(|set| match &set.alias {
+        Some(alias) => reachable_leaves(records, &alias.dns_name),
+        None => set.values.iter().cloned().collect(),
+    })
+    .collect()
+}
+
+#[test]
+fn where_a_healthy_leaf_can_be_reached_a_healthy_leaf_answers() {
+    let mut state = 1_u64;
+    let mut draw = |below: u32| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        u32::try_from(state >> 33).unwrap() % below
+    };
+    let mut passed_over = 0;
+    for _ in 0..2_000 {
+        let records = random_zone(&mut draw);
+        let leaves = reachable_leaves(&records, "n00.example.com");
+        let down: Vec<&str> = leaves.iter().map(String::as_str).filter(|_| draw(3) > 0).collect();
+        let got = ask(&records, &down, &Query { draw: draw(1_000), ..query("n00.example.com") });
+        assert_eq!(got.values.len(), 1, "{got:?}");
+        assert!(leaves.contains(&got.values[0]));
+        let chosen = got.considered.iter().filter(|candidate| candidate.rejected_because.is_none()).count();
+        assert_eq!(chosen, got.path.len());
+        if down.len() < leaves.len() {
+            assert!(!down.contains(&got.values[0].as_str()), "{down:?} {got:?}");
+            passed_over += usize::from(!down.is_empty());
+        }
+    }
+    assert!(passed_over > 500, "{passed_over}");
+}

@@ -1,7 +1,7 @@
 //! The tree of records under one name: health of its branches, and the walk from the root to the answer.
 //!
 //! "How Amazon Route 53 chooses records in complex configurations": an alias that evaluates its target's health is
-//! healthy when any branch below it gives a healthy answer. Loops end: a name that is already being walked is no answer.
+//! healthy when any branch below it gives a healthy answer. Loops end: a name already being walked is no answer.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -107,6 +107,31 @@ async fn a_full_disk_is_an_error_and_not_a_promise() {
 }
 
 #[tokio::test]
+async fn an_installed_snapshot_survives_a_crash() {
+    let mut there = machine(&open(&MemoryDisk::new()));
+    there.apply((0..9).map(blank)).await.unwrap();
+    let snapshot =
+        openraft::RaftSnapshotBuilder::build_snapshot(&mut there.get_snapshot_builder().await).await.unwrap();
+
+    let disk = MemoryDisk::new();
+    let mut here = machine(&open(&disk));
+    here.install_snapshot(&snapshot.meta, snapshot.snapshot).await.unwrap();
+    disk.crash();
+    let mut here = machine(&open(&disk));
+    assert_eq!(here.applied_state().await.unwrap().0, Some(log_id(8)));
+    assert!(here.get_current_snapshot().await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_snapshot_that_makes_no_sense_is_refused() {
+    let mut here = machine(&open(&MemoryDisk::new()));
+    here.apply((0..3).map(blank)).await.unwrap();
+    let nonsense = Box::new(std::io::Cursor::new(b"{".to_vec()));
+    assert!(here.install_snapshot(&Default::default(), nonsense).await.is_err());
+    assert_eq!(here.applied_state().await.unwrap().0, Some(log_id(2)), "the state is as it was");
+}
+
+#[tokio::test]
 async fn an_older_snapshot_does_not_replace_a_newer_one() {
     let store = open(&MemoryDisk::new());
     let mut machine = machine(&store);

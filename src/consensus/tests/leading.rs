@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use failoverd_domain::ids::Region;
 use failoverd_domain::time::Timestamp;
+use tokio::time::Instant;
 
 use super::fleet::{Fleet, REGIONS, pause, simulate};
 use crate::consensus::HandleError;
@@ -115,7 +116,11 @@ fn stepping_aside_moves_leadership_to_the_one_chosen() {
             for to in Fleet::others(&old) {
                 let from = fleet.leader().await;
                 let term = fleet.running[&from].fleet_metrics().term;
+                // One that was elected just now does not give way before its lease is over.
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                let begun = Instant::now();
                 fleet.running[&from].step_aside(&to).await;
+                assert!(begun.elapsed() < Duration::from_millis(300), "{:?} without a leader", begun.elapsed());
                 assert_eq!(fleet.leader_but(Some(&from)).await, to, "seed {seed}");
                 assert_eq!(fleet.running[&to].fleet_metrics().term, term + 1, "one election, nobody else stood");
                 fleet.commit(pause()).await;
@@ -125,6 +130,25 @@ fn stepping_aside_moves_leadership_to_the_one_chosen() {
             assert_eq!(fleet.leader_but(Some(&from)).await, old, "one that stepped aside can lead again");
             tokio::time::sleep(Duration::from_secs(10)).await;
             assert_eq!(fleet.leader().await, old, "and gives signs of life again");
+        });
+    }
+}
+
+#[test]
+fn stepping_aside_works_without_the_old_leaders_own_vote() {
+    for seed in 0..10 {
+        simulate(seed, async {
+            let fleet = Fleet::formed(seed).await;
+            let old = fleet.leader().await;
+            let [to, _] = Fleet::others(&old);
+            fleet.settle().await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            fleet.bus.cut(&to, &old);
+            fleet.running[&old].step_aside(&to).await;
+            assert!(fleet.running[&to].leadership().borrow().is_me, "seed {seed}");
+            fleet.bus.heal();
+            fleet.commit(pause()).await;
+            fleet.settle().await;
         });
     }
 }

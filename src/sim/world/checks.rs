@@ -233,7 +233,10 @@ impl World {
         if !self.checks.exists(id) {
             return Err(no_such_check(id));
         }
-        let counts_it = |check: &HealthCheck| matches!(&check.config.kind, CheckKind::Calculated { children, .. } if children.contains(id));
+        let counts_it = |check: &HealthCheck| match &check.config.kind {
+            CheckKind::Calculated { children, .. } => children.contains(id),
+            _ => false,
+        };
         if self.checks.iter().any(counts_it) {
             return Err(Refusal::new("HealthCheckInUse", format!("Health check {id} is a child of a calculated one.")));
         }

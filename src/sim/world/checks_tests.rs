@@ -126,7 +126,7 @@ async fn calculated_checks_count_their_children() {
     let aws = world();
     let children: Vec<HealthCheckId> = ["a", "b"].map(|host| create(&aws, host, endpoint(host, None))).to_vec();
     let both = create(&aws, "both", calculated(&children, 2));
-    let opposite = create(&aws, "opposite", inverted(calculated(&[both.clone()], 1)));
+    let opposite = create(&aws, "opposite", inverted(calculated(std::slice::from_ref(&both), 1)));
     let off = HealthCheckConfig { disabled: true, ..endpoint("c", None) };
     let disabled = create(&aws, "off", off.clone());
     let (answers, _tasks) = driven(&aws);
@@ -161,11 +161,11 @@ async fn creation_is_idempotent_by_reference_and_updates_by_version() {
         result.map(|_: failoverd_domain::route53::HealthCheck| ()).unwrap_err().code
     };
     assert_eq!(code(aws.with(|w| w.create_check("r", endpoint("other", None)))), "HealthCheckAlreadyExists");
-    let calc = create(&aws, "c", calculated(&[first.clone()], 1));
-    let updated = aws.with(|w| w.update_check(&calc, 1, calculated(&[first.clone()], 2))).unwrap();
+    let calc = create(&aws, "c", calculated(std::slice::from_ref(&first), 1));
+    let updated = aws.with(|w| w.update_check(&calc, 1, calculated(std::slice::from_ref(&first), 2))).unwrap();
     assert_eq!(updated.version, 2);
     assert_eq!(
-        code(aws.with(|w| w.update_check(&calc, 1, calculated(&[first.clone()], 1)))),
+        code(aws.with(|w| w.update_check(&calc, 1, calculated(std::slice::from_ref(&first), 1)))),
         "HealthCheckVersionMismatch"
     );
     assert_eq!(code(aws.with(|w| w.update_check(&calc, 2, endpoint("h", None)))), "InvalidInput");
@@ -211,7 +211,7 @@ async fn silence_abstains_in_the_vote_over_three_daemons() {
         .map(|(reference, config)| create(&aws, &reference, config))
         .collect();
     let primary = create(&aws, "P", calculated(&children, 3));
-    let standby = create(&aws, "S", inverted(calculated(&[primary.clone()], 1)));
+    let standby = create(&aws, "S", inverted(calculated(std::slice::from_ref(&primary), 1)));
     let (answers, _tasks) = driven(&aws);
     let cases = [
         (["on", "on", "on"], true),

@@ -76,6 +76,11 @@ impl SimulatedAws {
         self.switch(|world| world.faults.route53_api_down = false);
     }
 
+    /// The next `count` change batches are refused with `PriorRequestNotComplete`, as if an earlier one were under way.
+    pub fn hold_up_changes(&self, count: u32) {
+        self.switch(|world| world.faults.prior_requests = count);
+    }
+
     /// Calls to the service take so much longer; 0 ends it.
     pub fn slow(&self, region: &Region, service: Service, added_ms: u64) {
         self.switch(|world| world.faults.slow_ms.insert((region.clone(), service), added_ms));

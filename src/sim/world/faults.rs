@@ -86,6 +86,7 @@ pub struct Faults {
     pub(super) lost_answers: BTreeMap<(Region, Service), u32>,
     pub(super) expired: BTreeSet<Region>,
     pub(super) route53_api_down: bool,
+    pub(super) prior_requests: u32,
     pub(super) cuts: BTreeSet<(Region, Region)>,
     pub(super) isolated: BTreeSet<Region>,
     pub(super) without_dns: BTreeSet<Region>,

@@ -44,7 +44,7 @@ struct Alarm {
 }
 
 impl Metrics {
-    /// Whether the data stream behind an alarm is healthy; without data its last known state, healthy if there was none.
+    /// Whether the data stream behind an alarm is healthy; without data its last known state (at first: healthy).
     #[must_use]
     pub fn stream_is_healthy(&self, region: &Region, name: &str) -> bool {
         !self.alarms.get(&(region.clone(), name.to_owned())).is_some_and(|alarm| alarm.last_known)

@@ -8,8 +8,8 @@ use failoverd_domain::service::{Canary, ServiceSpec, Store, StoreKind};
 use super::SimulatedAws;
 
 impl SimulatedAws {
-    /// Makes the hosted zone and the stores of a service, where they are missing: cluster members with one instance
-    /// each, the first Region writing; tables (canary tables too) with replicas everywhere; versioned buckets with rules.
+    /// Makes the hosted zone and the stores of a service, where they are missing: cluster members with one
+    /// instance each, the first Region writing; tables (canary tables too) with replicas everywhere; versioned buckets with rules.
     pub fn provision(&self, spec: &ServiceSpec) {
         self.create_zone(&spec.traffic.hosted_zone, &spec.regions);
         for store in &spec.data {

@@ -2,7 +2,7 @@
 //!
 //! API reference of `ChangeResourceRecordSets`, and "Quotas on ChangeResourceRecordSets API requests".
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem::discriminant;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -24,10 +24,10 @@ pub(super) fn apply(
     within_limits(changes)?;
     let mut records = zone.records.clone();
     let mut problems = Vec::new();
-    let mut touched = Vec::new();
+    let mut touched = BTreeSet::new();
     for change in changes {
         let set = normal(set_of(change));
-        touched.push(key_of(&set));
+        touched.insert((set.name.clone(), set.record_type));
         let applied = match change {
             Change::Delete(_) => delete(&mut records, zone, &set),
             Change::Create(_) => well_formed(&set, &zone.name).and_then(|()| create(&mut records, set)),
@@ -35,8 +35,7 @@ pub(super) fn apply(
         problems.extend(applied.err());
     }
     problems.extend(changes.iter().filter_map(|change| no_such_check(set_of(change), change, check_exists)));
-    touched.dedup();
-    for (name, record_type, _) in &touched {
+    for (name, record_type) in &touched {
         problems.extend(consistent(zone, &records, name, *record_type));
     }
     problems.dedup();
@@ -188,7 +187,11 @@ fn consistent(zone: &Zone, records: &BTreeMap<Key, RecordSet>, name: &str, recor
         let twice = !matches!(set.policy, Policy::Weighted(_) | Policy::Simple);
         if twice && sets[..index].iter().any(|other| other.policy == set.policy) {
             let identifier = set.set_identifier.as_deref().unwrap_or_default();
-            problems.push(format!("{rrset}, SetIdentifier {identifier} cannot be created as another RRSet of the same name and type has the same {}", word(&set.policy)));
+            problems.push(format!(
+                "{rrset}, SetIdentifier {identifier} cannot be created as another RRSet of its name and type has the \
+                 same {}",
+                word(&set.policy)
+            ));
         }
     }
     problems.extend(sets.iter().filter_map(|set| target_missing(zone, records, set)));

@@ -128,6 +128,11 @@ impl World {
     /// `ChangeResourceRecordSets`: all or nothing. Returns the change's id.
     pub fn change_records(&mut self, zone: &str, changes: &[Change]) -> Result<String, Refusal> {
         let name = self.zone(zone)?.name.clone();
+        if self.faults.prior_requests > 0 {
+            self.faults.prior_requests -= 1;
+            let message = "The request was rejected because Route 53 was still processing a prior request.";
+            return Err(Refusal::later("PriorRequestNotComplete", message));
+        }
         let zone = self.zones.get(&name).ok_or_else(|| no_such_zone(&name))?;
         let records = zone_rules::apply(zone, changes, &|check: &HealthCheckId| self.checks.exists(check))?;
         self.changes += 1;

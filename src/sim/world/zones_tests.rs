@@ -106,9 +106,18 @@ async fn malformed_records_are_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn deleting_the_target_of_nothing_else_and_the_order_of_values_does_not_matter() {
+async fn a_deletion_matches_whatever_the_order_of_values() {
     let aws = world();
     let two = |values: [&str; 2]| RecordSet { values: values.map(str::to_owned).to_vec(), ..simple("") };
     change(&aws, &[Change::Create(two(["192.0.2.1", "192.0.2.2"]))]).unwrap();
     change(&aws, &[Change::Delete(two(["192.0.2.2", "192.0.2.1"]))]).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_behind_an_earlier_one_is_refused_for_now() {
+    let aws = world();
+    aws.hold_up_changes(1);
+    let refusal = aws.with(|world| world.change_records("example.com", &[Change::Create(txt("x"))])).unwrap_err();
+    assert_eq!((refusal.code, refusal.retryable), ("PriorRequestNotComplete", true));
+    change(&aws, &[Change::Create(txt("x"))]).unwrap();
 }

@@ -1,0 +1,113 @@
+//! The connection to a daemon: several are tried in turn, and the caller's name goes along.
+
+use std::error::Error;
+use std::time::Duration;
+
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+
+use super::Failure;
+use crate::api::TlsPem;
+use crate::api::proto::control_service_client::ControlServiceClient;
+use crate::api::proto::status_service_client::StatusServiceClient;
+
+/// Metadata key of the caller's name.
+const ACTOR_KEY: &str = "x-failoverd-actor";
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longer than a daemon looks for a leader, so that its answer arrives.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+const MESSAGE_LIMIT: usize = 64 * 1024 * 1024;
+
+type Named = InterceptedService<Channel, CallerName>;
+
+/// A connection to one daemon.
+#[derive(Clone)]
+pub struct Client {
+    /// Reads.
+    pub status: StatusServiceClient<Named>,
+    /// Changes.
+    pub control: ControlServiceClient<Named>,
+    /// The daemon's URL.
+    pub server: String,
+}
+
+impl Client {
+    /// Connects to the first of `servers` that takes a connection.
+    ///
+    /// # Errors
+    /// What each of them said.
+    pub async fn connect(servers: &[String], tls: Option<&TlsPem>, timeout: Option<Duration>) -> Result<Self, Failure> {
+        let mut tried = Vec::new();
+        for server in servers {
+            match connect_one(server, tls, timeout.unwrap_or(ANSWER_TIMEOUT)).await {
+                Ok(channel) => return Ok(Self::over(channel, server)),
+                Err(error) => tried.push(format!("{server}: {}", innermost(&error))),
+            }
+        }
+        let hint = "is the fleet up? For one on this machine: `failoverctl sandbox up`; for yours: --server URL or \
+                    FAILOVERCTL_SERVER";
+        Err(Failure { details: tried, ..Failure::new(1, "no daemon answers").hint(hint) })
+    }
+
+    fn over(channel: Channel, server: &str) -> Self {
+        let named = InterceptedService::new(channel, CallerName::from_environment());
+        Self {
+            status: StatusServiceClient::new(named.clone()).max_decoding_message_size(MESSAGE_LIMIT),
+            control: ControlServiceClient::new(named).max_decoding_message_size(MESSAGE_LIMIT),
+            server: server.to_owned(),
+        }
+    }
+}
+
+async fn connect_one(
+    server: &str,
+    tls: Option<&TlsPem>,
+    timeout: Duration,
+) -> Result<Channel, tonic::transport::Error> {
+    let endpoint = Endpoint::from_shared(server.to_owned())?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(timeout)
+        .http2_keep_alive_interval(Duration::from_secs(5))
+        .keep_alive_timeout(Duration::from_secs(5));
+    let endpoint = match tls {
+        Some(tls) => endpoint.tls_config(tls.client())?,
+        None => endpoint,
+    };
+    endpoint.connect().await
+}
+
+/// The cause that says most.
+fn innermost(error: &tonic::transport::Error) -> String {
+    let mut cause: &dyn Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+/// Puts the caller's name on every request; daemons with TLS go by the certificate instead.
+#[derive(Clone)]
+pub struct CallerName(Option<MetadataValue<Ascii>>);
+
+impl CallerName {
+    fn from_environment() -> Self {
+        let name = std::env::var("FAILOVERCTL_ACTOR").ok().or_else(|| {
+            let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).ok()?;
+            let host = std::env::var("HOSTNAME").or_else(|_| std::fs::read_to_string("/etc/hostname")).ok();
+            Some(host.map_or_else(|| user.clone(), |host| format!("{user}@{}", host.trim())))
+        });
+        Self(name.and_then(|name| name.parse().ok()))
+    }
+}
+
+impl Interceptor for CallerName {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(name) = &self.0 {
+            request.metadata_mut().insert(ACTOR_KEY, name.clone());
+        }
+        Ok(request)
+    }
+}

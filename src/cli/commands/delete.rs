@@ -1,0 +1,37 @@
+//! `delete`.
+
+use clap::{Args, ValueEnum};
+
+use super::pause::changed;
+use crate::api::proto::DeleteRequest;
+use crate::cli::confirm::confirm;
+use crate::cli::{Context, Failure, Outcome};
+
+/// Arguments of `delete`.
+#[derive(Args, Debug)]
+pub struct DeleteArgs {
+    /// What it is
+    #[arg(value_enum)]
+    kind: Kind,
+    /// Its name
+    name: String,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Kind {
+    #[value(alias = "services")]
+    Service,
+}
+
+/// Forgets a service.
+///
+/// # Errors
+/// See exit codes.
+pub async fn run(context: &Context, args: DeleteArgs) -> Result<Outcome, Failure> {
+    let Kind::Service = args.kind;
+    let what = format!("make the fleet forget service {}; nobody would fail it over any more", args.name);
+    confirm(context, &what, &args.name)?;
+    let mut client = context.client().await?;
+    let answer = client.control.delete(DeleteRequest { service: args.name.clone() }).await;
+    changed(context, answer, &args.name)
+}

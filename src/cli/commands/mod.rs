@@ -1,0 +1,17 @@
+//! One file a command: arguments, calls, what is shown.
+
+pub mod apply;
+pub mod completion;
+pub mod delete;
+pub mod describe;
+pub mod export;
+pub mod failover;
+pub mod get;
+pub mod history;
+pub mod pause;
+pub mod plan;
+pub mod report;
+pub mod run;
+pub mod sandbox;
+pub mod status;
+pub mod switch;

@@ -1,0 +1,50 @@
+//! `plan`.
+
+use clap::{Args, ValueEnum};
+
+use crate::api::proto::{self, PlanRequest};
+use crate::cli::{Context, Failure, Outcome, view};
+
+/// Arguments of `plan`.
+#[derive(Args, Debug)]
+pub struct PlanArgs {
+    /// Service
+    service: String,
+    /// Region to move it to
+    #[arg(long, value_name = "REGION")]
+    to: Option<String>,
+    /// Graceful loses nothing and may refuse; forced goes on without the old Region [default: forced when it is broken]
+    #[arg(long, value_enum)]
+    mode: Option<ModeArg>,
+}
+
+/// How to move.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ModeArg {
+    /// Loses nothing and may refuse
+    Graceful,
+    /// Goes on without the old Region
+    Forced,
+}
+
+/// The mode as the API says it.
+#[must_use]
+pub const fn mode(mode: Option<ModeArg>) -> proto::Mode {
+    match mode {
+        None => proto::Mode::Unspecified,
+        Some(ModeArg::Graceful) => proto::Mode::Graceful,
+        Some(ModeArg::Forced) => proto::Mode::Forced,
+    }
+}
+
+/// Shows what a failover would do; exits 0 whatever the guards say.
+///
+/// # Errors
+/// Moves that cannot be planned; no daemon answers.
+pub async fn run(context: &Context, args: PlanArgs) -> Result<Outcome, Failure> {
+    let mut client = context.client().await?;
+    let request = PlanRequest { service: args.service, to: args.to, mode: mode(args.mode).into() };
+    let plan = client.status.plan(request).await.map_err(Failure::of_read)?.into_inner();
+    context.out.show(&view::plan(&plan));
+    Ok(Outcome::DONE)
+}

@@ -1,0 +1,204 @@
+//! `sandbox`: a whole fleet on this machine, on a simulated AWS.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use tokio::sync::Mutex;
+
+use crate::api::proto::{GetRunRequest, ListHistoryRequest};
+use crate::cli::output::Output;
+use crate::cli::{Client, Context, Failure, Outcome, report};
+use crate::runtime::Supervisor;
+use crate::sandbox::demo::{Demo, Ending, Narrator};
+use crate::sandbox::{
+    Addresses, ControlError, DEFAULT_PORT_BASE, REGIONS, Sandbox, SandboxError, Settings, ask_running, serve_control,
+};
+
+/// Arguments of `sandbox`.
+#[derive(Args, Debug)]
+pub struct SandboxArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// A Region dies and the fleet fails over by itself; ends by itself, exit 0 only if all went right
+    Demo(StartArgs),
+    /// Starts a fleet and leaves it running, until Ctrl-C
+    Up(StartArgs),
+    /// Takes a Region of the running sandbox away (`route53`: that API only)
+    Break(TargetArgs),
+    /// Brings it back
+    Heal(TargetArgs),
+    /// Ends one daemon where it stands, as kill -9 would; its Region lives on
+    Crash(TargetArgs),
+    /// Starts that daemon again on the disk it had
+    Start(TargetArgs),
+}
+
+#[derive(Args, Debug)]
+struct StartArgs {
+    /// Moves every port: gRPC is one to three above
+    #[arg(long, default_value_t = DEFAULT_PORT_BASE, value_name = "PORT")]
+    port_base: u16,
+    /// A Postgres of yours for the history, instead of a private one
+    #[arg(long, value_name = "URL", env = "FAILOVERD_SANDBOX_DATABASE_URL", hide_env_values = true)]
+    database_url: Option<String>,
+    /// Log of the daemons on stderr, for example `info`
+    #[arg(long, value_name = "FILTER", default_value = "off")]
+    log: String,
+}
+
+#[derive(Args, Debug)]
+struct TargetArgs {
+    /// us-east-1, eu-west-1 or us-west-2 (break and heal: also route53)
+    region: String,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// See exit codes.
+pub async fn run(context: &Context, args: SandboxArgs) -> Result<Outcome, Failure> {
+    match args.action {
+        Action::Demo(start) => demo(context, start).await,
+        Action::Up(start) => up(context, start).await,
+        Action::Break(target) => ask(context, "break", &target.region).await,
+        Action::Heal(target) => ask(context, "heal", &target.region).await,
+        Action::Crash(target) => ask(context, "crash", &target.region).await,
+        Action::Start(target) => ask(context, "start", &target.region).await,
+    }
+}
+
+async fn ask(context: &Context, action: &str, region: &str) -> Result<Outcome, Failure> {
+    match ask_running(action, region).await {
+        Ok(done) => {
+            context.out.note(&done);
+            Ok(Outcome::DONE)
+        }
+        Err(ControlError::Refused(reason)) => Err(Failure::usage(reason)),
+        Err(error @ ControlError::NotRunning(_)) => Err(Failure::new(1, error.to_string())),
+    }
+}
+
+async fn start(args: &StartArgs) -> Result<Sandbox, Failure> {
+    let filter = tracing_subscriber::EnvFilter::new(format!("{},openraft=off", args.log));
+    // A second subscriber in one process (tests) is refused; the first one stays.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    // Likewise for the TLS provider.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let addresses = Addresses::around(args.port_base).map_err(Failure::usage)?;
+    let settings = Settings { addresses, database_url: args.database_url.clone(), seed: u64::from(std::process::id()) };
+    Sandbox::start(settings).await.map_err(failure)
+}
+
+fn failure(error: SandboxError) -> Failure {
+    match error {
+        SandboxError::NoSuchRegion(_) => Failure::usage(error.to_string()),
+        other => Failure::new(1, other.to_string()),
+    }
+}
+
+async fn demo(context: &Context, args: StartArgs) -> Result<Outcome, Failure> {
+    context.out.note("starting three daemons, a simulated AWS, a name server and a Postgres …");
+    let mut sandbox = start(&args).await?;
+    let ended = tokio::select! {
+        ended = play(context, &mut sandbox) => ended,
+        _ = tokio::signal::ctrl_c() => Err(Failure::new(Outcome::ABORTED.0, "interrupted")),
+    };
+    sandbox.stop().await;
+    ended
+}
+
+async fn play(context: &Context, sandbox: &mut Sandbox) -> Result<Outcome, Failure> {
+    let server = format!("http://{}", sandbox.settings().addresses.grpc(1));
+    let mut teller = Teller { out: &context.out };
+    let ending = Demo::new(sandbox, &mut teller).map_err(failure)?.play().await.map_err(failure)?;
+    teller.heading("failoverctl report");
+    print_report(context, &server, &ending).await?;
+    teller.heading("What had to hold");
+    for (what, held, seen) in &ending.checks {
+        context.out.text(&format!("  {} {what}: {seen}\n", if *held { "ok  " } else { "FAIL" }));
+    }
+    if ending.held() {
+        context.out.text("\nus-east-1 is gone and checkout serves from eu-west-1. Nobody was woken up.\n");
+        return Ok(Outcome::DONE);
+    }
+    Err(Failure::new(1, "something that had to hold did not"))
+}
+
+async fn print_report(context: &Context, server: &str, ending: &Ending) -> Result<(), Failure> {
+    let mut client = Client::connect(&[server.to_owned()], None, None).await?;
+    let id = ending.run.to_string();
+    let answer = client.status.get_run(GetRunRequest { id: id.clone() }).await;
+    let run = answer.map_err(Failure::of_read)?.into_inner().run.unwrap_or_default();
+    let request = ListHistoryRequest { run: Some(id), limit: 10_000, ..Default::default() };
+    let events = client.status.list_history(request).await.map_err(Failure::of_read)?.into_inner().events;
+    context.out.show(&report::report(&run, &events));
+    Ok(())
+}
+
+struct Teller<'a> {
+    out: &'a Output,
+}
+
+impl Narrator for Teller<'_> {
+    fn heading(&mut self, text: &str) {
+        self.out.text(&format!("\n== {text}\n"));
+    }
+
+    fn event(&mut self, since_break: Option<Duration>, text: &str) {
+        let at = since_break.map_or_else(|| " ".repeat(9), |since| format!("+{:6.1} s", since.as_secs_f64()));
+        self.out.text(&format!("{at}  {text}\n"));
+    }
+}
+
+async fn up(context: &Context, args: StartArgs) -> Result<Outcome, Failure> {
+    let sandbox = start(&args).await?;
+    let addresses = sandbox.settings().addresses;
+    let how = how_to(&sandbox, args.port_base);
+    let supervisor = Supervisor::new();
+    let shared = Arc::new(Mutex::new(Some(sandbox)));
+    let serving = serve_control(shared.clone(), &supervisor).await;
+    if serving.is_ok() {
+        context.out.text(&how);
+        let ended = crate::sandbox::stop_asked().await;
+        context.out.note(&format!("{ended}: stopping the sandbox on {}", addresses.grpc(0)));
+    }
+    supervisor.stop(Duration::from_secs(1)).await;
+    crate::sandbox::forget_word();
+    if let Some(sandbox) = shared.lock().await.take() {
+        sandbox.stop().await;
+    }
+    serving.map_err(failure)?;
+    Ok(Outcome::DONE)
+}
+
+fn how_to(sandbox: &Sandbox, port_base: u16) -> String {
+    let addresses = sandbox.settings().addresses;
+    let servers: Vec<String> = (0..REGIONS.len()).map(|at| format!("http://{}", addresses.grpc(at))).collect();
+    let dns = addresses.dns();
+    let databases: Vec<String> =
+        sandbox.databases().iter().map(|(region, database)| format!("  history {region:<12} {}", database.shown)).collect();
+    let server = if port_base == DEFAULT_PORT_BASE {
+        String::new()
+    } else {
+        format!("  export FAILOVERCTL_SERVER={}\n", servers.join(","))
+    };
+    format!(
+        "A fleet of three is up, with no service applied. In another terminal:\n\n\
+         {server}\
+         \x20 failoverctl apply -f examples/checkout.yaml\n\
+         \x20 failoverctl status --watch\n\
+         \x20 dig @{} -p {} api.example.com A +short\n\
+         \x20 failoverctl sandbox break us-east-1        # then watch; `sandbox heal us-east-1` brings it back\n\
+         \x20 grpcurl -plaintext {} list\n\n\
+         {}\n\nCtrl-C stops everything and leaves nothing behind.\n",
+        dns.ip(),
+        dns.port(),
+        addresses.grpc(0),
+        databases.join("\n"),
+    )
+}

@@ -1,0 +1,175 @@
+//! For tests: one fleet with a finished run, as messages.
+
+use crate::api::convert::time;
+use crate::api::fake::{self, NOW};
+use crate::api::{convert, proto};
+
+pub fn run() -> proto::Run {
+    let run = fake::run("checkout-1");
+    convert::run(&run, Some(fake::spec("checkout").objectives))
+}
+
+pub fn events() -> Vec<proto::Event> {
+    fake::events(3).into_iter().map(convert::event).collect()
+}
+
+fn region(name: &str, role: proto::FleetRole, reachable: bool) -> proto::RegionStatus {
+    proto::RegionStatus {
+        region: name.to_owned(),
+        role: role.into(),
+        leader: name == "eu-west-1",
+        reachable,
+        report_age_ms: Some(400),
+        applied_index: Some(42),
+        history_lag: (role == proto::FleetRole::Member).then_some(0),
+        clock_skew_ms: Some(-3),
+        control_plane: proto::HealthStatus::Good.into(),
+        reaches: vec!["us-west-2".to_owned()],
+    }
+}
+
+fn service_region(name: &str, role: proto::ServiceRole, diagnosis: proto::Diagnosis, on: bool) -> proto::ServiceRegion {
+    let switch = if on { proto::SwitchState::On } else { proto::SwitchState::Off };
+    proto::ServiceRegion {
+        region: name.to_owned(),
+        role: role.into(),
+        switch: switch.into(),
+        diagnosis: diagnosis.into(),
+        since: Some(time(NOW)),
+        because: "2 of 2 observers agree".to_owned(),
+        opinions: vec![proto::Opinion {
+            observer: "us-west-2".to_owned(),
+            status: proto::HealthStatus::Bad.into(),
+            counts: true,
+            detail: "front-door: connection refused".to_owned(),
+            held_ms: 31_000,
+        }],
+    }
+}
+
+pub fn service() -> proto::Service {
+    use proto::{Diagnosis, ServiceRole};
+    proto::Service {
+        name: "checkout".to_owned(),
+        pattern: proto::Pattern::ActivePassive.into(),
+        phase: proto::Phase::Unsettled.into(),
+        primary: "eu-west-1".to_owned(),
+        epoch: 2,
+        paused: false,
+        regions: vec![
+            service_region("us-east-1", ServiceRole::Standby, Diagnosis::RegionDown, false),
+            service_region("eu-west-1", ServiceRole::Primary, Diagnosis::Healthy, true),
+        ],
+        labels: [("tier".to_owned(), "1".to_owned())].into(),
+        primary_since: Some(time(NOW)),
+        switch_group: "checkout".to_owned(),
+        follows: None,
+        objectives: Some(proto::Objectives { rto_ms: 300_000, rpo_ms: 5_000 }),
+        policy: Some(proto::Policy {
+            failover: "automatic".to_owned(),
+            announce_ms: 30_000,
+            cooldown_ms: 1_800_000,
+            loss_over_budget: "approval".to_owned(),
+            unfenced: "approval".to_owned(),
+        }),
+        settlement: Some(proto::Settlement {
+            settled: false,
+            settled_epoch: Some(1),
+            settled_at: None,
+            detail: "records still say what epoch 1 was".to_owned(),
+        }),
+        attention: None,
+        open_run: None,
+        stores: vec![proto::StoreStatus {
+            name: "orders-db".to_owned(),
+            kind: "aurora".to_owned(),
+            copies: vec![proto::StoreCopy {
+                region: "eu-west-1".to_owned(),
+                readiness: "ready".to_owned(),
+                detail: String::new(),
+                writer: Some(true),
+                lag_ms: Some(120),
+                read_age_ms: Some(900),
+            }],
+        }],
+        spec_index: 2,
+        last_run_at: None,
+    }
+}
+
+pub fn guard() -> proto::GuardVerdict {
+    proto::GuardVerdict {
+        name: "standby-ready".to_owned(),
+        ok: false,
+        reason: "us-east-1 is region-down".to_owned(),
+        severity: proto::Severity::Blocks.into(),
+    }
+}
+
+pub fn switch() -> proto::Switch {
+    let vote = |region: &str, vote: proto::Vote| proto::SwitchVote { region: region.to_owned(), vote: vote.into() };
+    proto::Switch {
+        group: "checkout".to_owned(),
+        region: "us-east-1".to_owned(),
+        state: proto::SwitchState::Off.into(),
+        since: Some(time(NOW)),
+        votes: vec![vote("eu-west-1", proto::Vote::Off), vote("us-east-1", proto::Vote::Silent)],
+        pattern: proto::Pattern::ActivePassive.into(),
+        index: 40,
+    }
+}
+
+pub fn fleet() -> proto::Fleet {
+    let forecast = proto::Forecast {
+        service: "checkout".to_owned(),
+        outcome: proto::ForecastOutcome::StaysDown.into(),
+        reason: "standby-ready: us-east-1 is region-down".to_owned(),
+    };
+    let waiting = proto::Run {
+        id: "search-4".to_owned(),
+        service: "search".to_owned(),
+        state: proto::RunState::AwaitingApproval.into(),
+        epoch: None,
+        rto_ms: None,
+        verdict: None,
+        ..run()
+    };
+    proto::Fleet {
+        answered: Some(proto::Answered {
+            region: "us-west-2".to_owned(),
+            revision: 42,
+            at: Some(time(NOW.plus_ms(60_000))),
+            caught_up: true,
+            leader: Some("eu-west-1".to_owned()),
+        }),
+        fleet: "prod".to_owned(),
+        generation: 0,
+        paused: false,
+        regions: vec![
+            region("eu-west-1", proto::FleetRole::Member, true),
+            region("us-east-1", proto::FleetRole::Member, false),
+            region("us-west-2", proto::FleetRole::Witness, true),
+        ],
+        services: vec![service()],
+        open_runs: vec![waiting],
+        switches: vec![switch()],
+        if_vanished: vec![proto::RegionForecast { region: "eu-west-1".to_owned(), services: vec![forecast] }],
+    }
+}
+
+pub fn plan() -> proto::PlanResponse {
+    let run = run();
+    proto::PlanResponse {
+        answered: None,
+        hash: run.plan_hash,
+        service: run.service,
+        from: run.from,
+        to: run.to,
+        mode: proto::Mode::Forced.into(),
+        eta: Some(proto::Eta { p50_ms: None, p95_ms: Some(180_000), basis: "no step measured".to_owned() }),
+        steps: run.steps.into_iter().filter_map(|progress| progress.step).collect(),
+        guards: vec![guard()],
+        loss: run.loss,
+        findings: run.evidence,
+    }
+}

@@ -1,0 +1,139 @@
+//! Golden output of every view. After a change on purpose: `UPDATE_GOLDEN=1 cargo test golden`, then read the diff.
+
+use std::path::PathBuf;
+
+use clap::{CommandFactory, Parser};
+use failoverd_domain::time::Timestamp;
+
+use super::output::View;
+use super::{Cli, Outcome, Style, fixture, progress, report, view};
+use crate::api::fake::NOW;
+use crate::api::proto::{self, RunState};
+
+const PLAIN: Style = Style { wide: false, now: None };
+const WIDE: Style = Style { wide: true, now: None };
+
+fn golden(name: &str, seen: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/cli/golden").join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, seen).unwrap();
+    }
+    let wanted = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(seen, wanted, "{} differs", path.display());
+}
+
+fn both(name: &str, view: &View) {
+    golden(&format!("{name}.txt"), &view.text);
+    golden(&format!("{name}.json"), &format!("{:#}\n", view.json));
+}
+
+#[test]
+fn fleet_views() {
+    let fleet = fixture::fleet();
+    both("status", &view::status(&fleet, PLAIN));
+    both("regions", &view::regions(&fleet.regions, PLAIN));
+    golden("regions.wide.txt", &view::regions(&fleet.regions, WIDE).text);
+    both("switches", &view::switches(&fleet.switches, PLAIN));
+}
+
+#[test]
+fn service_views() {
+    let service = fixture::service();
+    both("services", &view::services(std::slice::from_ref(&service), PLAIN));
+    golden("services.wide.txt", &view::services(std::slice::from_ref(&service), WIDE).text);
+    both("epochs", &view::epochs(std::slice::from_ref(&service), PLAIN));
+    both("guards", &view::guards(&[("checkout".to_owned(), vec![fixture::guard()])]));
+    let answer = proto::GetServiceResponse {
+        answered: None,
+        service: Some(service),
+        guards: vec![fixture::guard()],
+        runs: vec![fixture::run()],
+    };
+    both("describe-service", &view::service_whole(&answer, PLAIN));
+}
+
+#[test]
+fn run_views() {
+    let run = fixture::run();
+    both("runs", &view::runs(std::slice::from_ref(&run), PLAIN));
+    both("describe-run", &view::run_whole(&run, PLAIN));
+    both("report", &report::report(&run, &fixture::events()));
+    let lines: Vec<String> = run.steps.iter().map(view::step_line).collect();
+    golden("steps.txt", &(lines.join("\n") + "\n"));
+}
+
+#[test]
+fn plan_and_history_views() {
+    both("plan", &view::plan(&fixture::plan()));
+    both("history", &view::events(&fixture::events(), PLAIN));
+    let broken = proto::VerifyHistoryResponse {
+        events: 17,
+        problem: Some("event 18 was changed".to_owned()),
+        behind: 2,
+        ..Default::default()
+    };
+    both("verify", &view::verification(&broken));
+}
+
+#[test]
+fn a_terminal_shows_how_long_ago() {
+    let style = Style { wide: false, now: Some(Timestamp(0)) }.at(fixture::fleet().answered.as_ref());
+    assert_eq!(style.now, Some(NOW.plus_ms(60_000)));
+    assert!(view::switches(&[fixture::switch()], style).text.contains("1m ago"));
+}
+
+#[test]
+fn a_run_ends_the_command_with_its_own_code() {
+    let ends = |state: RunState| progress::outcome(&proto::Run { state: state.into(), ..fixture::run() });
+    assert_eq!(ends(RunState::Succeeded), Some(Outcome::DONE));
+    assert_eq!(ends(RunState::Failed), Some(Outcome::FAILED));
+    assert_eq!(ends(RunState::Paused), Some(Outcome::FAILED));
+    assert_eq!(ends(RunState::Aborted), Some(Outcome::ABORTED));
+    assert_eq!(ends(RunState::Running), None);
+    assert_eq!(ends(RunState::AwaitingApproval), None);
+
+    let slow = proto::Run { rto_ms: Some(300_001), ..fixture::run() };
+    assert_eq!(progress::outcome(&slow), Some(Outcome::OBJECTIVE_MISSED));
+    let mut lossy = fixture::run();
+    lossy.loss[0].measured = Some(5_001);
+    assert_eq!(progress::outcome(&lossy), Some(Outcome::OBJECTIVE_MISSED));
+}
+
+#[test]
+fn the_command_line_is_the_interfaces() {
+    Cli::command().debug_assert();
+    for line in [
+        "status --watch",
+        "get service checkout -o json",
+        "get services -o wide",
+        "get runs checkout-1 -o name",
+        "get epochs",
+        "get guard checkout",
+        "describe run checkout-1",
+        "apply -f a.yaml -f - --dry-run --prune --yes",
+        "delete service checkout --yes",
+        "export checkout",
+        "plan checkout --to eu-west-1 --mode forced -o json",
+        "failover checkout --to eu-west-1 --mode graceful --reason why --plan abc --wait --yes --timeout 5m",
+        "run watch checkout-1",
+        "run approve checkout-1",
+        "run abort checkout-1 --reason x",
+        "run retry checkout-1 --step promote/orders-db",
+        "run skip checkout-1",
+        "switch set checkout us-east-1 off",
+        "pause",
+        "resume checkout",
+        "history --service checkout --since 2h --kind decided --limit 5",
+        "history verify",
+        "report checkout-1 -o json",
+        "completion bash",
+        "--server http://a:1,http://b:2 --no-color status",
+    ] {
+        let words = std::iter::once("failoverctl").chain(line.split(' '));
+        assert!(Cli::try_parse_from(words).is_ok(), "{line}");
+    }
+    for line in ["get nonsense", "history --limit 0", "failover", "status --timeout 30", "switch set a b maybe"] {
+        let words = std::iter::once("failoverctl").chain(line.split(' '));
+        assert_eq!(Cli::try_parse_from(words).unwrap_err().exit_code(), 2, "{line}");
+    }
+}

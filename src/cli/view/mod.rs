@@ -1,0 +1,18 @@
+//! What answers look like: proto to JSON, tables and names. Pure; nothing here prints.
+
+mod fleet;
+mod history;
+mod json;
+mod plan;
+mod run;
+mod service;
+mod status;
+mod table;
+
+pub use fleet::{regions, switches};
+pub use history::{events, verification};
+pub use json::{run_json, time_json};
+pub use plan::plan;
+pub use run::{run_whole, runs, step_line, steps_text};
+pub use service::{epochs, guards, service_whole, services};
+pub use status::status;

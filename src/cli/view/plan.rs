@@ -1,0 +1,71 @@
+//! What a failover would do.
+
+use serde_json::{Value, json};
+
+use super::json::{finding_json, guard_json, loss_json, mode, plane, step_json};
+use super::run::losses_text;
+use super::service::guards_text;
+use super::table::table;
+use crate::api::proto;
+use crate::cli::output::View;
+use crate::cli::style::duration;
+
+/// `plan`.
+#[must_use]
+pub fn plan(plan: &proto::PlanResponse) -> View {
+    let eta = plan.eta.clone().unwrap_or_default();
+    View {
+        json: json!({
+            "hash": plan.hash,
+            "service": plan.service,
+            "from": plan.from,
+            "to": plan.to,
+            "mode": mode(plan.mode()),
+            "eta_ms": { "p50": eta.p50_ms, "p95": eta.p95_ms, "basis": eta.basis },
+            "steps": plan.steps.iter().map(step_json).collect::<Vec<Value>>(),
+            "guards": plan.guards.iter().map(guard_json).collect::<Vec<Value>>(),
+            "loss": plan.loss.iter().map(loss_json).collect::<Vec<Value>>(),
+            "findings": plan.findings.iter().map(finding_json).collect::<Vec<Value>>(),
+        }),
+        text: text(plan, &eta),
+        names: vec![plan.hash.clone()],
+    }
+}
+
+fn text(plan: &proto::PlanResponse, eta: &proto::Eta) -> String {
+    let (hash, service) = (&plan.hash, &plan.service);
+    let mut text = format!("Plan {hash}: {service} from {} to {}, {}\n", plan.from, plan.to, mode(plan.mode()));
+    let known = |ms: Option<u64>| ms.map_or_else(|| "unknown".to_owned(), duration);
+    text += &format!("ETA p50 {}, p95 {} ({})\n", known(eta.p50_ms), known(eta.p95_ms), eta.basis);
+    text += "\nSTEPS\n";
+    text += &steps(plan);
+    text += "\nCALLS\n";
+    for step in plan.steps.iter().filter(|step| !step.calls.is_empty()) {
+        text += &format!("{}\n", step.name);
+        text += &step.calls.iter().map(|call| format!("  {call}\n")).collect::<String>();
+    }
+    text += "\nGUARDS\n";
+    text += &guards_text(&plan.guards);
+    if !plan.loss.is_empty() {
+        text += "\nLOSS\n";
+        text += &losses_text(&plan.loss);
+    }
+    text
+}
+
+fn steps(plan: &proto::PlanResponse) -> String {
+    let row = |(n, step): (usize, &proto::Step)| {
+        vec![
+            (n + 1).to_string(),
+            step.name.clone(),
+            step.region.clone(),
+            plane(step.plane()),
+            if step.critical { "yes" } else { "-" }.to_owned(),
+            if step.point_of_no_return { "here" } else { "-" }.to_owned(),
+            duration(step.timeout_ms),
+            if step.after.is_empty() { "-".to_owned() } else { step.after.join(", ") },
+        ]
+    };
+    let headings = ["#", "STEP", "REGION", "PLANE", "CRITICAL", "NO-RETURN", "LIMIT", "AFTER"];
+    table(&headings, plan.steps.iter().enumerate().map(row))
+}

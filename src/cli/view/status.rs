@@ -1,0 +1,123 @@
+//! The fleet at a glance: what a person needs at 3 a.m., most urgent last so that it stands above the prompt.
+
+use serde_json::{Value, json};
+
+use super::fleet::regions_text;
+use super::json::{outcome, region_json, run_json, run_state, service_json, switch_json};
+use super::run::runs_text;
+use super::service::services_text;
+use super::table::table;
+use crate::api::proto;
+use crate::cli::Style;
+use crate::cli::output::View;
+
+/// `status`.
+#[must_use]
+pub fn status(fleet: &proto::Fleet, style: Style) -> View {
+    let answered = fleet.answered.clone().unwrap_or_default();
+    View {
+        json: json!({
+            "fleet": fleet.fleet,
+            "generation": fleet.generation,
+            "paused": fleet.paused,
+            "leader": answered.leader,
+            "answered_by": answered.region,
+            "revision": answered.revision,
+            "caught_up": answered.caught_up,
+            "regions": fleet.regions.iter().map(region_json).collect::<Vec<_>>(),
+            "services": fleet.services.iter().map(service_json).collect::<Vec<_>>(),
+            "open_runs": fleet.open_runs.iter().map(run_json).collect::<Vec<_>>(),
+            "switches": fleet.switches.iter().map(switch_json).collect::<Vec<_>>(),
+            "if_vanished": fleet.if_vanished.iter().map(forecast_json).collect::<Vec<_>>(),
+        }),
+        text: text(fleet, &answered, style),
+        names: fleet.services.iter().map(|service| service.name.clone()).collect(),
+    }
+}
+
+fn forecast_json(forecast: &proto::RegionForecast) -> Value {
+    let service =
+        |it: &proto::Forecast| json!({ "service": it.service, "outcome": outcome(it.outcome()), "reason": it.reason });
+    json!({ "region": forecast.region, "services": forecast.services.iter().map(service).collect::<Vec<_>>() })
+}
+
+fn text(fleet: &proto::Fleet, answered: &proto::Answered, style: Style) -> String {
+    let leader = answered.leader.as_deref().unwrap_or("none known");
+    let name = if fleet.fleet.is_empty() { "not formed yet" } else { &fleet.fleet };
+    let mut text = format!(
+        "Fleet {name}, generation {}, leader {leader}; {} answers at revision {}\n",
+        fleet.generation, answered.region, answered.revision
+    );
+    text += &warnings(fleet, answered);
+    text += "\nREGIONS\n";
+    text += &regions_text(&fleet.regions, style);
+    text += "\nSERVICES\n";
+    text += &match fleet.services.is_empty() {
+        true => "none applied yet: failoverctl apply -f FILE\n".to_owned(),
+        false => services_text(&fleet.services, style),
+    };
+    for service in &fleet.services {
+        if let Some(attention) = &service.attention {
+            text += &format!("  {}: a person must look: {attention}\n", service.name);
+        }
+    }
+    text += "\nOPEN RUNS\n";
+    text += &open_runs(fleet, style);
+    if !fleet.services.is_empty() {
+        text += "\nIF A REGION VANISHED NOW\n";
+        text += &forecasts(fleet);
+    }
+    text
+}
+
+/// What must not be overlooked.
+fn warnings(fleet: &proto::Fleet, answered: &proto::Answered) -> String {
+    let mut text = String::new();
+    if answered.leader.is_none() {
+        text += "! no leader is known: nothing can be changed until a majority of Regions is up\n";
+    }
+    if !answered.caught_up {
+        text += "! the daemon that answers has not caught up: this may be old\n";
+    }
+    if fleet.paused {
+        text += "! automatic action is paused for the whole fleet: failoverctl resume\n";
+    }
+    let silent: Vec<&str> =
+        fleet.regions.iter().filter(|region| !region.reachable).map(|region| region.region.as_str()).collect();
+    if !silent.is_empty() {
+        text += &format!("! not heard of: {}\n", silent.join(", "));
+    }
+    text
+}
+
+fn open_runs(fleet: &proto::Fleet, style: Style) -> String {
+    if fleet.open_runs.is_empty() {
+        return "none\n".to_owned();
+    }
+    let mut text = runs_text(&fleet.open_runs, style);
+    for run in &fleet.open_runs {
+        match run.state() {
+            proto::RunState::AwaitingApproval => {
+                text += &format!("  {} waits for a person: failoverctl run approve {0}\n", run.id);
+            }
+            proto::RunState::Paused => {
+                text += &format!("  {} is stuck: failoverctl describe run {0}, then retry, skip or abort\n", run.id);
+            }
+            proto::RunState::Announced => {
+                let until = style.time(run.announce_until.as_ref());
+                text += &format!("  {} starts {until}; to stop it: failoverctl run abort {0}\n", run.id);
+            }
+            _ => text += &format!("  {} is {}: failoverctl run watch {0}\n", run.id, run_state(run.state())),
+        }
+    }
+    text
+}
+
+/// Only what would be hit; the JSON has the unaffected too.
+fn forecasts(fleet: &proto::Fleet) -> String {
+    let rows = fleet.if_vanished.iter().flat_map(|region| {
+        let hit = region.services.iter().filter(|it| it.outcome() != proto::ForecastOutcome::Unaffected);
+        hit.map(|it| vec![region.region.clone(), it.service.clone(), outcome(it.outcome()), it.reason.clone()])
+    });
+    table(&["REGION", "SERVICE", "WOULD", "BECAUSE"], rows)
+}

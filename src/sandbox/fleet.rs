@@ -1,0 +1,396 @@
+//! The sandbox itself: what it starts, what can be broken in it, and how it is stopped.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use failoverd_domain::fleet::Role;
+use failoverd_domain::ids::{FleetId, Generation, Region};
+use failoverd_domain::manifest::read_set;
+use failoverd_domain::service::ServiceSpec;
+use failoverd_domain::traffic::SwitchEndpoint;
+use tokio::net::TcpListener;
+
+use super::addresses::Addresses;
+use super::endpoints::ServiceEndpoint;
+use super::network::{SandboxFetch, SandboxProber, names};
+use super::postgres::{PostgresError, PrivatePostgres};
+use crate::adapters::clock::SystemClock;
+use crate::adapters::dns::AuthoritativeDns;
+use crate::adapters::postgres::{DatabaseUrl, Limits, PostgresHistory, create_database};
+use crate::consensus::Disk;
+use crate::daemon::{Daemon, DaemonError, Listeners, Setup};
+use crate::ports::{Clock, History, World};
+use crate::runtime::{Supervisor, TaskKind, Timing};
+use crate::sim::dns::DnsServer;
+use crate::sim::world::{SimulatedAws, Timing as AwsTiming, run_checkers};
+
+/// The Regions, members first.
+pub const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "us-west-2"];
+/// The Region that only votes, observes and answers checkers.
+pub const WITNESS: &str = "us-west-2";
+const FLEET: &str = "sandbox";
+const HEARTBEAT: Duration = Duration::from_millis(150);
+const ELECTION_TIMEOUT: Duration = Duration::from_millis(350);
+/// What the sandbox's AWS has in place.
+pub(super) const CHECKOUT: &str = include_str!("../../examples/checkout.yaml");
+
+/// How a sandbox is started.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where it listens.
+    pub addresses: Addresses,
+    /// A Postgres of yours instead of a private one.
+    pub database_url: Option<String>,
+    /// Seed of the simulated AWS.
+    pub seed: u64,
+}
+
+/// Why a sandbox did not start, or something in it could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// A port is taken.
+    #[error("{what} cannot listen on {address}: {source} (is another sandbox running? `--port-base` moves this one)")]
+    Port {
+        /// What wanted it.
+        what: String,
+        /// Which.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// No Postgres, or it did not start.
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
+    /// The database that was given cannot be used.
+    #[error("database: {0}")]
+    Database(String),
+    /// A daemon did not start.
+    #[error(transparent)]
+    Daemon(#[from] DaemonError),
+    /// There is no such Region.
+    #[error("there is no Region {0} here: us-east-1, eu-west-1 or us-west-2 (or `route53` for its API)")]
+    NoSuchRegion(String),
+    /// Anything else of this machine.
+    #[error("{0}")]
+    Machine(String),
+}
+
+/// The database of one member.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// How to connect to it.
+    pub url: DatabaseUrl,
+    /// What to tell a person who wants to look with `psql`.
+    pub shown: String,
+}
+
+/// A running sandbox.
+pub struct Sandbox {
+    settings: Settings,
+    aws: SimulatedAws,
+    clock: Arc<dyn Clock>,
+    supervisor: Supervisor,
+    databases: BTreeMap<Region, Database>,
+    postgres: Option<PrivatePostgres>,
+    folder: PathBuf,
+    daemons: BTreeMap<Region, Daemon>,
+    endpoints: BTreeMap<Region, ServiceEndpoint>,
+}
+
+impl Sandbox {
+    /// Starts everything, with the AWS resources of the examples in place and no service applied.
+    ///
+    /// # Errors
+    /// [`SandboxError`]; whatever was started is stopped again.
+    pub async fn start(settings: Settings) -> Result<Self, SandboxError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let aws = SimulatedAws::new(clock.clone(), settings.seed, aws_timing());
+        let folder = new_folder()?;
+        let (postgres, databases) = databases(&settings, &folder).await?;
+        let mut sandbox = Self {
+            aws,
+            clock,
+            supervisor: Supervisor::new(),
+            databases,
+            postgres,
+            folder,
+            daemons: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
+            settings,
+        };
+        match sandbox.populate().await {
+            Ok(()) => Ok(sandbox),
+            Err(error) => {
+                sandbox.stop().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn populate(&mut self) -> Result<(), SandboxError> {
+        for spec in example_specs()? {
+            self.aws.provision(&spec);
+        }
+        self.start_outside().await?;
+        for region in member_regions() {
+            let address = self.settings.addresses.endpoint(position(&region)?);
+            let mut endpoint = ServiceEndpoint::new(region.clone(), address);
+            endpoint.up(&self.supervisor).await.map_err(|source| port(&format!("the endpoint of {region}"), address, source))?;
+            self.endpoints.insert(region, endpoint);
+        }
+        for region in REGIONS {
+            self.start_daemon(&Region::from(region)).await?;
+        }
+        Ok(())
+    }
+
+    /// The name server and Route 53's checkers, outside every Region.
+    async fn start_outside(&mut self) -> Result<(), SandboxError> {
+        let address = self.settings.addresses.dns();
+        let dns = DnsServer::bind(self.aws.clone(), address).await;
+        let dns = dns.map_err(|source| port("the name server", address, source))?;
+        self.supervisor.spawn(TaskKind::Listener, async move {
+            if let Err(error) = dns.run().await {
+                tracing::error!(%error, "the name server ended");
+            }
+        });
+        let fetch = SandboxFetch::new(names(&self.endpoint_addresses())).map_err(machine)?;
+        let checkers = run_checkers(self.aws.clone(), Arc::new(fetch), Duration::from_millis(100));
+        self.supervisor.spawn(TaskKind::Listener, checkers);
+        Ok(())
+    }
+
+    fn endpoint_addresses(&self) -> BTreeMap<Region, SocketAddr> {
+        let address = |(at, region): (usize, &str)| (Region::from(region), self.settings.addresses.endpoint(at));
+        REGIONS.into_iter().enumerate().map(address).collect()
+    }
+
+    /// Starts the daemon of a Region on the disk it had.
+    ///
+    /// # Errors
+    /// [`SandboxError`].
+    pub async fn start_daemon(&mut self, region: &Region) -> Result<(), SandboxError> {
+        let at = position(region)?;
+        if self.daemons.contains_key(region) {
+            return Ok(());
+        }
+        let addresses = self.settings.addresses;
+        let switch = addresses.switch(at);
+        let setup = Setup {
+            me: region.clone(),
+            fleet: FleetId::new(FLEET),
+            generation: Generation(1),
+            members: roles(),
+            peers: REGIONS.iter().enumerate().map(|(at, peer)| (Region::from(*peer), format!("http://{}", addresses.grpc(at)))).collect(),
+            advertise: SwitchEndpoint { host: switch.ip().to_string(), port: switch.port(), https: false },
+            references: REGIONS.iter().map(|region| Region::from(*region)).collect(),
+            listeners: Listeners {
+                grpc: listen(&format!("gRPC of {region}"), addresses.grpc(at)).await?,
+                switch: listen(&format!("the switch endpoint of {region}"), switch).await?,
+                ops: listen(&format!("the ops endpoint of {region}"), addresses.ops(at)).await?,
+            },
+            tls: None,
+            disk: Disk::Directory(self.folder.join(region.as_str())),
+            world: self.world(region)?,
+            history: self.history(region)?,
+            clock: self.clock.clone(),
+            timing: Timing::fast(),
+            heartbeat: HEARTBEAT,
+            election_timeout: ELECTION_TIMEOUT,
+        };
+        let daemon = Daemon::start(setup).await?;
+        self.daemons.insert(region.clone(), daemon);
+        Ok(())
+    }
+
+    /// The simulated AWS, asked over real DNS and real HTTP where a real daemon would.
+    fn world(&self, region: &Region) -> Result<World, SandboxError> {
+        let ports = self.aws.ports(region.clone());
+        let prober = SandboxProber::new(ports.clone(), names(&self.endpoint_addresses())).map_err(machine)?;
+        let dns = AuthoritativeDns::new(&[self.settings.addresses.dns()]).map_err(SandboxError::Machine)?;
+        Ok(World { prober: Arc::new(prober), dns: Arc::new(dns), ..ports.into_world() })
+    }
+
+    fn history(&self, region: &Region) -> Result<Option<Arc<dyn History>>, SandboxError> {
+        let Some(database) = self.databases.get(region) else { return Ok(None) };
+        let url = database.url.clone();
+        Ok(Some(Arc::new(PostgresHistory::connect(url, FleetId::new(FLEET), Limits::default()))))
+    }
+
+    /// The running daemon of a Region.
+    #[must_use]
+    pub fn daemon(&self, region: &Region) -> Option<&Daemon> {
+        self.daemons.get(region)
+    }
+
+    /// The simulated AWS.
+    #[must_use]
+    pub const fn aws(&self) -> &SimulatedAws {
+        &self.aws
+    }
+
+    /// How it was started.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Where each member's history is.
+    #[must_use]
+    pub const fn databases(&self) -> &BTreeMap<Region, Database> {
+        &self.databases
+    }
+
+    /// Takes a Region away: its daemon, endpoints, stores and Regional APIs; `route53` takes that API away instead.
+    ///
+    /// # Errors
+    /// There is no such Region.
+    pub async fn break_region(&mut self, name: &str) -> Result<String, SandboxError> {
+        if name == "route53" {
+            self.aws.break_route53_api();
+            return Ok("Route 53's API is away; its name servers and checkers go on".to_owned());
+        }
+        let region = Region::from(name);
+        position(&region)?;
+        self.aws.break_region(&region);
+        if let Some(endpoint) = self.endpoints.get_mut(&region) {
+            endpoint.down();
+        }
+        self.crash_daemon(&region).await;
+        Ok(format!("{region} is gone: daemon, endpoints, stores and Regional APIs"))
+    }
+
+    /// Brings it back.
+    ///
+    /// # Errors
+    /// There is no such Region, or its ports were taken meanwhile.
+    pub async fn heal_region(&mut self, name: &str) -> Result<String, SandboxError> {
+        if name == "route53" {
+            self.aws.heal_route53_api();
+            return Ok("Route 53's API is back".to_owned());
+        }
+        let region = Region::from(name);
+        let at = position(&region)?;
+        self.aws.heal_region(&region);
+        if let Some(endpoint) = self.endpoints.get_mut(&region) {
+            let address = self.settings.addresses.endpoint(at);
+            endpoint.up(&self.supervisor).await.map_err(|source| port("the endpoint", address, source))?;
+        }
+        self.start_daemon(&region).await?;
+        Ok(format!("{region} is back"))
+    }
+
+    /// Ends a daemon where it stands; its Region lives on.
+    pub async fn crash_daemon(&mut self, region: &Region) -> bool {
+        match self.daemons.remove(region) {
+            Some(daemon) => {
+                daemon.crash().await;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Stops everything and removes what it kept on disk.
+    pub async fn stop(mut self) {
+        let daemons = std::mem::take(&mut self.daemons);
+        futures_util::future::join_all(daemons.into_values().map(Daemon::crash)).await;
+        self.supervisor.stop(Duration::from_secs(2)).await;
+        if let Some(postgres) = self.postgres.take() {
+            postgres.stop().await;
+        }
+        if let Err(error) = std::fs::remove_dir_all(&self.folder) {
+            tracing::debug!(%error, folder = %self.folder.display(), "the sandbox's folder could not be removed");
+        }
+    }
+}
+
+/// Everything that takes minutes in AWS takes seconds here; the order of things and who waits for whom stay.
+fn aws_timing() -> AwsTiming {
+    AwsTiming {
+        call_ms: 2,
+        far_call_ms: 20,
+        call_timeout_ms: 1_000,
+        dns_propagation_ms: 1_000,
+        checker_interval_percent: 10,
+        checker_timeout_ms: 900,
+        switchover_ms: 3_000,
+        failover_ms: 3_000,
+        rebuild_ms: 10_000,
+        late_fence_ms: 1_000,
+        aurora_lag_ms: 120,
+        table_lag_ms: 200,
+        bucket_lag_ms: 900,
+        replica_create_ms: 3_000,
+        metric_period_ms: 1_000,
+        ..AwsTiming::default()
+    }
+}
+
+pub(super) fn roles() -> BTreeMap<Region, Role> {
+    let role = |region: &str| if region == WITNESS { Role::Witness } else { Role::Member };
+    REGIONS.into_iter().map(|region| (Region::from(region), role(region))).collect()
+}
+
+fn member_regions() -> impl Iterator<Item = Region> {
+    REGIONS.into_iter().filter(|region| *region != WITNESS).map(Region::from)
+}
+
+fn example_specs() -> Result<Vec<ServiceSpec>, SandboxError> {
+    read_set([("examples/checkout.yaml", CHECKOUT.as_bytes())], &roles(), &[]).map_err(|problems| {
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        SandboxError::Machine(problems.join("\n"))
+    })
+}
+
+fn position(region: &Region) -> Result<usize, SandboxError> {
+    let at = REGIONS.into_iter().position(|known| known == region.as_str());
+    at.ok_or_else(|| SandboxError::NoSuchRegion(region.to_string()))
+}
+
+async fn databases(
+    settings: &Settings,
+    folder: &Path,
+) -> Result<(Option<PrivatePostgres>, BTreeMap<Region, Database>), SandboxError> {
+    let name = |region: &Region| format!("failoverd_sandbox_{}", region.as_str().replace('-', "_"));
+    let mut urls = BTreeMap::new();
+    if let Some(url) = &settings.database_url {
+        let url: DatabaseUrl = url.parse().map_err(|error| SandboxError::Database(format!("{error}")))?;
+        for region in member_regions() {
+            let created = create_database(&url, &name(&region)).await;
+            created.map_err(|error| SandboxError::Database(error.to_string()))?;
+            let shown = format!("database {} on your server", name(&region));
+            urls.insert(region.clone(), Database { url: url.database(&name(&region)), shown });
+        }
+        return Ok((None, urls));
+    }
+    let postgres = PrivatePostgres::start(folder, 0).await?;
+    for region in member_regions() {
+        let shown = postgres.database(&name(&region)).await?;
+        let url = shown.parse().map_err(|error| SandboxError::Database(format!("{error}")))?;
+        urls.insert(region.clone(), Database { url, shown });
+    }
+    Ok((Some(postgres), urls))
+}
+
+fn new_folder() -> Result<PathBuf, SandboxError> {
+    let folder = std::env::temp_dir().join(format!("failoverd-sandbox-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)
+        .map_err(|error| SandboxError::Machine(format!("{} cannot be made: {error}", folder.display())))?;
+    Ok(folder)
+}
+
+async fn listen(what: &str, address: SocketAddr) -> Result<TcpListener, SandboxError> {
+    TcpListener::bind(address).await.map_err(|source| port(what, address, source))
+}
+
+fn port(what: &str, address: SocketAddr, source: std::io::Error) -> SandboxError {
+    SandboxError::Port { what: what.to_owned(), address, source }
+}
+
+fn machine(error: impl std::fmt::Display) -> SandboxError {
+    SandboxError::Machine(error.to_string())
+}
