@@ -14,6 +14,7 @@ use failoverd_domain::traffic::SwitchEndpoint;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::adapters::no_history::NoHistory;
 use crate::api::{self, GrpcPeers, Handles, RaftEndpoint, TlsPem};
@@ -87,6 +88,8 @@ pub enum DaemonError {
 pub struct Daemon {
     me: Region,
     consensus: Consensus,
+    /// Consensus's own tasks: they end with it, after the supervisor's.
+    consensus_tasks: TaskTracker,
     supervisor: Supervisor,
     stop_listening: CancellationToken,
     handles: Handles,
@@ -113,7 +116,8 @@ impl Daemon {
             snapshot_every: SNAPSHOT_EVERY,
         };
         let judge = judge_entries(violations);
-        let consensus = Consensus::start(config, &setup.disk, peers.clone(), supervisor.tracker(), Some(judge)).await?;
+        let consensus_tasks = TaskTracker::new();
+        let consensus = Consensus::start(config, &setup.disk, peers.clone(), &consensus_tasks, Some(judge)).await?;
         let agreement: Arc<dyn Agreement> = Arc::new(consensus.clone());
         let parts = Parts {
             me: setup.me.clone(),
@@ -146,7 +150,7 @@ impl Daemon {
         let stop_listening = CancellationToken::new();
         listen(&supervisor, setup.listeners, &handles, setup.tls, &stop_listening);
         tracing::info!(region = %setup.me, fleet = %setup.fleet, "daemon started");
-        Ok(Self { me: setup.me, consensus, supervisor, stop_listening, handles })
+        Ok(Self { me: setup.me, consensus, consensus_tasks, supervisor, stop_listening, handles })
     }
 
     /// What the API works with; the sandbox narrates from it.
@@ -167,7 +171,9 @@ impl Daemon {
         let matrix = self.handles.matrix.borrow().clone();
         let stale_ms = self.handles.view.stale_after_ms;
         let fresh = others.into_iter().find(|region| matrix.fresh(now, region, stale_ms).is_some());
-        if let (true, Some(to)) = (self.handles.agreement.leadership().borrow().is_me, fresh) {
+        // Read beforehand: a borrow kept over the hand-over would keep its own news from being told.
+        let leads = self.handles.agreement.leadership().borrow().is_me;
+        if let (true, Some(to)) = (leads, fresh) {
             tracing::info!(%to, "handing leadership over");
             let handed = self.handles.agreement.step_aside(to);
             if tokio::time::timeout(STOP_PATIENCE / 2, handed).await.is_err() {
@@ -177,6 +183,10 @@ impl Daemon {
         self.stop_listening.cancel();
         self.supervisor.stop(STOP_PATIENCE).await;
         self.consensus.shutdown().await;
+        self.consensus_tasks.close();
+        if tokio::time::timeout(STOP_PATIENCE / 2, self.consensus_tasks.wait()).await.is_err() {
+            tracing::warn!("consensus's tasks did not stop in time");
+        }
         tracing::info!(region = %self.me, "daemon stopped");
     }
 

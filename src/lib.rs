@@ -9,6 +9,7 @@ pub mod config;
 pub mod consensus;
 pub mod daemon;
 pub mod ports;
+pub mod process;
 pub mod runtime;
 pub mod sandbox;
 pub mod sim;

@@ -1,0 +1,148 @@
+//! Where a build has no adapter: every call is answered with a clear no, and nothing was done.
+//!
+//! A daemon with these agrees, observes, answers checkers and keeps history. It cannot see a store or a record, so
+//! guard `standby-ready` refuses every run.
+
+use async_trait::async_trait;
+use failoverd_domain::data::store::{BucketState, GlobalCluster, GlobalTable};
+use failoverd_domain::ids::Region;
+use failoverd_domain::route53::{Change, HealthCheck, HealthCheckConfig, RecordSet, RecordType};
+use failoverd_domain::service::{Fence, Store};
+
+use crate::ports::{
+    AuroraGlobal, Buckets, Call, CallError, Canaries, CanaryAt, Dns, Effect, Fences, GlobalTables, HealthChecks,
+    Metrics, Records,
+};
+
+/// No adapter.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Absent;
+
+/// Route 53 has no Region; its control plane lives in this one.
+const GLOBAL: &str = "us-east-1";
+
+fn refuse<T>(service: &'static str, operation: &'static str, region: &Region) -> Call<T> {
+    Err(CallError {
+        service,
+        operation,
+        region: region.clone(),
+        code: "NotConfigured".to_owned(),
+        message: format!("this build has no adapter for {service}; runs are refused by guard standby-ready"),
+        effect: Effect::None,
+    })
+}
+
+fn refuse_global<T>(operation: &'static str) -> Call<T> {
+    refuse("route53", operation, &GLOBAL.into())
+}
+
+#[async_trait]
+impl Records for Absent {
+    async fn list(&self, _: &str) -> Call<Vec<RecordSet>> {
+        refuse_global("ListResourceRecordSets")
+    }
+
+    async fn change(&self, _: &str, _: Vec<Change>) -> Call<String> {
+        refuse_global("ChangeResourceRecordSets")
+    }
+
+    async fn in_sync(&self, _: &str) -> Call<bool> {
+        refuse_global("GetChange")
+    }
+}
+
+#[async_trait]
+impl HealthChecks for Absent {
+    async fn list(&self) -> Call<Vec<HealthCheck>> {
+        refuse_global("ListHealthChecks")
+    }
+
+    async fn create(&self, _: &str, _: HealthCheckConfig) -> Call<HealthCheck> {
+        refuse_global("CreateHealthCheck")
+    }
+
+    async fn update(&self, _: &HealthCheck, _: HealthCheckConfig) -> Call<HealthCheck> {
+        refuse_global("UpdateHealthCheck")
+    }
+}
+
+#[async_trait]
+impl AuroraGlobal for Absent {
+    async fn describe(&self, asked_in: &Region, _: &str) -> Call<GlobalCluster> {
+        refuse("rds", "DescribeGlobalClusters", asked_in)
+    }
+
+    async fn switchover(&self, asked_in: &Region, _: &str, _: &Region) -> Call<()> {
+        refuse("rds", "SwitchoverGlobalCluster", asked_in)
+    }
+
+    async fn failover(&self, asked_in: &Region, _: &str, _: &Region) -> Call<()> {
+        refuse("rds", "FailoverGlobalCluster", asked_in)
+    }
+}
+
+#[async_trait]
+impl GlobalTables for Absent {
+    async fn describe(&self, asked_in: &Region, _: &str) -> Call<GlobalTable> {
+        refuse("dynamodb", "DescribeTable", asked_in)
+    }
+
+    async fn add_replica(&self, asked_in: &Region, _: &str, _: &Region) -> Call<()> {
+        refuse("dynamodb", "UpdateTable", asked_in)
+    }
+}
+
+#[async_trait]
+impl Buckets for Absent {
+    async fn describe(&self, region: &Region, _: &str) -> Call<BucketState> {
+        refuse("s3", "GetBucketReplication", region)
+    }
+
+    async fn replicate(&self, region: &Region, _: &str, _: &str, _: Option<&str>) -> Call<()> {
+        refuse("s3", "PutBucketReplication", region)
+    }
+}
+
+#[async_trait]
+impl Canaries for Absent {
+    async fn write(&self, at: &CanaryAt<'_>, _: u64) -> Call<()> {
+        refuse("canary", "write", at.region)
+    }
+
+    async fn read(&self, at: &CanaryAt<'_>) -> Call<Option<u64>> {
+        refuse("canary", "read", at.region)
+    }
+}
+
+#[async_trait]
+impl Fences for Absent {
+    async fn fence(&self, region: &Region, _: &Store, _: &Fence) -> Call<()> {
+        refuse("rds", "ModifyDBCluster", region)
+    }
+
+    async fn is_fenced(&self, region: &Region, _: &Store, _: &Fence) -> Call<bool> {
+        refuse("rds", "DescribeDBClusters", region)
+    }
+
+    async fn unfence(&self, region: &Region, _: &Store, _: &Fence) -> Call<()> {
+        refuse("rds", "ModifyDBCluster", region)
+    }
+}
+
+#[async_trait]
+impl Metrics for Absent {
+    async fn replication_lag(&self, region: &Region, _: &Store) -> Call<Option<(u64, u64)>> {
+        refuse("cloudwatch", "GetMetricData", region)
+    }
+
+    async fn alarm(&self, region: &Region, _: &str) -> Call<Option<bool>> {
+        refuse("cloudwatch", "DescribeAlarms", region)
+    }
+}
+
+#[async_trait]
+impl Dns for Absent {
+    async fn ask(&self, name: &str, record_type: RecordType) -> Result<Vec<String>, String> {
+        Err(format!("{name} {record_type}: this build does not know the zone's name servers"))
+    }
+}

@@ -1,0 +1,57 @@
+//! A configuration whose every word can be used: files read, addresses parsed, certificates taken.
+
+use std::path::Path;
+
+use failoverd_domain::manifest::Problem;
+
+use crate::adapters::postgres::DatabaseUrl;
+use crate::api::{GrpcPeers, TlsPem};
+use crate::config::{Config, ConfigReport, Tls};
+
+/// A configuration that nothing but the machine can still stand against.
+pub struct Accepted {
+    pub config: Config,
+    pub tls: Option<TlsPem>,
+    pub database: Option<DatabaseUrl>,
+}
+
+impl Accepted {
+    /// Looks at everything that the configuration names without opening a socket. Must be called inside the runtime.
+    ///
+    /// # Errors
+    /// Every problem in one report.
+    pub fn new(config: Config, dev: bool) -> Result<Self, ConfigReport> {
+        let mut problems = config.check_dev(dev).err().map_or_else(Vec::new, |report| report.problems);
+        let database = config.database.as_ref().and_then(|database| {
+            // The parser's words may repeat the URL, and with it the password.
+            database.url.parse().map_err(|_| problems.push(problem("database.url", NOT_A_DATABASE))).ok()
+        });
+        let tls = config.tls.as_ref().and_then(|tls| certificates(tls, &mut problems));
+        if let Err(cause) = GrpcPeers::new(&super::compose::peer_urls(&config), tls.as_ref()) {
+            problems.push(problem("peers", cause));
+        }
+        if problems.is_empty() { Ok(Self { config, tls, database }) } else { Err(ConfigReport::new(problems)) }
+    }
+}
+
+const NOT_A_DATABASE: &str = "is not the address of a Postgres database: write postgres://user@host:port/database";
+
+fn problem(path: &str, message: impl Into<String>) -> Problem {
+    Problem { file: "configuration".to_owned(), line: 0, path: path.to_owned(), message: message.into() }
+}
+
+/// Reads all three files, so that all three can be complained about.
+fn certificates(tls: &Tls, problems: &mut Vec<Problem>) -> Option<TlsPem> {
+    let mut read = |path: &str, file: &Path| {
+        std::fs::read(file)
+            .map_err(|error| problems.push(problem(path, format!("{} cannot be read: {error}", file.display()))))
+            .ok()
+    };
+    let (cert, key, ca) = (read("tls.cert", &tls.cert), read("tls.key", &tls.key), read("tls.ca", &tls.ca));
+    let pem = TlsPem { cert: cert?, key: key?, ca: ca? };
+    if let Err(error) = tonic::transport::Server::builder().tls_config(pem.server()) {
+        let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+        problems.push(problem("tls", format!("certificate, key and authority cannot be used: {cause}")));
+    }
+    Some(pem)
+}

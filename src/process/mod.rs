@@ -1,0 +1,77 @@
+//! The daemon as a process: from its arguments to a running [`crate::daemon::Daemon`], and its end.
+//!
+//! Says why it does not start in words and with an exit code, never by a panic. Binds no socket before the whole
+//! configuration is known to be good. Decides nothing about the fleet.
+
+mod accepted;
+mod arguments;
+mod compose;
+mod listeners;
+mod logging;
+mod refusal;
+mod run;
+mod signals;
+mod world;
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use tokio::runtime::{Builder, Runtime};
+
+use accepted::Accepted;
+pub use arguments::Arguments;
+pub use refusal::Refusal;
+
+/// Lookups of names cannot be interrupted; the process does not wait for them.
+const STRAGGLERS: Duration = Duration::from_millis(500);
+
+/// Runs the daemon until it is told to stop. 0: stopped in order, or checked; 1: failed; 2: bad usage or configuration.
+#[must_use]
+pub fn main() -> ExitCode {
+    match start(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(refusal) => {
+            // Nobody is left to tell when stderr is closed.
+            let _ = writeln!(std::io::stderr().lock(), "failoverd: {refusal}");
+            refusal.exit_code()
+        }
+    }
+}
+
+fn start(arguments: &Arguments) -> Result<(), Refusal> {
+    logging::start(|name| std::env::var(name).ok())?;
+    // Only a second call could fail, and a provider would be there all the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = Builder::new_multi_thread().enable_all().build().map_err(Refusal::Runtime)?;
+    let ended = accept_and_run(arguments, &runtime);
+    runtime.shutdown_timeout(STRAGGLERS);
+    ended
+}
+
+fn accept_and_run(arguments: &Arguments, runtime: &Runtime) -> Result<(), Refusal> {
+    let variables = std::env::vars_os()
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()));
+    let config = crate::config::Config::load(&arguments.config, variables)?;
+    if arguments.dump_config {
+        say(&config.dump())?;
+        if !arguments.check {
+            return Ok(());
+        }
+    }
+    let _inside = runtime.enter();
+    let accepted = Accepted::new(config, arguments.dev)?;
+    if arguments.check {
+        return if arguments.dump_config {
+            Ok(())
+        } else {
+            say(&format!("{}: the configuration is good\n", arguments.config.display()))
+        };
+    }
+    runtime.block_on(run::until_stopped(accepted))
+}
+
+fn say(text: &str) -> Result<(), Refusal> {
+    std::io::stdout().lock().write_all(text.as_bytes()).map_err(Refusal::Output)
+}

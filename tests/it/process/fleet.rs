@@ -1,0 +1,284 @@
+//! Three daemons as processes on loopback, and what one asks them.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use failoverd::api::proto::Fleet as Seen;
+use failoverd::api::proto::control_service_client::ControlServiceClient;
+use failoverd::api::proto::status_service_client::StatusServiceClient;
+use failoverd::api::proto::{self, ApplyRequest, GetFleetRequest, ManifestFile, PauseRequest, ResumeRequest};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tonic::transport::{Channel, Endpoint};
+
+use super::bound::{seconds, within};
+use super::databases::{self, Databases};
+
+pub const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "us-west-2"];
+/// The last Region keeps no history.
+pub const MEMBERS: [usize; 2] = [0, 1];
+/// How long a lost leader may be missed with the timing below; the machine may be busy.
+pub const ELECTED_WITHIN: Duration = seconds(15);
+const TIMING: &str = "{ heartbeat: 150ms, election_timeout: 500ms, probe_interval: 1s }";
+
+/// What a daemon is asked for over HTTP.
+#[derive(Clone, Copy)]
+pub struct Ports {
+    pub grpc: u16,
+    pub switch: u16,
+    pub ops: u16,
+}
+
+/// One daemon.
+pub struct Daemon {
+    pub region: &'static str,
+    pub ports: Ports,
+    pub config: PathBuf,
+    pub data: PathBuf,
+    pub log: PathBuf,
+    pub database: Option<String>,
+    child: Option<Child>,
+}
+
+/// All three. Dropped: killed, their folder removed.
+pub struct Fleet {
+    pub daemons: Vec<Daemon>,
+    _folder: TempDir,
+    _databases: Option<Arc<Databases>>,
+}
+
+/// Ports that were free a moment ago.
+pub fn free_ports() -> Ports {
+    let held = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [grpc, switch, ops] = held.map(|listener| listener.local_addr().unwrap().port());
+    Ports { grpc, switch, ops }
+}
+
+pub fn configuration(me: usize, ports: &[Ports], data: &std::path::Path, database: Option<&str>) -> String {
+    let Ports { grpc, switch, ops } = ports[me];
+    let role = if MEMBERS.contains(&me) { "member" } else { "witness" };
+    let mut text = format!(
+        "fleet: test\nregion: {}\nrole: {role}\ndata_dir: {}\ntiming: {TIMING}\n\
+         listen: {{ grpc: 127.0.0.1:{grpc}, switch: 127.0.0.1:{switch}, ops: 127.0.0.1:{ops} }}\n\
+         advertise: {{ switch: {{ host: 127.0.0.1, port: {switch}, https: false }} }}\n\
+         references: {{ far-away-1: 'http://127.0.0.1:{ops}/livez' }}\npeers:\n",
+        REGIONS[me],
+        data.display(),
+    );
+    for (region, ports) in REGIONS.iter().zip(ports) {
+        let role = if *region == REGIONS[2] { "witness" } else { "member" };
+        writeln!(text, "  {region}: {{ url: 'http://127.0.0.1:{}', role: {role} }}", ports.grpc).unwrap();
+    }
+    if let Some(url) = database {
+        writeln!(text, "database: {{ url: '{url}' }}").unwrap();
+    }
+    text
+}
+
+/// The daemon's binary with nothing of our environment that it would read.
+pub fn failoverd() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_failoverd"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("FAILOVERD_")) {
+        command.env_remove(name);
+    }
+    command.env_remove("RUST_LOG").stdin(Stdio::null());
+    command
+}
+
+impl Fleet {
+    /// Three running daemons that agree on a leader, members with databases on the shared server.
+    pub async fn formed() -> Self {
+        let shared = databases::shared();
+        let folder = tempfile::tempdir().unwrap();
+        let name = format!("process_{}", folder.path().file_name().unwrap().to_string_lossy().replace('.', ""));
+        let mut urls = Vec::new();
+        for region in MEMBERS.map(|member| REGIONS[member]) {
+            urls.push(shared.new_database(&format!("{name}_{region}")).await);
+        }
+        let mut fleet = Self::prepared(folder, &urls);
+        fleet._databases = Some(shared);
+        fleet.start_all().await;
+        fleet
+    }
+
+    /// Three daemons that are not running yet.
+    pub fn prepared(folder: TempDir, urls: &[String]) -> Self {
+        let ports: Vec<Ports> = REGIONS.iter().map(|_| free_ports()).collect();
+        let daemon = |me: usize| {
+            let path = |end: &str| folder.path().join(format!("{}{end}", REGIONS[me]));
+            let (config, data, log) = (path(".yaml"), path(""), path(".log"));
+            let database = urls.get(me).cloned();
+            fs::write(&config, configuration(me, &ports, &data, database.as_deref())).unwrap();
+            Daemon { region: REGIONS[me], ports: ports[me], config, data, log, database, child: None }
+        };
+        Self { daemons: (0..REGIONS.len()).map(daemon).collect(), _folder: folder, _databases: None }
+    }
+
+    pub async fn start_all(&mut self) {
+        self.daemons.iter_mut().for_each(Daemon::start);
+        self.leader().await;
+        for daemon in &self.daemons {
+            daemon.until_caught_up().await;
+            within(seconds(20), "everybody is a reachable member", || async {
+                let regions = daemon.seen().await?.regions;
+                (regions.len() == REGIONS.len() && regions.iter().all(|region| region.reachable)).then_some(())
+            })
+            .await;
+        }
+    }
+
+    /// The daemon whom every running one takes for the leader.
+    pub async fn leader(&self) -> usize {
+        within(ELECTED_WITHIN, "one leader that all running daemons know", || self.agreed_leader()).await
+    }
+
+    async fn agreed_leader(&self) -> Option<usize> {
+        let mut leaders = Vec::new();
+        for daemon in self.daemons.iter().filter(|daemon| daemon.is_running()) {
+            leaders.push(daemon.seen().await?.answered?.leader?);
+        }
+        leaders.dedup();
+        let [leader] = leaders.as_slice() else { return None };
+        let leader = REGIONS.iter().position(|region| region == leader)?;
+        self.daemons[leader].is_running().then_some(leader)
+    }
+
+    /// Applies the example's service and returns its first revision.
+    pub async fn apply_checkout(&self) -> u64 {
+        let content = include_bytes!("../../../examples/checkout.yaml").to_vec();
+        let file = ManifestFile { name: "examples/checkout.yaml".to_owned(), content };
+        let request = ApplyRequest { files: vec![file], prune: false, dry_run: false };
+        self.daemons[0].control().apply(request).await.unwrap().into_inner().revision
+    }
+
+    /// Until every running daemon has applied `revision`.
+    pub async fn applied(&self, revision: u64) {
+        for daemon in self.daemons.iter().filter(|daemon| daemon.is_running()) {
+            within(seconds(20), &format!("{} applies {revision}", daemon.region), || async {
+                (daemon.seen().await?.answered?.revision >= revision).then_some(())
+            })
+            .await;
+        }
+    }
+}
+
+impl Daemon {
+    pub fn start(&mut self) {
+        let mut command = failoverd();
+        command.arg("--config").arg(&self.config).arg("--dev").env("FAILOVERD_LOG", "info");
+        self.start_as(command);
+    }
+
+    pub fn start_as(&mut self, mut command: Command) {
+        assert!(!self.is_running());
+        let log = File::options().create(true).append(true).open(&self.log).unwrap();
+        self.child = Some(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
+    }
+
+    pub const fn is_running(&self) -> bool {
+        self.child.is_some()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let id = self.child.as_ref().unwrap().id();
+        kill_process(Pid::from_raw(i32::try_from(id).unwrap()).unwrap(), signal).unwrap();
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Until it has ended by itself.
+    pub async fn ended(&mut self, limit: Duration) -> ExitStatus {
+        let mut child = self.child.take().unwrap();
+        let status = {
+            let looked = std::cell::RefCell::new(&mut child);
+            within(limit, "the process ends", || async { looked.borrow_mut().try_wait().unwrap() }).await
+        };
+        drop(child);
+        status
+    }
+
+    fn channel(&self) -> Channel {
+        let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{}", self.ports.grpc)).unwrap();
+        endpoint.timeout(seconds(12)).connect_timeout(seconds(2)).connect_lazy()
+    }
+
+    pub fn status(&self) -> StatusServiceClient<Channel> {
+        StatusServiceClient::new(self.channel())
+    }
+
+    pub fn control(&self) -> ControlServiceClient<Channel> {
+        ControlServiceClient::new(self.channel())
+    }
+
+    /// The fleet as this daemon sees it; `None` while it does not answer.
+    pub async fn seen(&self) -> Option<Seen> {
+        let mut client = self.status();
+        let answer = tokio::time::timeout(seconds(2), client.get_fleet(GetFleetRequest {})).await.ok()?.ok()?;
+        Some(answer.into_inner())
+    }
+
+    pub async fn until_caught_up(&self) {
+        within(seconds(20), &format!("{} has caught up", self.region), || async {
+            self.seen().await?.answered?.caught_up.then_some(())
+        })
+        .await;
+    }
+
+    /// Pauses or resumes the whole fleet; the revision that holds it.
+    pub async fn set_paused(&self, paused: bool) -> Result<u64, tonic::Status> {
+        let answer = if paused {
+            self.control().pause(PauseRequest { service: None }).await
+        } else {
+            self.control().resume(ResumeRequest { service: None }).await
+        };
+        answer.map(|change: tonic::Response<proto::ChangeResponse>| change.into_inner().revision)
+    }
+
+    /// What a health checker gets for `path`: status and body; `None` without an answer.
+    pub async fn checker(&self, path: &str) -> Option<(u16, String)> {
+        // Another test may have been first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder().no_proxy().timeout(seconds(2)).build().unwrap();
+        let answer = client.get(format!("http://127.0.0.1:{}{path}", self.ports.switch)).send().await.ok()?;
+        Some((answer.status().as_u16(), answer.text().await.ok()?))
+    }
+
+    pub fn logged(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// The tokens that checkers ask for, which no API tells: read from the log of this stopped daemon.
+    pub fn tokens(&self) -> BTreeSet<String> {
+        const FIELD: &[u8] = b"\"tokens\":";
+        assert!(!self.is_running());
+        let disk = fs::read(self.data.join("consensus.redb")).unwrap();
+        let found = disk.windows(FIELD.len()).enumerate().filter(|(_, window)| *window == FIELD);
+        let after = found.map(|(at, _)| &disk[at + FIELD.len()..]);
+        let listed = after.filter_map(|text| {
+            serde_json::Deserializer::from_slice(text).into_iter::<Vec<(String, String, String)>>().next()?.ok()
+        });
+        listed.flatten().map(|(_, _, token)| token).collect()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if self.is_running() {
+            self.kill();
+        }
+        if std::thread::panicking() {
+            println!("--- log of {}\n{}", self.region, fs::read_to_string(&self.log).unwrap_or_default());
+        }
+    }
+}
