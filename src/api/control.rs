@@ -94,7 +94,7 @@ impl ControlService for ControlApi {
     async fn apply(&self, request: Request<proto::ApplyRequest>) -> Answer<proto::ApplyResponse> {
         let actor = caller(&request);
         let proto::ApplyRequest { files, prune, dry_run } = request.into_inner();
-        let at = self.handles.snapshot();
+        let at = self.handles.caught_up().await?;
         let specs = apply::read(&at, &files, prune)?;
         let manifests = apply::compare(&at.state, &specs, prune);
         let mut revision = at.state.applied.0;
@@ -106,7 +106,7 @@ impl ControlService for ControlApi {
 
     async fn delete(&self, request: Request<proto::DeleteRequest>) -> Answer<proto::ChangeResponse> {
         let name = request.get_ref().service.clone();
-        self.handles.snapshot().service(&name)?;
+        self.handles.caught_up().await?.service(&name)?;
         let done = format!("service {name} is forgotten; its AWS resources stay");
         self.change(&request, Command::Delete { service: name.into() }, done).await
     }
@@ -130,7 +130,7 @@ impl ControlService for ControlApi {
     async fn failover(&self, request: Request<proto::FailoverRequest>) -> Answer<proto::FailoverResponse> {
         let actor = caller(&request);
         let request = request.into_inner();
-        let at = self.handles.snapshot();
+        let at = self.handles.caught_up().await?;
         let asked = Asked {
             mode: convert::mode_asked(request.mode()),
             service: request.service,
@@ -147,25 +147,25 @@ impl ControlService for ControlApi {
     }
 
     async fn approve_run(&self, request: Request<proto::ApproveRunRequest>) -> Answer<proto::RunResponse> {
-        let run = self.handles.snapshot().run(&request.get_ref().run)?.id.clone();
+        let run = self.handles.caught_up().await?.run(&request.get_ref().run)?.id.clone();
         self.change_run(&request, &run, Command::Approve { run: run.clone() }).await
     }
 
     async fn abort_run(&self, request: Request<proto::AbortRunRequest>) -> Answer<proto::RunResponse> {
-        let run = self.handles.snapshot().run(&request.get_ref().run)?.id.clone();
+        let run = self.handles.caught_up().await?.run(&request.get_ref().run)?.id.clone();
         let reason = request.get_ref().reason.clone();
         self.change_run(&request, &run, Command::Abort { run: run.clone(), reason }).await
     }
 
     async fn retry_step(&self, request: Request<proto::StepRequest>) -> Answer<proto::RunResponse> {
-        let at = self.handles.snapshot();
+        let at = self.handles.caught_up().await?;
         let run = at.run(&request.get_ref().run)?;
         let step = step_meant(run, request.get_ref().step.as_deref())?;
         self.change_run(&request, &run.id, Command::Retry { run: run.id.clone(), step }).await
     }
 
     async fn skip_step(&self, request: Request<proto::StepRequest>) -> Answer<proto::RunResponse> {
-        let at = self.handles.snapshot();
+        let at = self.handles.caught_up().await?;
         let run = at.run(&request.get_ref().run)?;
         let step = step_meant(run, request.get_ref().step.as_deref())?;
         self.change_run(&request, &run.id, Command::Skip { run: run.id.clone(), step }).await
@@ -173,28 +173,28 @@ impl ControlService for ControlApi {
 
     async fn set_switch(&self, request: Request<proto::SetSwitchRequest>) -> Answer<proto::ChangeResponse> {
         let asked = request.get_ref();
-        let command = bit_meant(&self.handles.snapshot(), asked)?;
+        let command = bit_meant(&self.handles.caught_up().await?, asked)?;
         let done = format!("{} in {} is switched {}", asked.service, asked.region, if asked.on { "on" } else { "off" });
         self.change(&request, command, done).await
     }
 
     async fn pause(&self, request: Request<proto::PauseRequest>) -> Answer<proto::ChangeResponse> {
-        let service = self.service_meant(request.get_ref().service.as_deref())?;
+        let service = self.service_meant(request.get_ref().service.as_deref()).await?;
         let done = format!("automatic action is off for {}", whom(service.as_ref()));
         self.change(&request, Command::Pause { service }, done).await
     }
 
     async fn resume(&self, request: Request<proto::ResumeRequest>) -> Answer<proto::ChangeResponse> {
-        let service = self.service_meant(request.get_ref().service.as_deref())?;
+        let service = self.service_meant(request.get_ref().service.as_deref()).await?;
         let done = format!("automatic action is on for {}", whom(service.as_ref()));
         self.change(&request, Command::Resume { service }, done).await
     }
 }
 
 impl ControlApi {
-    fn service_meant(&self, named: Option<&str>) -> Result<Option<ServiceName>, ApiError> {
+    async fn service_meant(&self, named: Option<&str>) -> Result<Option<ServiceName>, ApiError> {
         let Some(name) = named.filter(|name| !name.is_empty()) else { return Ok(None) };
-        self.handles.snapshot().service(name)?;
+        self.handles.caught_up().await?.service(name)?;
         Ok(Some(name.into()))
     }
 }

@@ -17,7 +17,7 @@ pub fn eta<'a>(plan: &Plan, runs: impl Iterator<Item = &'a Run>) -> proto::Eta {
     let p50 = |n: usize| percentile(&samples[n], 50);
     let p95 = |n: usize| percentile(&samples[n], 95).or(Some(plan.steps[n].timeout_ms));
     let basis = match measured {
-        0 => "no step has been measured yet: p95 is the sum of time limits".to_owned(),
+        0 => "no step has been measured yet: p95 is the longest chain of time limits".to_owned(),
         all if all == plan.steps.len() => format!("all {all} steps measured in earlier runs"),
         some => format!("{some} of {} steps measured in earlier runs; the others count at their limit", samples.len()),
     };

@@ -58,6 +58,25 @@ impl Handles {
         }
     }
 
+    /// The same for a change: a daemon that has just started must not judge it by a past that is over.
+    ///
+    /// # Errors
+    /// `NO_LEADER` when it does not catch up in time; nothing was changed.
+    pub async fn caught_up(&self) -> Result<Snapshot, ApiError> {
+        let deadline = Instant::now() + COMMIT_DEADLINE;
+        loop {
+            let at = self.snapshot();
+            if at.leadership.caught_up && !at.state.fleet.as_str().is_empty() {
+                return Ok(at);
+            }
+            if Instant::now() + RETRY_PAUSE > deadline {
+                let message = format!("{} has not caught up with the fleet; nothing was changed", self.me);
+                return Err(ApiError::new(ErrorCode::NoLeader, message));
+            }
+            sleep(RETRY_PAUSE).await;
+        }
+    }
+
     /// Commits a change for `actor`, here or through the leader, and waits until it is applied here too.
     ///
     /// # Errors

@@ -483,3 +483,17 @@ async fn a_watcher_sees_a_region_come_into_sight() {
     served.daemon.matrix.send_modify(|matrix| Arc::make_mut(matrix).take(fake::NOW, report("eu-west-1")));
     assert_eq!(sight(&stream.message().await.unwrap().unwrap()), 2);
 }
+
+#[tokio::test]
+async fn a_change_waits_until_the_daemon_knows_the_fleet() {
+    let served = served(daemon(state_with(&["checkout"]), FakePeers::default(), Vec::new())).await;
+    served.daemon.log.leadership.send_modify(|leadership| leadership.caught_up = false);
+    let mut control = served.control();
+    let change = control.pause(proto::PauseRequest { service: Some("checkout".to_owned()) });
+    let catch_up = async {
+        tokio::task::yield_now().await;
+        assert!(served.proposed().is_empty());
+        served.daemon.log.lead(Some("us-east-1"), true);
+    };
+    assert!(tokio::join!(change, catch_up).0.is_ok());
+}

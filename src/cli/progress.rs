@@ -179,9 +179,9 @@ impl<'a> Picture<'a> {
     fn say(&mut self) {
         let Some(run) = self.run.clone() else { return };
         let since = duration(self.elapsed_ms(&run));
-        if run.state() != self.state {
-            self.state = run.state();
-            self.line(&format!("[{since}] {}", self.headline(&run)));
+        let is_end = outcome(&run).is_some();
+        if !is_end {
+            self.say_state(&run, &since);
         }
         for progress in &run.steps {
             let name = progress.step.as_ref().map(|step| step.name.clone()).unwrap_or_default();
@@ -189,6 +189,16 @@ impl<'a> Picture<'a> {
             if now.0 != StepState::Pending && self.said.insert(name, now) != Some(now) {
                 self.line(&format!("[{since}] {}", step_line(progress)));
             }
+        }
+        if is_end {
+            self.say_state(&run, &since);
+        }
+    }
+
+    fn say_state(&mut self, run: &Run, since: &str) {
+        if run.state() != self.state {
+            self.state = run.state();
+            self.line(&format!("[{since}] {}", self.headline(run)));
         }
     }
 
