@@ -70,13 +70,13 @@ impl Projector {
             let mut events = self.outbox.pending(next, BATCH).await;
             if events.first().is_none_or(|event| event.seq != next) {
                 // Missed through a snapshot: somebody else has them.
-                events = self.from_peers(next).await?;
+                events = self.ask_peers(next).await?;
             }
             self.history.append(&events).await?;
         }
     }
 
-    async fn from_peers(&self, next: u64) -> Result<Vec<HistoryEvent>, HistoryError> {
+    async fn ask_peers(&self, next: u64) -> Result<Vec<HistoryEvent>, HistoryError> {
         let members: Vec<Region> =
             self.state.borrow().members.keys().filter(|peer| **peer != self.me).cloned().collect();
         for peer in &members {

@@ -50,7 +50,8 @@ fn a_directory_in_use_is_refused() {
 
 #[test]
 fn damage_is_refused_and_never_repaired_by_starting_anew() {
-    let damages: [(&str, fn(&mut Vec<u8>)); 5] = [
+    type Damage = fn(&mut Vec<u8>);
+    let damages: [(&str, Damage); 5] = [
         ("emptied", |bytes| bytes.clear()),
         ("cut short", |bytes| bytes.truncate(bytes.len() / 2)),
         ("overwritten", |bytes| bytes.fill(7)),

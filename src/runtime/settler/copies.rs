@@ -5,14 +5,14 @@
 use failoverd_domain::data::store::ReplicaStatus;
 use failoverd_domain::fleet::ServiceState;
 use failoverd_domain::ids::Region;
-use failoverd_domain::service::{Store, StoreKind};
+use failoverd_domain::service::{Fence, Store, StoreKind};
 
 use super::{Settler, Unsettled};
 use crate::ports::Effect;
 
 /// One thing to mend.
 enum Mend<'a> {
-    Unfence(&'a Store),
+    Unfence { store: &'a Store, fence: &'a Fence },
     AddReplica { table: &'a str, region: &'a Region },
     Replicate { from: &'a str, to: &'a str, role_arn: Option<&'a str> },
 }
@@ -36,7 +36,7 @@ impl Settler {
         if let Some(fence) = &store.fence
             && self.world.fences.is_fenced(primary, store, fence).await?
         {
-            return Ok(Some(Mend::Unfence(store)));
+            return Ok(Some(Mend::Unfence { store, fence }));
         }
         match &store.kind {
             StoreKind::Dynamodb { table, ensure_replicas: true } => {
@@ -63,10 +63,7 @@ impl Settler {
     async fn mend(&self, service: &ServiceState, mend: Mend<'_>) -> Result<(), Unsettled> {
         let primary = &service.primary;
         match mend {
-            Mend::Unfence(store) => match &store.fence {
-                Some(fence) => self.world.fences.unfence(primary, store, fence).await?,
-                None => {}
-            },
+            Mend::Unfence { store, fence } => self.world.fences.unfence(primary, store, fence).await?,
             Mend::AddReplica { table, region } => self.world.tables.add_replica(primary, table, region).await?,
             Mend::Replicate { from, to, role_arn } => self.world.buckets.replicate(primary, from, to, role_arn).await?,
         }
@@ -76,7 +73,7 @@ impl Settler {
 
 fn describe(mend: &Mend<'_>, primary: &Region) -> String {
     match mend {
-        Mend::Unfence(store) => format!("let {} in {primary} take writes again: it serves", store.name),
+        Mend::Unfence { store, .. } => format!("let {} in {primary} take writes again: it serves", store.name),
         Mend::AddReplica { table, region } => format!("add the replica of {table} in {region}"),
         Mend::Replicate { from, to, .. } => format!("replicate {from} to {to}"),
     }
