@@ -3,3 +3,5 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod history;
+mod outages;
+mod simulation;

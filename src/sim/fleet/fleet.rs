@@ -202,6 +202,32 @@ impl SimulatedFleet {
         true
     }
 
+    /// As [`Self::until`], to the millisecond: for what lasts shorter than a step.
+    pub async fn until_exactly(&mut self, patience: Duration, so: impl Fn(&Self) -> bool) -> bool {
+        let end = tokio::time::Instant::now() + patience;
+        while !so(self) {
+            if tokio::time::Instant::now() >= end {
+                return false;
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+        self.examine();
+        true
+    }
+
+    /// Sees to it that the daemon of a Region leads; `false` when it does not come to that.
+    pub async fn make_leader(&mut self, region: &Region) -> bool {
+        for _ in 0..5 {
+            if let Some(leader) = self.leader().filter(|leader| leader != region) {
+                self.daemons[&leader].step_aside(region).await;
+            }
+            if self.until(Duration::from_secs(5), |fleet| fleet.leader().as_ref() == Some(region)).await {
+                return true;
+            }
+        }
+        false
+    }
+
     /// One step of time, and a look at everything.
     pub async fn step(&mut self) {
         sleep(STEP).await;

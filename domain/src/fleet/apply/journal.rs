@@ -92,8 +92,13 @@ impl FleetState {
 
     pub(super) fn retry(&mut self, context: &mut Context<'_>, id: &RunId, name: &StepName) -> Outcome {
         let run = self.held(id, name)?;
+        let critical = find(run, name)?.critical;
         let progress = run.steps.entry(name.clone()).or_default();
         progress.retryable = true;
+        if !critical {
+            // It had its one try; a person gives it another, and what comes after waits for it again.
+            progress.state = StepState::Pending;
+        }
         run.state = RunState::Running;
         let message = format!("{name} will be tried again");
         context.say(Draft::new(EventKind::Approved, message).service(&run.service).run(id));
