@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use failoverd_domain::fleet::{FleetState, Role, ServicePhase, ServiceState};
+use failoverd_domain::fleet::{
+    Actor, FailoverRequest, FleetState, GuardVerdict, Role, ServicePhase, ServiceState, Trigger, outlook,
+};
 use failoverd_domain::health::{Matrix, View};
 use failoverd_domain::ids::{FleetId, Region, ServiceName};
 use failoverd_domain::invariant::{EffectSeen, effects_have_intents};
+use failoverd_domain::plan::Mode;
 use failoverd_domain::time::Timestamp;
 use tokio::time::sleep;
 
@@ -267,6 +270,24 @@ impl SimulatedFleet {
             self.crash(&region).await;
             self.start(&region).await;
         }
+    }
+
+    /// What each guard would say to an automatic failover now, as a daemon sees it.
+    #[must_use]
+    pub fn guards_at(&self, region: &Region) -> Vec<GuardVerdict> {
+        let (Some((now, matrix, view)), Some(state)) = (self.sight_at(region), self.state_at(region)) else {
+            return Vec::new();
+        };
+        let request = FailoverRequest {
+            service: SERVICE.into(),
+            to: None,
+            mode: Some(Mode::Forced),
+            trigger: Trigger::Automatic,
+            actor: Actor::Daemon(region.clone()),
+            reason: None,
+            plan_hash: None,
+        };
+        outlook(now, &state, &matrix, &view, &request).map(|seen| seen.guards).unwrap_or_default()
     }
 
     /// The newest agreed state.
