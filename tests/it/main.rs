@@ -4,3 +4,5 @@
 
 mod history;
 mod process;
+mod outages;
+mod simulation;

@@ -36,8 +36,8 @@ pub struct ClusterMember {
     pub cluster: String,
     /// Whether it takes writes.
     pub is_writer: bool,
-    /// Whether it holds a usable copy: `false` while it is being (re)built. That its writer is away does not unmake the
-    /// copy; how old it is, lag and canary say.
+    /// Whether it holds a copy that replication can go on with (AWS: `connected`); `false` while it has to be rebuilt
+    /// (`pending-resync`). That its writer's Region is gone does not make it false: then it is the one to promote.
     pub in_sync: bool,
     /// DB instances; a headless secondary (0) cannot be promoted.
     pub instances: u32,

@@ -55,9 +55,11 @@ impl Observer {
     }
 
     async fn ask_references(&self, sheet: &Sheet) {
+        // A daemon that is cut off still reaches its own Region: that one tells nothing about the world outside.
         let asked = self
             .references
             .iter()
+            .filter(|region| **region != self.view.me)
             .map(|region| async move { (region.clone(), self.world.prober.reference(region).await) });
         let answers = join_all(asked).await;
         sheet.open().references = answers.into_iter().collect();

@@ -105,7 +105,7 @@ impl Observer {
                 ReplicaReadiness::NotReady(format!("{} has another engine version", member.cluster))
             }
             () if !member.in_sync && cluster.writer().is_some() => {
-                ReplicaReadiness::NotReady(format!("{} is not in sync yet", member.cluster))
+                ReplicaReadiness::NotReady(format!("{} has to be rebuilt first", member.cluster))
             }
             () => ReplicaReadiness::Ready,
         };

@@ -137,6 +137,10 @@ impl Daemon {
         self.clock.now()
     }
 
+    pub(super) async fn step_aside(&self, to: &Region) {
+        self.consensus.step_aside(to).await;
+    }
+
     /// What a person types here, on its way to whoever leads.
     pub(super) fn typed(
         &self,

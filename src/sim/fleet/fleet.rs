@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use failoverd_domain::fleet::{FleetState, Role, ServicePhase, ServiceState};
+use failoverd_domain::fleet::{
+    Actor, FailoverRequest, FleetState, GuardVerdict, Role, ServicePhase, ServiceState, Trigger, outlook,
+};
 use failoverd_domain::health::{Matrix, View};
 use failoverd_domain::ids::{FleetId, Region, ServiceName};
 use failoverd_domain::invariant::{EffectSeen, effects_have_intents};
+use failoverd_domain::plan::Mode;
 use failoverd_domain::time::Timestamp;
 use tokio::time::sleep;
 
@@ -202,6 +205,32 @@ impl SimulatedFleet {
         true
     }
 
+    /// As [`Self::until`], to the millisecond: for what lasts shorter than a step.
+    pub async fn until_exactly(&mut self, patience: Duration, so: impl Fn(&Self) -> bool) -> bool {
+        let end = tokio::time::Instant::now() + patience;
+        while !so(self) {
+            if tokio::time::Instant::now() >= end {
+                return false;
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+        self.examine();
+        true
+    }
+
+    /// Sees to it that the daemon of a Region leads; `false` when it does not come to that.
+    pub async fn make_leader(&mut self, region: &Region) -> bool {
+        for _ in 0..5 {
+            if let Some(leader) = self.leader().filter(|leader| leader != region) {
+                self.daemons[&leader].step_aside(region).await;
+            }
+            if self.until(Duration::from_secs(5), |fleet| fleet.leader().as_ref() == Some(region)).await {
+                return true;
+            }
+        }
+        false
+    }
+
     /// One step of time, and a look at everything.
     pub async fn step(&mut self) {
         sleep(STEP).await;
@@ -241,6 +270,24 @@ impl SimulatedFleet {
             self.crash(&region).await;
             self.start(&region).await;
         }
+    }
+
+    /// What each guard would say to an automatic failover now, as a daemon sees it.
+    #[must_use]
+    pub fn guards_at(&self, region: &Region) -> Vec<GuardVerdict> {
+        let (Some((now, matrix, view)), Some(state)) = (self.sight_at(region), self.state_at(region)) else {
+            return Vec::new();
+        };
+        let request = FailoverRequest {
+            service: SERVICE.into(),
+            to: None,
+            mode: Some(Mode::Forced),
+            trigger: Trigger::Automatic,
+            actor: Actor::Daemon(region.clone()),
+            reason: None,
+            plan_hash: None,
+        };
+        outlook(now, &state, &matrix, &view, &request).map(|seen| seen.guards).unwrap_or_default()
     }
 
     /// The newest agreed state.

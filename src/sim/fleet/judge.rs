@@ -31,6 +31,7 @@ struct Book {
     states: BTreeMap<u64, FleetState>,
     newest: Arc<FleetState>,
     events: Vec<HistoryEvent>,
+    entries: BTreeMap<Region, u64>,
     trace: DefaultHasher,
     log: Vec<String>,
 }
@@ -54,6 +55,7 @@ impl Judge {
         let found = judge(&Transition { before, entry, applied, after });
         let mut book = self.book();
         book.checks += CHECKS_AN_ENTRY;
+        *book.entries.entry(region.clone()).or_default() += 1;
         for violation in found {
             book.blame(at, format!("{violation} (at {region}, entry {})", applied.index));
         }
@@ -91,6 +93,12 @@ impl Judge {
     /// Every event agreed so far, in order.
     pub fn with_events<T>(&self, look: impl FnOnce(&[HistoryEvent]) -> T) -> T {
         look(&self.book().events)
+    }
+
+    /// How many entries the daemon of a Region has applied one by one; those in a snapshot are not among them.
+    #[must_use]
+    pub fn entries_at(&self, region: &Region) -> u64 {
+        self.book().entries.get(region).copied().unwrap_or(0)
     }
 
     /// What did not hold.

@@ -79,7 +79,7 @@ impl SimulatedFleet {
     }
 
     /// I8 in every Region, and that both members hold the same.
-    fn audit(&self) {
+    pub fn audit(&self) {
         let head = self.state().head.clone();
         for (region, home) in &self.homes {
             let Some(history) = &home.history else { continue };
