@@ -41,7 +41,8 @@ pub async fn serve_control(sandbox: Shared, supervisor: &Supervisor) -> Result<(
         None => return Ok(()),
     };
     let listener = TcpListener::bind(address).await;
-    let listener = listener.map_err(|source| SandboxError::Port { what: "the simulated AWS".to_owned(), address, source })?;
+    let listener =
+        listener.map_err(|source| SandboxError::Port { what: "the simulated AWS".to_owned(), address, source })?;
     let router = Router::new()
         .route("/_sandbox", get(|| std::future::ready("failoverd sandbox\n")))
         .route("/_sandbox/{action}/{target}", post(act))
@@ -68,7 +69,9 @@ async fn act(State(sandbox): State<Shared>, Path((action, target)): Path<(String
             true => Ok(format!("the daemon of {target} was ended where it stood; its Region lives on")),
             false => Err(SandboxError::NoSuchRegion(target)),
         },
-        "start" => sandbox.start_daemon(&Region::from(target.as_str())).await.map(|()| format!("the daemon of {target} runs")),
+        "start" => {
+            sandbox.start_daemon(&Region::from(target.as_str())).await.map(|()| format!("the daemon of {target} runs"))
+        }
         other => Err(SandboxError::Machine(format!("the sandbox cannot {other}"))),
     };
     match done {
@@ -83,7 +86,8 @@ async fn act(State(sandbox): State<Shared>, Path((action, target)): Path<(String
 /// [`ControlError`].
 pub async fn ask_running(action: &str, target: &str) -> Result<String, ControlError> {
     let word = word_file();
-    let base = std::fs::read_to_string(&word).map_err(|error| ControlError::NotRunning(format!("{}: {error}", word.display())))?;
+    let base = std::fs::read_to_string(&word)
+        .map_err(|error| ControlError::NotRunning(format!("{}: {error}", word.display())))?;
     let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build();
     let client = client.map_err(|error| ControlError::NotRunning(error.to_string()))?;
     let url = format!("{}/_sandbox/{action}/{target}", base.trim());

@@ -93,7 +93,10 @@ impl<'a> Demo<'a> {
     /// Something did not happen in time; the message says what.
     pub async fn play(mut self) -> Result<Ending, SandboxError> {
         self.narrator.heading("A fleet of three: us-east-1 and eu-west-1 host services, us-west-2 is the witness");
-        self.until("the fleet to form", |state| state.members.values().all(|member| member.switch.is_some()) && !state.members.is_empty()).await?;
+        self.until("the fleet to form", |state| {
+            state.members.values().all(|member| member.switch.is_some()) && !state.members.is_empty()
+        })
+        .await?;
         self.say_leader();
         self.narrator.heading("failoverctl apply -f examples/checkout.yaml");
         self.apply().await?;
@@ -103,9 +106,13 @@ impl<'a> Demo<'a> {
         self.narrator.heading("us-east-1 vanishes: daemon, endpoints, database, Regional APIs");
         self.sandbox.break_region(BROKEN).await?;
         self.broken_at = Some(Instant::now());
-        self.until("checkout to have moved", |state| newest_run(state).is_some_and(|run| run.state == RunState::Succeeded)).await?;
+        self.until("checkout to have moved", |state| {
+            newest_run(state).is_some_and(|run| run.state == RunState::Succeeded)
+        })
+        .await?;
         self.say_where("after");
-        self.narrator.heading("Settlement: silence must mean reality, so that losing every daemon would change nothing");
+        self.narrator
+            .heading("Settlement: silence must mean reality, so that losing every daemon would change nothing");
         self.until("checkout to be settled", |state| phase(state) == Some(ServicePhase::Steady)).await?;
         self.until_history_is_complete().await?;
         self.verdict().await
@@ -176,7 +183,8 @@ impl<'a> Demo<'a> {
         client.apply(request).await.map_err(|error| broken(&error.message()))?;
         let state = self.state()?;
         if let Some(service) = state.services.get(SERVICE) {
-            self.names = service.spec.traffic.records.iter().map(|record| (record.name.clone(), record.record_type)).collect();
+            self.names =
+                service.spec.traffic.records.iter().map(|record| (record.name.clone(), record.record_type)).collect();
         }
         Ok(())
     }
@@ -227,12 +235,14 @@ impl<'a> Demo<'a> {
     }
 
     fn say_leader(&mut self) {
-        let leader = self.daemon().ok().and_then(|daemon| daemon.handles().agreement.leadership().borrow().leader.clone());
+        let leader =
+            self.daemon().ok().and_then(|daemon| daemon.handles().agreement.leadership().borrow().leader.clone());
         self.say(&format!("leader: {}", leader.map_or("none".to_owned(), |leader| leader.to_string())));
     }
 
     fn say_where(&mut self, when: &str) {
-        let writers: Vec<String> = self.writers().into_iter().map(|(cluster, writer)| format!("{cluster} writes in {writer}")).collect();
+        let writers: Vec<String> =
+            self.writers().into_iter().map(|(cluster, writer)| format!("{cluster} writes in {writer}")).collect();
         let answer = self.answers.last().map(|answer| answer.join(" ")).unwrap_or_default();
         let name = self.names.first().map(|(name, _)| name.clone()).unwrap_or_default();
         self.say(&format!("{when}: {name} -> {answer}; {}", writers.join(", ")));
@@ -252,7 +262,8 @@ impl<'a> Demo<'a> {
             .collect();
         self.sandbox.aws().with(|world| {
             let all = world.clusters().filter(|cluster| clusters.contains(cluster.id.as_str()));
-            all.map(|cluster| (cluster.id.clone(), cluster.writer().map_or("nobody".to_owned(), ToString::to_string))).collect()
+            all.map(|cluster| (cluster.id.clone(), cluster.writer().map_or("nobody".to_owned(), ToString::to_string)))
+                .collect()
         })
     }
 
@@ -276,7 +287,12 @@ impl<'a> Demo<'a> {
         let history = self.daemon()?.handles().history.clone();
         let read = history.range(1, 100_000).await.map_err(|error| SandboxError::Machine(error.to_string()))?;
         let mut checks = Vec::new();
-        let moved = self.answers.len() == 2 && self.answers.last().and_then(|answer| region_of(&state, answer)).is_some_and(|region| region.as_str() == SURVIVOR);
+        let moved = self.answers.len() == 2
+            && self
+                .answers
+                .last()
+                .and_then(|answer| region_of(&state, answer))
+                .is_some_and(|region| region.as_str() == SURVIVOR);
         let answers: Vec<String> = self.answers.iter().map(|answer| answer.join(" ")).collect();
         checks.push(("the DNS answer moved, once".to_owned(), moved, answers.join(" -> ")));
         let writers = self.writers();
@@ -284,17 +300,36 @@ impl<'a> Demo<'a> {
         let seen: Vec<String> = writers.iter().map(|(cluster, writer)| format!("{cluster}: {writer}")).collect();
         checks.push(("the database moved".to_owned(), database, seen.join(", ")));
         let whole = history_is_whole(&read, &state.head);
-        let seen = whole.map_or_else(|| format!("{} events, chained by hash", read.len()), |violation| violation.to_string());
-        checks.push(("the history is complete (I8)".to_owned(), read.len() as u64 == state.head.seq && seen.contains("chained"), seen));
-        let broken: Vec<&str> = read.iter().filter(|event| event.kind == EventKind::Violation).map(|event| event.message.as_str()).collect();
+        let seen =
+            whole.map_or_else(|| format!("{} events, chained by hash", read.len()), |violation| violation.to_string());
+        checks.push((
+            "the history is complete (I8)".to_owned(),
+            read.len() as u64 == state.head.seq && seen.contains("chained"),
+            seen,
+        ));
+        let broken: Vec<&str> = read
+            .iter()
+            .filter(|event| event.kind == EventKind::Violation)
+            .map(|event| event.message.as_str())
+            .collect();
         let every = format!("judged at each of {} entries by every daemon", state.applied);
-        checks.push(("I1 to I8 held".to_owned(), broken.is_empty(), if broken.is_empty() { every } else { broken.join("; ") }));
+        checks.push((
+            "I1 to I8 held".to_owned(),
+            broken.is_empty(),
+            if broken.is_empty() { every } else { broken.join("; ") },
+        ));
         let effects = self.effects();
         let unasked = effects_have_intents(&effects, &read);
-        let seen = unasked.as_ref().map_or_else(|| format!("{} effects, each with its intent", effects.len()), ToString::to_string);
+        let seen = unasked
+            .as_ref()
+            .map_or_else(|| format!("{} effects, each with its intent", effects.len()), ToString::to_string);
         checks.push(("nothing was done without intent (I7)".to_owned(), unasked.is_none(), seen));
         let strange = self.strange_answers.join("; ");
-        let seen = if strange.is_empty() { "every answer was one that the log had agreed on".to_owned() } else { strange.clone() };
+        let seen = if strange.is_empty() {
+            "every answer was one that the log had agreed on".to_owned()
+        } else {
+            strange.clone()
+        };
         checks.push(("answers followed the log (I9)".to_owned(), strange.is_empty(), seen));
         Ok(Ending { run, checks })
     }

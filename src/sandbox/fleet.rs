@@ -138,7 +138,10 @@ impl Sandbox {
         for region in member_regions() {
             let address = self.settings.addresses.endpoint(position(&region)?);
             let mut endpoint = ServiceEndpoint::new(region.clone(), address);
-            endpoint.up(&self.supervisor).await.map_err(|source| port(&format!("the endpoint of {region}"), address, source))?;
+            endpoint
+                .up(&self.supervisor)
+                .await
+                .map_err(|source| port(&format!("the endpoint of {region}"), address, source))?;
             self.endpoints.insert(region, endpoint);
         }
         for region in REGIONS {
@@ -184,7 +187,11 @@ impl Sandbox {
             fleet: FleetId::new(FLEET),
             generation: Generation(1),
             members: roles(),
-            peers: REGIONS.iter().enumerate().map(|(at, peer)| (Region::from(*peer), format!("http://{}", addresses.grpc(at)))).collect(),
+            peers: REGIONS
+                .iter()
+                .enumerate()
+                .map(|(at, peer)| (Region::from(*peer), format!("http://{}", addresses.grpc(at))))
+                .collect(),
             advertise: SwitchEndpoint { host: switch.ip().to_string(), port: switch.port(), https: false },
             references: REGIONS.iter().map(|region| Region::from(*region)).collect(),
             listeners: Listeners {

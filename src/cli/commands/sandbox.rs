@@ -180,8 +180,11 @@ fn how_to(sandbox: &Sandbox, port_base: u16) -> String {
     let addresses = sandbox.settings().addresses;
     let servers: Vec<String> = (0..REGIONS.len()).map(|at| format!("http://{}", addresses.grpc(at))).collect();
     let dns = addresses.dns();
-    let databases: Vec<String> =
-        sandbox.databases().iter().map(|(region, database)| format!("  history {region:<12} {}", database.shown)).collect();
+    let databases: Vec<String> = sandbox
+        .databases()
+        .iter()
+        .map(|(region, database)| format!("  history {region:<12} {}", database.shown))
+        .collect();
     let server = if port_base == DEFAULT_PORT_BASE {
         String::new()
     } else {
