@@ -115,7 +115,7 @@ pub fn service(name: &str) -> ServiceState {
 }
 
 pub fn state_with(names: &[&str]) -> FleetState {
-    let member = |role| Member { role };
+    let member = |role| Member { role, switch: None };
     let bit = |name: &str| Bit { on: true, since: NOW, index: LogIndex(2), token: format!("token-{name}") };
     let switch = |name: &str| Switch {
         pattern: Pattern::ActivePassive,

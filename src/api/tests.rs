@@ -16,7 +16,7 @@ use super::identity::ACTOR_KEY;
 use super::proto;
 use super::proto::control_service_client::ControlServiceClient;
 use super::proto::status_service_client::StatusServiceClient;
-use super::{GrpcPeers, serve};
+use super::{GrpcPeers, TlsPem, serve};
 use crate::ports::Peers;
 
 struct Served {
@@ -28,11 +28,16 @@ struct Served {
 }
 
 async fn served(daemon: Daemon) -> Served {
+    served_with(daemon, None).await
+}
+
+async fn served_with(daemon: Daemon, tls: Option<TlsPem>) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{}", listener.local_addr().unwrap());
     let stop = CancellationToken::new();
     let mut serving = tokio::task::JoinSet::new();
-    serving.spawn(serve(listener, daemon.handles.clone(), None, stop.clone()));
+    serving.spawn(serve(listener, daemon.handles.clone(), tls, stop.clone()));
     let channel = Channel::from_shared(url.clone()).unwrap().connect_lazy();
     Served { daemon, url, channel, stop, serving }
 }
@@ -436,4 +441,45 @@ async fn what_is_exported_applies_again_and_changes_nothing() {
     assert_eq!(served.control().apply(request).await.unwrap().into_inner().revision, 8);
     let Command::Apply { specs, tokens, .. } = &served.proposed()[0].1 else { panic!("not an apply") };
     assert_eq!((specs.as_slice(), tokens.len()), ([fake::spec("checkout")].as_slice(), 1));
+}
+
+fn test_tls() -> TlsPem {
+    TlsPem {
+        cert: include_bytes!("testdata/cert.pem").to_vec(),
+        key: include_bytes!("testdata/key.pem").to_vec(),
+        ca: include_bytes!("testdata/ca.pem").to_vec(),
+    }
+}
+
+#[tokio::test]
+async fn with_tls_a_caller_needs_a_certificate_and_cannot_name_itself() {
+    let daemon = daemon(state_with(&["checkout"]), FakePeers::default(), Vec::new());
+    let served = served_with(daemon, Some(test_tls())).await;
+    let us = Region::from("us-east-1");
+    let urls = BTreeMap::from([(us.clone(), served.url.clone())]);
+    let peers = GrpcPeers::new(&urls, Some(&test_tls())).unwrap();
+    assert_eq!(peers.raft(&us, vec![1, 2]).await.unwrap(), [2, 1]);
+
+    let endpoint = Channel::from_shared(served.url.clone()).unwrap().tls_config(test_tls().client()).unwrap();
+    let mut request = Request::new(proto::PauseRequest { service: None });
+    request.metadata_mut().insert(ACTOR_KEY, "root".parse().unwrap());
+    ControlServiceClient::new(endpoint.connect_lazy()).pause(request).await.unwrap();
+    assert_eq!(served.proposed()[0].0, Actor::Operator("tls-client".to_owned()));
+
+    let ca = tonic::transport::Certificate::from_pem(test_tls().ca);
+    let nobody = tonic::transport::ClientTlsConfig::new().ca_certificate(ca);
+    let endpoint = Channel::from_shared(served.url.clone()).unwrap().tls_config(nobody).unwrap();
+    let answer = StatusServiceClient::new(endpoint.connect_lazy()).get_switches(proto::GetSwitchesRequest {}).await;
+    assert!(answer.is_err(), "no certificate, no answer");
+}
+
+#[tokio::test]
+async fn a_watcher_sees_a_region_come_into_sight() {
+    let served = served(daemon(state_with(&[]), FakePeers::default(), Vec::new())).await;
+    let request = proto::WatchFleetRequest { after_revision: 0 };
+    let mut stream = served.status().watch_fleet(request).await.unwrap().into_inner();
+    let sight = |fleet: &proto::Fleet| fleet.regions.iter().filter(|it| it.reachable).count();
+    assert_eq!(sight(&stream.message().await.unwrap().unwrap()), 1);
+    served.daemon.matrix.send_modify(|matrix| Arc::make_mut(matrix).take(fake::NOW, report("eu-west-1")));
+    assert_eq!(sight(&stream.message().await.unwrap().unwrap()), 2);
 }

@@ -7,5 +7,7 @@ use failoverd::cli::{self, Cli};
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    // One TLS provider for every connection of the process; a second installation is refused and changes nothing.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     cli::run(Cli::parse()).await
 }

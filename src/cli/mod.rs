@@ -17,6 +17,8 @@ mod style;
 pub mod view;
 
 #[cfg(test)]
+mod end_to_end;
+#[cfg(test)]
 mod fixture;
 #[cfg(test)]
 mod golden;

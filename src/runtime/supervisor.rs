@@ -53,6 +53,7 @@ impl Supervisor {
             // The guard also fires when the task panics.
             let guard = failed.drop_guard();
             tokio::select! {
+                biased;
                 () = stop.cancelled() => drop(guard.disarm()),
                 () = task => tracing::error!(?kind, "a task ended that should not"),
             }

@@ -5,13 +5,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use failoverd_domain::fleet::{EventKind, FleetState, HistoryEvent, RunState, ServicePhase};
+use failoverd_domain::data::loss::newest_acknowledged;
+use failoverd_domain::fleet::{
+    EventKind, FleetState, ForecastOutcome, HistoryEvent, Run, RunState, ServicePhase, what_if_region_vanishes,
+};
+use failoverd_domain::health::Matrix;
 use failoverd_domain::ids::{Region, RunId, ServiceName};
 use failoverd_domain::invariant::{
     AnswerWatch, EffectSeen, answer_follows_entries, effects_have_intents, history_is_whole,
 };
 use failoverd_domain::route53::RecordType;
-use failoverd_domain::service::StoreKind;
+use failoverd_domain::service::{Store, StoreKind};
 use tokio::time::{Instant, sleep};
 
 use super::fleet::{CHECKOUT, REGIONS, Sandbox, SandboxError};
@@ -153,7 +157,7 @@ impl<'a> Demo<'a> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let snapshot = self.daemon()?.handles().snapshot();
-            let forecast = failoverd_domain::fleet::what_if_region_vanishes(
+            let forecast = what_if_region_vanishes(
                 snapshot.now,
                 &snapshot.state,
                 &snapshot.matrix,
@@ -162,7 +166,7 @@ impl<'a> Demo<'a> {
             );
             let reason = forecast.first().map(|forecast| (forecast.outcome, forecast.reason.clone()));
             match reason {
-                Some((failoverd_domain::fleet::ForecastOutcome::FailsOver, reason)) => {
+                Some((ForecastOutcome::FailsOver, reason)) if canaries_are_known(&snapshot.state, &snapshot.matrix) => {
                     self.say(&format!("if {BROKEN} vanished now, checkout would fail over by itself: {reason}"));
                     return Ok(());
                 }
@@ -353,7 +357,15 @@ fn phase(state: &FleetState) -> Option<ServicePhase> {
     state.services.get(SERVICE).map(|service| state.phase(service))
 }
 
-fn newest_run(state: &FleetState) -> Option<&failoverd_domain::fleet::Run> {
+/// Whether every store's canary has been heard of, so that its loss can be bounded by more than CloudWatch's lag.
+fn canaries_are_known(state: &FleetState, matrix: &Matrix) -> bool {
+    let Some(service) = state.services.get(SERVICE) else { return false };
+    let known =
+        |store: &Store| newest_acknowledged(matrix, &service.spec.name, &store.name, &service.primary).is_some();
+    service.spec.data.iter().filter(|store| store.canary.is_some()).all(known)
+}
+
+fn newest_run(state: &FleetState) -> Option<&Run> {
     state.runs.values().filter(|run| run.service.as_str() == SERVICE).max_by_key(|run| run.decided_index)
 }
 

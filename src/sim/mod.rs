@@ -2,6 +2,7 @@
 
 pub mod bus;
 pub mod dns;
+pub mod fleet;
 pub mod history;
 pub mod ports;
 pub mod world;

@@ -78,6 +78,28 @@ impl<'a> Ask<'a> {
     }
 }
 
+/// A call under way. Whoever gives up on it, or dies, does not call it back: half of them arrive all the same.
+struct OnTheWire<'a, T, F: FnOnce(&mut SimulatedWorld) -> Result<T, Refusal>> {
+    ports: &'a SimulatedPorts,
+    ask: &'a Ask<'a>,
+    act: Option<F>,
+}
+
+impl<T, F: FnOnce(&mut SimulatedWorld) -> Result<T, Refusal>> Drop for OnTheWire<'_, T, F> {
+    fn drop(&mut self) {
+        let Some(act) = self.act.take().filter(|_| self.ask.mutates) else { return };
+        if !matches!(self.ports.gate(self.ask), Gate::Open { .. }) {
+            return;
+        }
+        self.ports.aws.with(|world| {
+            if world.draws.next_u64().is_multiple_of(2) {
+                // Nobody is left to hear what came of it.
+                drop(act(world));
+            }
+        });
+    }
+}
+
 impl SimulatedPorts {
     /// All of it, as the runtime takes it.
     #[must_use]
@@ -113,11 +135,12 @@ impl SimulatedPorts {
             }
         };
         let waited_ms = latency_ms.min(timeout_ms);
+        let mut wire = OnTheWire { ports: self, ask: &ask, act: Some(act) };
         sleep(Duration::from_millis(waited_ms)).await;
-        if self.gate(&ask) == Gate::Silent {
+        let Some(act) = wire.act.take().filter(|_| self.gate(&ask) != Gate::Silent) else {
             sleep(Duration::from_millis(timeout_ms - waited_ms)).await;
             return Err(ask.timeout());
-        }
+        };
         let (result, lost) = self.aws.with(|world| {
             let result = act(world);
             let lost = ask.mutates && result.is_ok() && world.faults.takes_answer(ask.service, ask.region);

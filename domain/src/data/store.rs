@@ -36,7 +36,8 @@ pub struct ClusterMember {
     pub cluster: String,
     /// Whether it takes writes.
     pub is_writer: bool,
-    /// Whether replication to it works; `false` while it is being rebuilt or its Region is away.
+    /// Whether it holds a usable copy: `false` while it is being (re)built. That its writer is away does not unmake the
+    /// copy; how old it is, lag and canary say.
     pub in_sync: bool,
     /// DB instances; a headless secondary (0) cannot be promoted.
     pub instances: u32,

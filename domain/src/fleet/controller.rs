@@ -7,7 +7,7 @@ use super::failover::{FailoverRequest, outlook, propose_failover, still_holds};
 use super::guard::{Guard, Severity};
 use super::run::{Run, RunState, Trigger};
 use super::state::{FleetState, ServiceState};
-use crate::health::{Matrix, View, diagnose};
+use crate::health::{Diagnosis, Matrix, View, diagnose};
 use crate::ids::{Region, ServiceName};
 use crate::plan::Mode;
 use crate::service::{Automation, Pattern};
@@ -44,8 +44,20 @@ fn tend(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View, run: &
             over.then(|| Command::Start { run: run.id.clone() })
         }
         RunState::AwaitingApproval if now > run.valid_until => abort("nobody approved in time".to_owned()),
+        RunState::AwaitingApproval if run.trigger == Trigger::Automatic => {
+            came_back(now, state, matrix, view, run).and_then(abort)
+        }
         _ => None,
     }
+}
+
+/// Why nobody needs to be asked any more. Only a service that is seen healthy takes the question back: one that
+/// cannot be told is what a person is asked about.
+fn came_back(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View, run: &Run) -> Option<String> {
+    let spec = &state.services.get(&run.service)?.spec;
+    let found = diagnose(now, view, spec, &run.plan.from, matrix);
+    matches!(found.diagnosis, Diagnosis::Healthy | Diagnosis::ControlPlaneOnly)
+        .then(|| format!("{} is {} again: {}", run.plan.from, found.diagnosis.word(), found.because))
 }
 
 /// Opens a run for a service whose Region is broken, where guards let it.

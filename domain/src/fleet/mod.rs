@@ -9,6 +9,8 @@ mod guard;
 mod guards;
 mod run;
 mod state;
+#[cfg(test)]
+pub(crate) mod tests;
 
 pub use apply::{Applied, Rejection};
 pub use command::{Actor, Command, Decision, Entry, StepOutcome};

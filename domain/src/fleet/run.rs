@@ -163,6 +163,12 @@ pub enum StepState {
 }
 
 impl Run {
+    /// The n of `<service>-<n>`.
+    #[must_use]
+    pub fn number(&self) -> Option<u64> {
+        self.id.as_str().strip_prefix(self.service.as_str())?.strip_prefix('-')?.parse().ok()
+    }
+
     /// The journal of a step; pending when it has none yet.
     #[must_use]
     pub fn progress(&self, step: &StepName) -> StepProgress {
@@ -184,7 +190,8 @@ impl Run {
     #[must_use]
     pub fn is_past_no_return(&self) -> bool {
         self.plan.steps.iter().filter(|step| step.is_point_of_no_return()).any(|step| {
-            matches!(self.progress(&step.name).state, StepState::Succeeded | StepState::Acting | StepState::Unknown)
+            // Skipped too: whoever went on without it may have done it by hand.
+            !matches!(self.progress(&step.name).state, StepState::Pending | StepState::Failed)
         })
     }
 
@@ -234,6 +241,19 @@ impl Run {
                 state => Some(format!("the old writer is not fenced ({fence} is {})", state.word())),
             },
         }
+    }
+
+    /// Why a promotion whose turn it is may not begin until somebody consents, if so.
+    #[must_use]
+    pub fn waits_for_consent(&self) -> Option<String> {
+        if self.unfenced_consent.is_some() {
+            return None;
+        }
+        let is_next = |step: &&Step| {
+            let ended = |name: &StepName| self.plan.step(name).is_some_and(|step| self.is_resolved(step));
+            self.progress(&step.name).state == StepState::Pending && step.after.iter().all(ended)
+        };
+        self.plan.steps.iter().filter(is_next).find_map(|step| self.unfenced(step))
     }
 
     /// Milliseconds from the breach (or the start, where a person asked) to the verified answer.

@@ -75,7 +75,7 @@ pub struct ServiceState {
     pub settlement: Settlement,
     /// Runs so far; the next run's number is one more.
     pub runs: u64,
-    /// End of its newest run.
+    /// End of the newest run that began, or that a person stopped: cooldown counts from there.
     pub last_run_at: Option<Timestamp>,
     /// A person must look, and why.
     pub attention: Option<String>,

@@ -115,10 +115,11 @@ fn run_of<'a, T>(items: &'a [T], region: &Region, key: impl Fn(&T) -> &Region) -
 }
 
 impl Matrix {
-    /// Takes in a report unless a newer one of the same observer is here. A restarted observer starts again at 1.
+    /// Takes in a report unless a newer one of the same observer is here. A restarted observer counts from 1 again, and
+    /// its first reports may not have arrived: what was sent later by the observer's own clock is newer as well.
     pub fn take(&mut self, at: Timestamp, report: Report) {
-        let stale =
-            self.reports.get(&report.observer).is_some_and(|held| report.seq <= held.report.seq && report.seq > 1);
+        let is_older = |held: &Report| report.seq <= held.seq && report.sent_at <= held.sent_at;
+        let stale = self.reports.get(&report.observer).is_some_and(|held| is_older(&held.report) && report.seq > 1);
         if !stale {
             self.reports.insert(report.observer.clone(), Received::new(report, at));
         }

@@ -1,10 +1,10 @@
 //! I1, I2 and I4: who is chosen, and how the old writer is kept out.
 
 use super::{Transition, Violation};
-use crate::fleet::{Command, Run, StepState};
+use crate::fleet::{Command, Consent, Run, StepState};
 use crate::ids::StepName;
 use crate::plan::{Fencing, StepKind};
-use crate::service::Pattern;
+use crate::service::{OnDoubt, Pattern};
 
 /// I1: a promotion starts only when the old writer is fenced, or knowingly unfenced with consent.
 pub(super) fn promotion_is_fenced_or_consented(seen: &Transition<'_>) -> Option<Violation> {
@@ -19,7 +19,15 @@ pub(super) fn promotion_is_fenced_or_consented(seen: &Transition<'_>) -> Option<
         Fencing::ByStep(fence) => succeeded(run, fence),
         Fencing::None => false,
     };
-    (!fenced && run.unfenced_consent.is_none())
+    let consented = match &run.unfenced_consent {
+        None => false,
+        Some(Consent::Person(_)) => true,
+        Some(Consent::Policy) => {
+            let service = seen.after.services.get(&run.service)?;
+            service.spec.policy.unfenced == OnDoubt::Proceed
+        }
+    };
+    (!fenced && !consented)
         .then(|| Violation::new("I1", format!("{step} of run {} starts unfenced and without consent", run.id)))
 }
 

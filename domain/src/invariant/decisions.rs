@@ -1,5 +1,7 @@
 //! I3, I5 and I6: what an automatic or forced decision must rest on.
 
+use std::collections::BTreeSet;
+
 use super::{Transition, Violation};
 use crate::fleet::{Command, Decision, Guard, RunState, Trigger};
 use crate::health::Status;
@@ -21,9 +23,14 @@ pub(super) fn automatic_needs_proof(seen: &Transition<'_>) -> Option<Violation> 
     }
     let majority = seen.after.members.len() / 2 + 1;
     // Counted from the recorded opinions themselves, not from what the guard made of them.
-    let bad = decision.evidence.first().map_or(0, |finding| {
-        finding.opinions.iter().filter(|opinion| opinion.counts && opinion.status == Status::Bad).count()
-    });
+    let opinions = decision.evidence.first().map_or(&[][..], |finding| finding.opinions.as_slice());
+    let bad: BTreeSet<_> = opinions
+        .iter()
+        .filter(|opinion| opinion.counts && opinion.status == Status::Bad)
+        .filter(|opinion| seen.after.members.contains_key(&opinion.observer))
+        .map(|opinion| &opinion.observer)
+        .collect();
+    let bad = bad.len();
     if bad < majority {
         let detail = format!("{} moves on the word of {bad} observers; {majority} are needed", decision.plan.service);
         return Some(Violation::new("I3", detail));
@@ -69,6 +76,9 @@ pub(super) fn loss_is_within_budget(seen: &Transition<'_>) -> Option<Violation> 
     if spec.policy.loss_over_budget == OnDoubt::Proceed {
         return None;
     }
-    let over = run.loss.iter().find(|loss| loss.bound.is_none_or(|bound| bound > spec.objectives.rpo_ms))?;
-    Some(Violation::new("I6", format!("run {id} starts by itself although {}", over.sentence())))
+    if let Some(over) = run.loss.iter().find(|loss| loss.bound.is_none_or(|bound| bound > spec.objectives.rpo_ms)) {
+        return Some(Violation::new("I6", format!("run {id} starts by itself although {}", over.sentence())));
+    }
+    let unquoted = spec.data.iter().find(|store| run.loss.iter().all(|loss| loss.store != store.name))?;
+    Some(Violation::new("I6", format!("run {id} starts by itself and nobody says what {} may lose", unquoted.name)))
 }

@@ -9,6 +9,8 @@ mod choices;
 mod decisions;
 mod effects;
 mod journal;
+#[cfg(test)]
+mod tests;
 
 pub use answers::{AnswerWatch, answer_follows_entries};
 pub use effects::{EffectSeen, effects_have_intents};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::step::{Fencing, Mode, Plan, StepKind};
+use super::step::{Fencing, Mode, Plan, Step, StepKind};
 use crate::ids::StepName;
 use crate::route53::Location;
 use crate::service::{Routing, ServiceSpec, SwitchTransport};
@@ -27,6 +27,8 @@ pub fn check_plan(plan: &Plan, spec: &ServiceSpec) -> Vec<PlanProblem> {
     geolocation_has_a_default(plan, spec, &mut say);
     promotions_know_their_fence(plan, &mut say);
     order_is_sound(plan, &mut say);
+    the_switch_comes_last_and_names_the_target(plan, spec, &mut say);
+    every_writer_moves(plan, spec, &mut say);
     problems
 }
 
@@ -104,5 +106,48 @@ fn order_is_sound(plan: &Plan, say: Say<'_>) {
     }
     if !flipped || !plan.steps.last().is_some_and(|step| matches!(step.kind, StepKind::VerifyAnswer)) {
         say("order", "a plan ends by turning the switch and verifying the answer".to_owned());
+    }
+}
+
+/// The order in the list is for people; what a run obeys is what each step waits for.
+fn the_switch_comes_last_and_names_the_target(plan: &Plan, spec: &ServiceSpec, say: Say<'_>) {
+    for flip in &plan.steps {
+        let StepKind::FlipSwitch { group, bit, on } = &flip.kind else { continue };
+        if *group != spec.switch_group() || Some(bit) != spec.regions.first() || *on != (bit == &plan.to) {
+            say("I4", format!("step {} does not make {} serve", flip.name, plan.to));
+        }
+        let waits_for = all_before(plan, flip);
+        let verifies = |step: &&Step| matches!(step.kind, StepKind::VerifyAnswer);
+        for step in plan.steps.iter().filter(|step| step.critical && step.name != flip.name && !verifies(step)) {
+            if !waits_for.contains(&step.name) {
+                say("order", format!("step {} does not wait for {}", flip.name, step.name));
+            }
+        }
+        for step in plan.steps.iter().filter(verifies).filter(|step| !step.after.contains(&flip.name)) {
+            say("order", format!("step {} does not wait for {}", step.name, flip.name));
+        }
+    }
+}
+
+/// Every step that must have ended before `step`, however far back.
+fn all_before<'a>(plan: &'a Plan, step: &'a Step) -> BTreeSet<&'a StepName> {
+    let mut found: BTreeSet<&StepName> = BTreeSet::new();
+    let mut open: Vec<&StepName> = step.after.iter().collect();
+    while let Some(name) = open.pop() {
+        if found.insert(name) {
+            open.extend(plan.step(name).into_iter().flat_map(|step| &step.after));
+        }
+    }
+    found
+}
+
+fn every_writer_moves(plan: &Plan, spec: &ServiceSpec, say: Say<'_>) {
+    for store in spec.data.iter().filter(|store| store.kind.has_single_writer()) {
+        let moves = plan.steps.iter().any(|step| {
+            matches!(&step.kind, StepKind::Promote { store: promoted, .. } if promoted == &store.name) && step.critical
+        });
+        if !moves {
+            say("data", format!("the writer of {} would stay in {}", store.name, plan.from));
+        }
     }
 }

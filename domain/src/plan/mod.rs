@@ -3,6 +3,8 @@
 mod check;
 mod planner;
 mod step;
+#[cfg(test)]
+mod tests;
 
 pub use check::{PlanProblem, check_plan};
 pub use planner::{PlanRequest, plan};

@@ -40,6 +40,7 @@ pub fn plan(request: &PlanRequest<'_>) -> Plan {
     for store in &request.spec.data {
         steps.extend(store_steps(request, store));
     }
+    drains_before_promotions(&mut steps);
     let moved: Vec<StepName> = steps.iter().filter(|step| step.critical).map(|step| step.name.clone()).collect();
     let flip = flip_step(request, moved);
     let verify = verify_step(request, &flip);
@@ -53,6 +54,16 @@ pub fn plan(request: &PlanRequest<'_>) -> Plan {
         spec_index: request.spec_index,
         steps,
     }
+}
+
+/// What can be put back comes before what cannot: a copy that never catches up stops the move where it began.
+fn drains_before_promotions(steps: &mut [Step]) {
+    let is_drain = |step: &Step| matches!(step.kind, StepKind::Drain { .. });
+    let drains: Vec<StepName> = steps.iter().filter(|step| is_drain(step)).map(|step| step.name.clone()).collect();
+    for step in steps.iter_mut().filter(|step| matches!(step.kind, StepKind::Promote { .. })) {
+        step.after.extend(drains.iter().cloned());
+    }
+    steps.sort_by_key(|step| !is_drain(step));
 }
 
 fn store_steps(request: &PlanRequest<'_>, store: &Store) -> Vec<Step> {

@@ -87,8 +87,6 @@ async fn start(args: &StartArgs) -> Result<Sandbox, Failure> {
     let filter = tracing_subscriber::EnvFilter::new(format!("{},openraft=off", args.log));
     // A second subscriber in one process (tests) is refused; the first one stays.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
-    // Likewise for the TLS provider.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let addresses = Addresses::around(args.port_base).map_err(Failure::usage)?;
     let settings = Settings { addresses, database_url: args.database_url.clone(), seed: u64::from(std::process::id()) };
     Sandbox::start(settings).await.map_err(failure)

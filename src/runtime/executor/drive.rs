@@ -13,6 +13,24 @@ use crate::ports::{CallError, Effect as Known, ProposeError};
 /// Between two looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
+/// One attempt of one step.
+struct Attempt<'a> {
+    run: &'a Run,
+    step: &'a Step,
+    number: u32,
+}
+
+/// How asking for an effect ended.
+#[derive(Debug, PartialEq, Eq)]
+enum Act {
+    /// It was accepted.
+    Accepted,
+    /// Nobody said anything: it may have happened, or may still.
+    Unanswered,
+    /// The attempt is over without an effect.
+    Over(StepOutcome),
+}
+
 /// Why driving a step ended without an outcome of ours: somebody else leads, or the state moved on.
 struct NotOurs;
 
@@ -41,12 +59,11 @@ impl Executor {
         let epoch = run.epoch.ok_or(NotOurs)?;
         let intent = Command::Intent { run: run.id.clone(), step: step.name.clone(), attempt, epoch };
         self.propose(intent).await?;
-        self.agreement.confirm_leadership().await.map_err(|_| NotOurs)?;
         tracing::info!(run = %run.id, step = %step.name, attempt, %epoch, region = %step.region, "step begins");
         let deadline = Instant::now() + Duration::from_millis(step.timeout_ms);
         let outcome = match effect.look().await {
             Look::Done(found) => StepOutcome::Succeeded { note: format!("was done already: {found}") },
-            _ => self.act_and_verify(effect, deadline).await?,
+            _ => self.act_and_verify(&Attempt { run, step, number: attempt }, effect, deadline).await?,
         };
         self.conclude(run, step, attempt, outcome).await
     }
@@ -93,16 +110,36 @@ impl Executor {
         }
     }
 
-    async fn act_and_verify(&self, effect: &dyn Effect, deadline: Instant) -> Result<StepOutcome, NotOurs> {
-        if let Some(failure) = self.act(effect, deadline).await? {
-            return Ok(failure);
-        }
+    async fn act_and_verify(
+        &self,
+        attempt: &Attempt<'_>,
+        effect: &dyn Effect,
+        deadline: Instant,
+    ) -> Result<StepOutcome, NotOurs> {
+        let asked = match self.act(attempt, effect, deadline).await? {
+            Act::Over(failure) => return Ok(failure),
+            asked => asked,
+        };
+        // A call without an answer may still arrive for a while; one that is not there then never will be.
+        let mut not_done_counts_from = (asked == Act::Unanswered).then(|| Instant::now() + self.timing.afterlife);
         loop {
             self.still_mine()?;
             let seen = match effect.look().await {
                 Look::Done(found) => return Ok(StepOutcome::Succeeded { note: found }),
-                Look::UnderWay(seen) | Look::NotDone(seen) | Look::CannotTell(seen) => seen,
+                Look::NotDone(found) if not_done_counts_from.is_some_and(|from| Instant::now() >= from) => {
+                    let error = format!("asked for, but not done: {found}");
+                    return Ok(StepOutcome::Failed { error, retryable: true });
+                }
+                Look::UnderWay(seen) => {
+                    // If it is neither under way nor done later, it was put back.
+                    not_done_counts_from = Some(Instant::now() + self.timing.afterlife);
+                    seen
+                }
+                Look::NotDone(seen) | Look::CannotTell(seen) => seen,
             };
+            if !effect.acts() && self.is_stopping(attempt) {
+                return Ok(StepOutcome::Failed { error: format!("stopped waiting: {seen}"), retryable: false });
+            }
             if Instant::now() >= deadline {
                 // It was asked for and is not there: not a failure that could be repeated blindly.
                 let error = format!("not verified in time: {seen}");
@@ -117,27 +154,35 @@ impl Executor {
         }
     }
 
-    /// Acts once; again only after refusals that certainly had no effect. Returns an outcome where it failed.
-    async fn act(&self, effect: &dyn Effect, deadline: Instant) -> Result<Option<StepOutcome>, NotOurs> {
+    /// Acts once; again only after refusals that certainly had no effect. Before each try the others confirm that this
+    /// daemon leads, and the journal that the attempt is still open: a try may come minutes after the intent.
+    async fn act(&self, attempt: &Attempt<'_>, effect: &dyn Effect, deadline: Instant) -> Result<Act, NotOurs> {
         let mut pause = Duration::from_millis(200);
         loop {
-            self.still_mine()?;
+            self.agreement.confirm_leadership().await.map_err(|_| NotOurs)?;
+            if self.is_stopping(attempt) {
+                let error = "the run was asked to stop before this was done".to_owned();
+                return Ok(Act::Over(StepOutcome::Failed { error, retryable: false }));
+            }
+            self.is_open(attempt)?;
             let Ok(result) = timeout(self.timing.mutation, effect.act()).await else {
                 tracing::warn!("no answer in time; looking before acting again");
-                return Ok(None);
+                return Ok(Act::Unanswered);
             };
             let error = match result {
-                Ok(()) => return Ok(None),
+                Ok(()) => return Ok(Act::Accepted),
                 Err(error) => error,
             };
             match error.effect {
                 // Verification looks; whatever it finds is the truth.
                 Known::Unknown => {
                     tracing::warn!(%error, "outcome unknown; looking before acting again");
-                    return Ok(None);
+                    return Ok(Act::Unanswered);
                 }
-                Known::None => return Ok(Some(failed(&error, false))),
-                Known::NoneRetryable if Instant::now() + pause >= deadline => return Ok(Some(failed(&error, true))),
+                Known::None => return Ok(Act::Over(failed(&error, false))),
+                Known::NoneRetryable if Instant::now() + pause >= deadline => {
+                    return Ok(Act::Over(failed(&error, true)));
+                }
                 Known::NoneRetryable => {
                     tracing::info!(%error, "refused for now; trying again");
                     sleep(pause).await;
@@ -145,6 +190,22 @@ impl Executor {
                 }
             }
         }
+    }
+
+    /// Whether the attempt is the one that the journal has open, under the service's present epoch.
+    fn is_open(&self, attempt: &Attempt<'_>) -> Result<(), NotOurs> {
+        let state = self.agreement.state().borrow().clone();
+        let run = state.runs.get(&attempt.run.id).ok_or(NotOurs)?;
+        let progress = run.progress(&attempt.step.name);
+        let epoch = state.services.get(&run.service).map(|service| service.epoch);
+        let is_open = progress.state == StepState::Acting && progress.attempts == attempt.number && run.epoch == epoch;
+        if is_open { Ok(()) } else { Err(NotOurs) }
+    }
+
+    fn is_stopping(&self, attempt: &Attempt<'_>) -> bool {
+        let state = self.agreement.state();
+        let state = state.borrow();
+        state.runs.get(&attempt.run.id).is_some_and(|run| run.abort.is_some())
     }
 
     async fn conclude(&self, run: &Run, step: &Step, attempt: u32, outcome: StepOutcome) -> Result<(), NotOurs> {

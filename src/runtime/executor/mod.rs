@@ -46,6 +46,7 @@ impl Executor {
         let mut under_way: FuturesUnordered<BoxFuture<'_, Key>> = FuturesUnordered::new();
         loop {
             tokio::select! {
+                biased;
                 _ = ticks.tick() => {}
                 // A committed outcome lets the next step begin at once.
                 Ok(()) = state.changed() => {}

@@ -62,6 +62,8 @@ impl Observer {
             let report = self.compose(sheet, seq).await;
             let isolated = report.reaches.is_empty()
                 && self.view.members.len() > 1
+                // Before the first look nobody knows.
+                && !report.references.is_empty()
                 && report.references.values().all(|answers| !answers);
             if isolated != std::mem::replace(&mut was_isolated, isolated) {
                 if isolated {

@@ -25,6 +25,7 @@ impl Observer {
         let mut busy: BTreeSet<SignalKey> = BTreeSet::new();
         loop {
             tokio::select! {
+                biased;
                 _ = ticks.tick() => {
                     let state = self.state();
                     forget_gone(&state, sheet, &mut started);

@@ -10,7 +10,7 @@ use futures_util::stream;
 
 use super::Observer;
 use super::sheet::{Copy, CopyKey, Sheet};
-use crate::ports::{Call, CallError, CanaryAt};
+use crate::ports::{CallError, CanaryAt};
 
 /// Looks under way at once.
 const MOST_AT_ONCE: usize = 64;
@@ -149,13 +149,21 @@ impl Observer {
         let Some(at) = copy.canary() else { return };
         if copy.serves && self.writes(&copy.region) {
             let version = self.clock.now().0;
-            if self.world.canaries.write(&at, version).await.is_ok() {
-                self.keep(sheet, copy, |held| held.canary.acknowledged = held.canary.acknowledged.max(Some(version)));
+            match self.world.canaries.write(&at, version).await {
+                Ok(()) => {
+                    tracing::trace!(store = %copy.store.name, version, "canary written");
+                    self.keep(sheet, copy, |held| {
+                        held.canary.acknowledged = held.canary.acknowledged.max(Some(version))
+                    });
+                }
+                Err(error) => {
+                    tracing::debug!(service = %copy.service, store = %copy.store.name, %error, "canary not written")
+                }
             }
         }
-        let read: Call<Option<u64>> = self.world.canaries.read(&at).await;
-        if let Ok(visible) = read {
-            self.keep(sheet, copy, |held| held.canary.visible = visible);
+        match self.world.canaries.read(&at).await {
+            Ok(visible) => self.keep(sheet, copy, |held| held.canary.visible = visible),
+            Err(error) => tracing::debug!(service = %copy.service, store = %copy.store.name, %error, "canary not read"),
         }
     }
 

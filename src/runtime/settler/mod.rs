@@ -93,17 +93,26 @@ impl Settler {
         due.insert(name.clone(), next);
     }
 
-    /// Traffic first: a settled service keeps its answer whatever happens to the daemons. Copies may take hours.
+    /// Traffic first: a settled service keeps its answer whatever happens to the daemons. Copies may take hours, and do
+    /// not wait for Route 53's API: a serving writer that is still fenced must not.
     async fn settle(&self, service: &ServiceState) -> Result<(), Unsettled> {
-        self.settle_zone(service).await?;
-        self.settle_copies(service).await
+        let zone = self.settle_zone(service).await;
+        let copies = self.settle_copies(service).await;
+        zone.and(copies)
     }
 
     fn state(&self) -> Arc<FleetState> {
         self.agreement.state().borrow().clone()
     }
 
-    /// The service as it is now, if this daemon may still write for it.
+    /// Makes sure, by the others' word, that this daemon may still write for the service: before each single write, as
+    /// whoever was leader a moment ago may not be any more.
+    async fn may_write(&self, service: &ServiceState) -> Result<(), Unsettled> {
+        self.agreement.confirm_leadership().await.map_err(|error| Unsettled::Yield(error.to_string()))?;
+        self.still(service)
+    }
+
+    /// The service as it is now, as far as this daemon knows.
     fn still(&self, service: &ServiceState) -> Result<(), Unsettled> {
         let state = self.state();
         let unchanged = state
@@ -120,8 +129,7 @@ impl Settler {
     async fn intend(&self, service: &ServiceState, work: Vec<String>) -> Result<LogIndex, Unsettled> {
         let name = service.spec.name.clone();
         let index = self.propose(Command::SettleIntent { service: name, epoch: service.epoch, work }).await?;
-        self.agreement.confirm_leadership().await.map_err(|error| Unsettled::Yield(error.to_string()))?;
-        self.still(service)?;
+        self.may_write(service).await?;
         Ok(index)
     }
 

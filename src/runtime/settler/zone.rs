@@ -32,7 +32,7 @@ impl Settler {
                 continue;
             }
             for action in actions {
-                self.still(service)?;
+                self.may_write(service).await?;
                 self.perform(&wanted.zone, action).await?;
             }
         }

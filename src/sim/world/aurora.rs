@@ -159,7 +159,7 @@ impl AuroraCluster {
     }
 
     fn promote_with_loss(&mut self, old: &Region, to: &Region, moment: Moment<'_>) {
-        let before = GlobalCluster { moving_to: None, ..self.describe(moment) };
+        let before = GlobalCluster { moving_to: None, ..self.describe() };
         let undelivered = self.rows.take_flights(old.as_str(), to.as_str());
         self.lost.push(LostWrites { at_ms: moment.now_ms, from: old.clone(), to: to.clone(), undelivered });
         self.swap_roles(old, to);
@@ -198,14 +198,12 @@ impl AuroraCluster {
     }
 
     /// The cluster as the API of a Region that sees everything describes it.
-    pub(super) fn describe(&self, moment: Moment<'_>) -> GlobalCluster {
-        let writer = self.writer();
+    pub(super) fn describe(&self) -> GlobalCluster {
         let member = |(region, member): (&Region, &Member)| {
-            let linked = writer.is_some_and(|writer| moment.faults.linked(writer, region));
             let described = ClusterMember {
                 cluster: member.cluster.clone(),
                 is_writer: member.is_writer,
-                in_sync: member.standing == Standing::InSync && linked,
+                in_sync: member.standing == Standing::InSync,
                 instances: member.instances,
                 engine_version: member.engine_version.clone(),
             };

@@ -28,8 +28,7 @@ impl World {
     pub fn describe_cluster(&self, asked_in: &Region, id: &str) -> Result<GlobalCluster, Refusal> {
         let cluster = self.cluster(id)?;
         let member = cluster.members.get(asked_in).ok_or_else(|| not_found(id))?;
-        let moment = Moment { now_ms: self.now_ms, faults: &self.faults, timing: &self.timing };
-        Ok(member.stale_view.clone().unwrap_or_else(|| cluster.describe(moment)))
+        Ok(member.stale_view.clone().unwrap_or_else(|| cluster.describe()))
     }
 
     /// `SwitchoverGlobalCluster`: both sides must be up; the writer stops at once, the target takes over without loss.

@@ -169,6 +169,12 @@ impl SimulatedAws {
         self.with(|world| world.effects.clone())
     }
 
+    /// Every mutating call accepted after the first `seen` ones.
+    #[must_use]
+    pub fn effects_from(&self, seen: usize) -> Vec<EffectRecord> {
+        self.with(|world| world.effects.get(seen..).unwrap_or_default().to_vec())
+    }
+
     /// Registers a load balancer: an alias to `dns_name` is answered with these addresses.
     pub fn set_load_balancer(&self, dns_name: &str, addresses: Vec<IpAddr>) {
         self.with(|world| world.load_balancers.insert(zones::canonical(dns_name), addresses));

@@ -7,7 +7,7 @@ use super::{Context, Draft, Outcome, Rejection};
 use crate::fleet::command::StepOutcome;
 use crate::fleet::event::EventKind;
 use crate::fleet::run::{Intent, Run, RunState, StepState};
-use crate::fleet::state::FleetState;
+use crate::fleet::state::{FleetState, ServiceState};
 use crate::ids::{Epoch, RunId, StepName};
 use crate::plan::{Step, StepKind};
 
@@ -33,11 +33,12 @@ impl FleetState {
         }
         let step = find(run, name)?;
         run.may_begin(&step).map_err(|reason| Rejection::new("STEP_NOT_READY", reason))?;
-        let progress = run.steps.entry(name.clone()).or_default();
-        if attempt != progress.attempts + 1 {
-            let reason = format!("attempt {attempt} of {name} does not follow attempt {}", progress.attempts);
+        let before = run.progress(name).attempts;
+        if attempt != before.saturating_add(1) {
+            let reason = format!("attempt {attempt} of {name} does not follow attempt {before}");
             return Err(Rejection::new("STALE_ATTEMPT", reason));
         }
+        let progress = run.steps.entry(name.clone()).or_default();
         progress.attempts = attempt;
         progress.state = StepState::Acting;
         progress.intent = Some(Intent { index: context.index, at: context.entry.at, by: context.entry.actor.clone() });
@@ -66,16 +67,25 @@ impl FleetState {
     ) -> Outcome {
         let run = self.runs.get_mut(id).ok_or_else(|| no_run(id))?;
         let step = find(run, name)?;
-        let progress = run.steps.entry(name.clone()).or_default();
-        if progress.attempts != attempt || !matches!(progress.state, StepState::Acting | StepState::Unknown) {
-            let reason = format!("attempt {attempt} of {name} is not open ({})", progress.state.word());
+        if run.state.is_closed() {
+            // Its verdict stands; concluding it a second time would put back what a later run may have moved.
+            return Err(Rejection::new("RUN_CLOSED", format!("run {id} has ended: {}", run.state.word())));
+        }
+        let before = run.progress(name);
+        if before.attempts != attempt || !matches!(before.state, StepState::Acting | StepState::Unknown) {
+            let reason = format!("attempt {attempt} of {name} is not open ({})", before.state.word());
             return Err(Rejection::new("STALE_ATTEMPT", reason));
+        }
+        if matches!(outcome, StepOutcome::Succeeded { .. }) && !turned(&step, self.services.get(&run.service), run) {
+            let reason = format!("{name} cannot have succeeded: the committed switch is not turned");
+            return Err(Rejection::new("SWITCH_NOT_TURNED", reason));
         }
         let (state, note) = match outcome {
             StepOutcome::Succeeded { note } => (StepState::Succeeded, note),
             StepOutcome::Failed { error, .. } => (StepState::Failed, error),
             StepOutcome::Unknown { error } => (StepState::Unknown, error),
         };
+        let progress = run.steps.entry(name.clone()).or_default();
         progress.state = state;
         progress.note = Some(note.clone());
         progress.retryable = matches!(outcome, StepOutcome::Failed { retryable: true, .. }) && attempt < MOST_ATTEMPTS;
@@ -92,12 +102,11 @@ impl FleetState {
 
     pub(super) fn retry(&mut self, context: &mut Context<'_>, id: &RunId, name: &StepName) -> Outcome {
         let run = self.held(id, name)?;
-        let progress = run.steps.entry(name.clone()).or_default();
-        progress.retryable = true;
-        run.state = RunState::Running;
+        // Pending, not failed: a step off the critical path that failed counts as over, and nothing would try it.
+        run.steps.entry(name.clone()).or_default().state = StepState::Pending;
         let message = format!("{name} will be tried again");
         context.say(Draft::new(EventKind::Approved, message).service(&run.service).run(id));
-        Ok(None)
+        self.resume(id)
     }
 
     pub(super) fn skip(&mut self, context: &mut Context<'_>, id: &RunId, name: &StepName) -> Outcome {
@@ -110,9 +119,9 @@ impl FleetState {
         let progress = run.steps.entry(name.clone()).or_default();
         progress.state = StepState::Skipped;
         progress.finished_at = Some(context.entry.at);
-        run.state = RunState::Running;
         let message = format!("{name} skipped");
         context.say(Draft::new(EventKind::StepOutcome, message).service(&run.service).run(id).region(&step.region));
+        self.resume(id)?;
         self.conclude(context, id)
     }
 
@@ -127,6 +136,11 @@ impl FleetState {
         }
         Ok(run)
     }
+}
+
+/// The committed bit alone says whether a flip was done.
+fn turned(step: &Step, service: Option<&ServiceState>, run: &Run) -> bool {
+    !matches!(step.kind, StepKind::FlipSwitch { .. }) || service.is_some_and(|service| service.primary == run.plan.to)
 }
 
 fn find(run: &Run, name: &StepName) -> Result<Step, Rejection> {

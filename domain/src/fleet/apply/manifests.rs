@@ -7,10 +7,14 @@ use serde_json::json;
 
 use super::{Context, Draft, Outcome, Rejection};
 use crate::fleet::event::EventKind;
+use crate::fleet::run::Run;
 use crate::fleet::state::{Bit, FleetState, ServiceState, Settlement, Switch};
 use crate::ids::{Epoch, Region, ServiceName, SwitchGroup};
 use crate::service::{Pattern, ServiceSpec};
 use crate::traffic::SwitchEndpoint;
+
+/// What Route 53's checkers will ask for: of which group, for the bit of which Region.
+type Token = (SwitchGroup, Region, String);
 
 impl FleetState {
     pub(super) fn apply_manifests(
@@ -18,7 +22,7 @@ impl FleetState {
         context: &mut Context<'_>,
         specs: &[ServiceSpec],
         prune: bool,
-        tokens: &[(SwitchGroup, Region, String)],
+        tokens: &[Token],
     ) -> Outcome {
         let kept: BTreeSet<&ServiceName> = specs.iter().map(|spec| &spec.name).collect();
         let dropped: Vec<ServiceName> = if prune {
@@ -29,8 +33,10 @@ impl FleetState {
         for name in specs.iter().map(|spec| &spec.name).chain(&dropped) {
             self.nothing_open(name)?;
         }
+        one_of_each(specs)?;
         for spec in specs {
             self.fits(spec)?;
+            self.has_tokens(spec, tokens)?;
         }
         for spec in specs {
             self.take_spec(context, spec, tokens)?;
@@ -41,12 +47,38 @@ impl FleetState {
         Ok(None)
     }
 
+    /// Asked before anything is changed: a refused entry leaves nothing behind.
+    fn has_tokens(&self, spec: &ServiceSpec, tokens: &[Token]) -> Result<(), Rejection> {
+        let group = spec.switch_group();
+        if self.switches.contains_key(&group) {
+            return Ok(());
+        }
+        match bit_owners(spec).iter().find(|owner| token_of(tokens, &group, owner).is_none()) {
+            Some(owner) => Err(no_token(&group, owner)),
+            None => Ok(()),
+        }
+    }
+
     /// What a change of manifest may not do to a service that runs already.
     fn fits(&self, spec: &ServiceSpec) -> Result<(), Rejection> {
+        let fits_pattern = match spec.pattern {
+            Pattern::ActivePassive => spec.regions.len() == 2 && spec.regions.first() != spec.regions.last(),
+            Pattern::ActiveActive => spec.regions.len() >= 2,
+        };
+        if !fits_pattern {
+            let reason = format!("{} Regions do not fit the pattern of {}", spec.regions.len(), spec.name);
+            return Err(Rejection::new("INVALID_MANIFEST", reason));
+        }
         for region in &spec.regions {
             if !self.members.contains_key(region) {
                 return Err(Rejection::new("UNKNOWN_REGION", format!("{region} is not a Region of this fleet")));
             }
+        }
+        if let Some(service) = self.services.get(&spec.name)
+            && service.spec.switch_group() != spec.switch_group()
+        {
+            let reason = format!("{}: its switch cannot change while it exists (delete the service first)", spec.name);
+            return Err(Rejection::new("SWITCH_FIXED", reason));
         }
         let shared = self
             .services
@@ -74,12 +106,7 @@ impl FleetState {
         Ok(())
     }
 
-    fn take_spec(
-        &mut self,
-        context: &mut Context<'_>,
-        spec: &ServiceSpec,
-        tokens: &[(SwitchGroup, Region, String)],
-    ) -> Outcome {
+    fn take_spec(&mut self, context: &mut Context<'_>, spec: &ServiceSpec, tokens: &[Token]) -> Outcome {
         let group = spec.switch_group();
         if !self.switches.contains_key(&group) {
             let switch = new_switch(context, spec, &group, tokens)?;
@@ -91,6 +118,9 @@ impl FleetState {
             return Ok(None);
         }
         let (at, index) = (context.entry.at, context.index);
+        // A service that was deleted and comes back goes on counting: a run's id is its name in the history.
+        let newest_run = self.runs.values().filter(|run| run.service == spec.name).filter_map(Run::number).max();
+        let newest_run = newest_run.unwrap_or(0);
         let verb = if self.services.contains_key(&spec.name) { "changed" } else { "applied" };
         let service = self.services.entry(spec.name.clone()).or_insert_with(|| ServiceState {
             spec: Arc::new(spec.clone()),
@@ -101,7 +131,7 @@ impl FleetState {
             primary_since: at,
             paused: false,
             settlement: Settlement::default(),
-            runs: 0,
+            runs: newest_run,
             last_run_at: None,
             attention: None,
         });
@@ -176,24 +206,49 @@ impl FleetState {
     }
 }
 
+/// Two manifests of one entry may claim neither one name nor one switch.
+fn one_of_each(specs: &[ServiceSpec]) -> Result<(), Rejection> {
+    let mut groups: BTreeMap<SwitchGroup, &ServiceName> = BTreeMap::new();
+    let mut names: BTreeSet<&ServiceName> = BTreeSet::new();
+    for spec in specs {
+        if !names.insert(&spec.name) {
+            return Err(Rejection::new("INVALID_MANIFEST", format!("{} is there twice", spec.name)));
+        }
+        let group = spec.switch_group();
+        if let Some(other) = groups.insert(group.clone(), &spec.name) {
+            let reason = format!("{} and {other} would share switch {group}: not supported by this version", spec.name);
+            return Err(Rejection::new("NOT_SUPPORTED", reason));
+        }
+    }
+    Ok(())
+}
+
+/// The Regions that own a bit of the service's switch: a pair shares the first one's.
+fn bit_owners(spec: &ServiceSpec) -> &[Region] {
+    match spec.pattern {
+        Pattern::ActivePassive => spec.regions.get(..1).unwrap_or_default(),
+        Pattern::ActiveActive => &spec.regions,
+    }
+}
+
+fn token_of(tokens: &[Token], group: &SwitchGroup, owner: &Region) -> Option<String> {
+    tokens.iter().find(|(of, region, _)| of == group && region == owner).map(|(.., token)| token.clone())
+}
+
+fn no_token(group: &SwitchGroup, owner: &Region) -> Rejection {
+    Rejection::new("NO_TOKEN", format!("no token was proposed for switch {group} of {owner}"))
+}
+
 /// A new switch starts with the first Region serving (active-passive) or all of them.
 fn new_switch(
     context: &Context<'_>,
     spec: &ServiceSpec,
     group: &SwitchGroup,
-    tokens: &[(SwitchGroup, Region, String)],
+    tokens: &[Token],
 ) -> Result<Switch, Rejection> {
-    let owners: &[Region] = match spec.pattern {
-        Pattern::ActivePassive => &spec.regions[..1],
-        Pattern::ActiveActive => &spec.regions,
-    };
     let mut bits = BTreeMap::new();
-    for owner in owners {
-        let token =
-            tokens.iter().find(|(of, region, _)| of == group && region == owner).map(|(.., token)| token.clone());
-        let Some(token) = token else {
-            return Err(Rejection::new("NO_TOKEN", format!("no token was proposed for switch {group} of {owner}")));
-        };
+    for owner in bit_owners(spec) {
+        let token = token_of(tokens, group, owner).ok_or_else(|| no_token(group, owner))?;
         bits.insert(owner.clone(), Bit { on: true, since: context.entry.at, index: context.index, token });
     }
     Ok(Switch { pattern: spec.pattern, regions: spec.regions.clone(), bits })

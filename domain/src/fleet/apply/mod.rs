@@ -3,15 +3,18 @@
 
 mod journal;
 mod manifests;
+mod proof;
 mod runs;
 mod switches;
+
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use super::command::{Command, Entry};
 use super::event::{EventHead, EventKind, HistoryEvent};
-use super::state::{FleetState, Member};
-use crate::ids::{LogIndex, Region, RunId, ServiceName};
+use super::state::{FleetState, Member, Role};
+use crate::ids::{FleetId, LogIndex, Region, RunId, ServiceName};
 
 /// What came of an entry.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -108,22 +111,7 @@ impl FleetState {
             return Err(Rejection::new("NOT_FORMED", "the fleet has not been formed yet"));
         }
         match &entry.command {
-            Command::Form { fleet, members } => {
-                if !self.fleet.as_str().is_empty() {
-                    return Err(Rejection::new("ALREADY_FORMED", format!("fleet {} exists already", self.fleet)));
-                }
-                self.fleet = fleet.clone();
-                self.members = members
-                    .iter()
-                    .map(|(region, role)| (region.clone(), Member { role: *role, switch: None }))
-                    .collect();
-                let regions: Vec<&str> = members.keys().map(Region::as_str).collect();
-                context.say(
-                    Draft::new(EventKind::Fleet, format!("fleet {fleet} formed by {}", regions.join(", ")))
-                        .with(json!({ "members": members })),
-                );
-                Ok(None)
-            }
+            Command::Form { fleet, members } => self.form(context, fleet, members),
             Command::Advertise { region, switch } => self.advertise(context, region, switch),
             Command::Apply { specs, prune, tokens } => self.apply_manifests(context, specs, *prune, tokens),
             Command::Delete { service } => self.delete(context, service),
@@ -146,6 +134,22 @@ impl FleetState {
                 Ok(None)
             }
         }
+    }
+
+    fn form(&mut self, context: &mut Context<'_>, fleet: &FleetId, members: &BTreeMap<Region, Role>) -> Outcome {
+        if !self.fleet.as_str().is_empty() {
+            return Err(Rejection::new("ALREADY_FORMED", format!("fleet {} exists already", self.fleet)));
+        }
+        if fleet.as_str().is_empty() || members.is_empty() {
+            return Err(Rejection::new("INVALID_FLEET", "a fleet has an id and at least one daemon"));
+        }
+        self.fleet = fleet.clone();
+        self.members =
+            members.iter().map(|(region, role)| (region.clone(), Member { role: *role, switch: None })).collect();
+        let regions: Vec<&str> = members.keys().map(Region::as_str).collect();
+        let message = format!("fleet {fleet} formed by {}", regions.join(", "));
+        context.say(Draft::new(EventKind::Fleet, message).with(json!({ "members": members })));
+        Ok(None)
     }
 
     fn chain(&mut self, index: LogIndex, entry: &Entry, draft: Draft) -> HistoryEvent {

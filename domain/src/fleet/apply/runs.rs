@@ -8,11 +8,9 @@ use super::{Context, Draft, Outcome, Rejection};
 use crate::data::loss::Loss;
 use crate::fleet::command::{Actor, Decision};
 use crate::fleet::event::EventKind;
-use crate::fleet::guard::{Guard, Severity};
 use crate::fleet::run::{Consent, Run, RunState, StepState, Trigger};
 use crate::fleet::state::FleetState;
 use crate::ids::{RunId, ServiceName};
-use crate::plan::{Mode, check_plan};
 
 /// Closed runs kept in the state for each service; older ones are in the history.
 const CLOSED_RUNS_KEPT: usize = 3;
@@ -51,58 +49,6 @@ impl FleetState {
         Ok(Some(id))
     }
 
-    fn may_decide(&self, context: &Context<'_>, decision: &Decision) -> Result<(), Rejection> {
-        let plan = &decision.plan;
-        let service = self.services.get(&plan.service).ok_or_else(|| no_service(&plan.service))?;
-        if let Some(open) = self.open_run(&plan.service) {
-            return Err(Rejection::new("RUN_OPEN", format!("run {} of {} is open", open.id, plan.service)));
-        }
-        if decision.epoch_seen != service.epoch {
-            let reason =
-                format!("decided at epoch {}, but {} is at {}", decision.epoch_seen, plan.service, service.epoch);
-            return Err(Rejection::new("STALE_EPOCH", reason));
-        }
-        if plan.spec_index != service.spec_index || plan.from != service.primary {
-            return Err(Rejection::new(
-                "STALE_PLAN",
-                format!("the plan was made from an older state of {}", plan.service),
-            ));
-        }
-        if context.entry.at > decision.valid_until {
-            return Err(Rejection::new("STALE_EVIDENCE", "the evidence is too old to act on".to_owned()));
-        }
-        if let Some(problem) = check_plan(plan, &service.spec).first() {
-            return Err(Rejection::new("PLAN_UNSOUND", problem.to_string()));
-        }
-        match decision.trigger {
-            Trigger::Automatic => self.may_decide_alone(decision),
-            Trigger::Operator | Trigger::Drill => not_blocked(decision),
-        }
-    }
-
-    /// What an automatic decision must carry, whoever proposed it.
-    fn may_decide_alone(&self, decision: &Decision) -> Result<(), Rejection> {
-        not_blocked(decision)?;
-        let mut needed = vec![Guard::Quorum, Guard::BreachProven, Guard::NotPaused];
-        if decision.plan.mode == Mode::Forced {
-            needed.push(Guard::Route53Agrees);
-        }
-        for guard in needed {
-            if !decision.guards.iter().any(|verdict| verdict.guard == guard && verdict.ok) {
-                let reason = format!("an automatic run needs a yes of guard {}", guard.word());
-                return Err(Rejection::new("GUARD_MISSING", reason));
-            }
-        }
-        let doubt = decision.guards.iter().find(|verdict| !verdict.ok && verdict.severity == Severity::NeedsApproval);
-        match doubt {
-            Some(verdict) if !decision.needs_approval => {
-                let reason = format!("guard {} asks for a person: {}", verdict.guard.word(), verdict.reason);
-                Err(Rejection::new("APPROVAL_NEEDED", reason))
-            }
-            _ => Ok(()),
-        }
-    }
-
     pub(super) fn start(&mut self, context: &mut Context<'_>, id: &RunId) -> Outcome {
         let run = self.runs.get(id).ok_or_else(|| no_run(id))?;
         if run.state != RunState::Announced {
@@ -132,15 +78,18 @@ impl FleetState {
                     format!("run {id} has waited too long: its evidence is too old"),
                 ));
             }
-            RunState::AwaitingApproval | RunState::Paused => {}
+            RunState::AwaitingApproval => {}
+            // Consent is all that an approval gives: a failed step is retried or skipped, by name.
+            RunState::Paused if run.waits_for_consent().is_some() => {}
             state => return Err(Rejection::new("NOTHING_TO_APPROVE", format!("run {id} is {}", state.word()))),
         }
         run.unfenced_consent.get_or_insert_with(|| Consent::Person(name.clone()));
         let message = format!("run {id} approved by {name}");
         context.say(Draft::new(EventKind::Approved, message).service(&run.service).run(id));
         if run.state == RunState::Paused {
-            run.state = RunState::Running;
-            return Ok(None);
+            // What a consent cannot help (a step that failed) holds the run again.
+            self.resume(id)?;
+            return self.conclude(context, id);
         }
         self.begin(context, id)
     }
@@ -160,6 +109,8 @@ impl FleetState {
         let data = json!({ "epoch": service.epoch, "chosen": service.chosen });
         let draft = Draft::new(EventKind::Started, message).service(&run.service).run(id).region(&run.plan.to);
         context.say(draft.with(data));
+        // A plan may open with a promotion that nobody fenced or consented to.
+        self.conclude(context, id)?;
         Ok(Some(id.clone()))
     }
 
@@ -174,17 +125,21 @@ impl FleetState {
         if run.epoch.is_none() {
             return self.close(context, id, RunState::Aborted, format!("stopped before it began: {reason}"));
         }
+        // Whatever it asked a person is answered by this.
+        self.resume(id)?;
         self.conclude(context, id)
     }
 
     /// Closes a run whose steps allow a verdict; called after everything that could.
     pub(super) fn conclude(&mut self, context: &mut Context<'_>, id: &RunId) -> Outcome {
         let run = self.runs.get(id).ok_or_else(|| no_run(id))?;
+        if let Some(reason) = run.abort.clone() {
+            // What nobody can tell is said as such: a run that was asked to stop does not wait for a dead API.
+            let acting = run.steps.values().any(|progress| progress.state == StepState::Acting);
+            return if acting { Ok(None) } else { self.conclude_abort(context, id, &reason) };
+        }
         if run.open_steps().next().is_some() {
             return Ok(None);
-        }
-        if let Some(reason) = run.abort.clone() {
-            return self.conclude_abort(context, id, &reason);
         }
         if run.plan.steps.iter().all(|step| run.is_resolved(step)) {
             let verdict = format!("{} serves from {}", run.service, run.plan.to);
@@ -198,15 +153,23 @@ impl FleetState {
             let why = format!("step {} failed: {}", step.name, run.progress(&step.name).note.unwrap_or_default());
             return self.hold(id, why);
         }
-        let unfenced = run.plan.steps.iter().find_map(|step| {
-            let pending = run.progress(&step.name).state == StepState::Pending;
-            let waits = step.after.iter().all(|before| run.plan.step(before).is_some_and(|step| run.is_resolved(step)));
-            (pending && waits && run.unfenced_consent.is_none()).then(|| run.unfenced(step)).flatten()
-        });
-        match unfenced {
+        match run.waits_for_consent() {
             Some(doubt) => self.hold(id, format!("{doubt}: a person must approve or abort")),
-            None => Ok(None),
+            // What it waited for may have come by itself: a fence that nobody knew of was found to hold.
+            None => self.resume(id),
         }
+    }
+
+    /// A run goes on: what a person had to look at is answered.
+    pub(super) fn resume(&mut self, id: &RunId) -> Outcome {
+        let run = self.runs.get_mut(id).ok_or_else(|| no_run(id))?;
+        if run.state == RunState::Paused {
+            run.state = RunState::Running;
+            if let Some(service) = self.services.get_mut(&run.service) {
+                service.attention = None;
+            }
+        }
+        Ok(None)
     }
 
     /// A run that cannot go on by itself waits for a person.
@@ -222,11 +185,14 @@ impl FleetState {
     fn conclude_abort(&mut self, context: &mut Context<'_>, id: &RunId, reason: &str) -> Outcome {
         let run = self.runs.get(id).ok_or_else(|| no_run(id))?.clone();
         if run.is_past_no_return() {
-            let done: Vec<&str> =
-                run.plan.steps.iter().filter(|step| run.is_resolved(step)).map(|step| step.name.as_str()).collect();
-            let place = format!("stopped after the point of no return ({reason}); done: {}", done.join(", "));
+            if run.plan.steps.iter().all(|step| run.is_resolved(step)) {
+                let verdict = format!("{} serves from {}; too late to stop: {reason}", run.service, run.plan.to);
+                return self.close(context, id, RunState::Succeeded, verdict);
+            }
+            let place = format!("stopped after the point of no return ({reason}); {}", whereabouts(&run));
             if let Some(service) = self.services.get_mut(&run.service) {
-                service.attention = Some(format!("run {id} {place}: data is in {}, finish by hand", run.plan.to));
+                service.attention =
+                    Some(format!("run {id} {place}: look at the data in {}, finish by hand", run.plan.to));
             }
             return self.close(context, id, RunState::Aborted, place);
         }
@@ -252,10 +218,15 @@ impl FleetState {
         run.finished_at = Some(context.entry.at);
         run.verdict = Some(verdict.clone());
         let (name, rto_ms) = (run.service.clone(), run.rto_ms());
+        // A run that a daemon took back before it began moved nothing: a breach that flickered while it was announced
+        // must not be left alone for a whole cooldown. One that a person stopped must.
+        let counts = run.epoch.is_some() || matches!(context.entry.actor, Actor::Operator(_));
         let data = json!({ "state": state, "epoch": run.epoch, "rto_ms": rto_ms, "detect_ms": run.detect_ms() });
         let draft = Draft::new(EventKind::Finished, format!("run {id} {}: {verdict}", state.word()));
         context.say(draft.service(&name).run(id).region(&run.plan.to).with(data));
-        if let Some(service) = self.services.get_mut(&name) {
+        if let Some(service) = self.services.get_mut(&name)
+            && counts
+        {
             service.last_run_at = Some(context.entry.at);
         }
         self.forget_old_runs(&name);
@@ -292,13 +263,13 @@ impl FleetState {
     }
 }
 
-fn not_blocked(decision: &Decision) -> Result<(), Rejection> {
-    match decision.guards.iter().find(|verdict| !verdict.ok && verdict.severity == Severity::Blocks) {
-        Some(verdict) => {
-            Err(Rejection::new("GUARD_REFUSED", format!("guard {} says no: {}", verdict.guard.word(), verdict.reason)))
-        }
-        None => Ok(()),
-    }
+/// Every step that was begun, and how it stands.
+fn whereabouts(run: &Run) -> String {
+    let begun = run.plan.steps.iter().filter_map(|step| {
+        let state = run.steps.get(&step.name)?.state;
+        Some(format!("{} {}", step.name, state.word()))
+    });
+    begun.collect::<Vec<_>>().join(", ")
 }
 
 fn new_run(context: &Context<'_>, decision: &Decision, id: &RunId, state: RunState) -> Run {

@@ -30,15 +30,15 @@ impl FleetState {
         let target = switch.target(region, on)?;
         match by {
             Some((run, step)) => {
-                let run = self.acting(run, step, group)?;
+                let run = self.acting(run, step, group, &target)?;
                 self.turn(context, group, &target, Some(&run))
             }
             None => self.turn_by_hand(context, group, &target),
         }
     }
 
-    /// The run whose flip step is acting: nothing else may turn the switch in its name.
-    fn acting(&self, id: &RunId, step: &StepName, group: &SwitchGroup) -> Result<Run, Rejection> {
+    /// The run whose flip step is acting: nothing else may turn the switch in its name, and it to its own target only.
+    fn acting(&self, id: &RunId, step: &StepName, group: &SwitchGroup, target: &Region) -> Result<Run, Rejection> {
         let stale = || Rejection::new("STALE_EPOCH", format!("run {id} may not turn switch {group} now"));
         let run = self.runs.get(id).ok_or_else(stale)?;
         let flips = run
@@ -46,7 +46,12 @@ impl FleetState {
             .step(step)
             .is_some_and(|step| matches!(&step.kind, StepKind::FlipSwitch { group: of, .. } if of == group));
         let current = self.services.get(&run.service).is_some_and(|service| run.epoch == Some(service.epoch));
-        if flips && current && run.progress(step).state == StepState::Acting && run.abort.is_none() {
+        if flips
+            && current
+            && &run.plan.to == target
+            && run.progress(step).state == StepState::Acting
+            && run.abort.is_none()
+        {
             Ok(run.clone())
         } else {
             Err(stale())
@@ -66,9 +71,10 @@ impl FleetState {
             }
         }
         for name in &moved {
-            if let Some(service) = self.services.get_mut(name)
-                && &service.primary != target
-            {
+            let Some(service) = self.services.get_mut(name) else { continue };
+            // A person looked: whatever was left to be finished by hand is what they just did.
+            service.attention = None;
+            if &service.primary != target || &service.chosen != target {
                 service.epoch = service.epoch.next();
                 service.chosen = target.clone();
             }

@@ -1,0 +1,131 @@
+//! What a decision must carry to be accepted. Asked of the committed state, whatever the proposer believed: what was
+//! true when it was proposed may have ceased to be so before it was agreed.
+
+use std::collections::BTreeSet;
+
+use super::runs::no_service;
+use super::{Context, Rejection};
+use crate::fleet::command::Decision;
+use crate::fleet::guard::{Guard, Severity};
+use crate::fleet::run::{Consent, Trigger};
+use crate::fleet::state::FleetState;
+use crate::health::Status;
+use crate::ids::Region;
+use crate::plan::{Mode, check_plan};
+use crate::service::{OnDoubt, Pattern, ServiceSpec, Store};
+
+impl FleetState {
+    pub(super) fn may_decide(&self, context: &Context<'_>, decision: &Decision) -> Result<(), Rejection> {
+        let plan = &decision.plan;
+        let service = self.services.get(&plan.service).ok_or_else(|| no_service(&plan.service))?;
+        if let Some(open) = self.open_run(&plan.service) {
+            return Err(Rejection::new("RUN_OPEN", format!("run {} of {} is open", open.id, plan.service)));
+        }
+        if decision.epoch_seen != service.epoch {
+            let reason =
+                format!("decided at epoch {}, but {} is at {}", decision.epoch_seen, plan.service, service.epoch);
+            return Err(Rejection::new("STALE_EPOCH", reason));
+        }
+        if plan.spec_index != service.spec_index || plan.from != service.primary {
+            return Err(Rejection::new(
+                "STALE_PLAN",
+                format!("the plan was made from an older state of {}", plan.service),
+            ));
+        }
+        if context.entry.at > decision.valid_until {
+            return Err(Rejection::new("STALE_EVIDENCE", "the evidence is too old to act on".to_owned()));
+        }
+        if service.spec.pattern == Pattern::ActiveActive {
+            let reason = format!("{} is active-active: moving those is not supported by this version", plan.service);
+            return Err(Rejection::new("NOT_SUPPORTED", reason));
+        }
+        if let Some(problem) = check_plan(plan, &service.spec).first() {
+            return Err(Rejection::new("PLAN_UNSOUND", problem.to_string()));
+        }
+        consent_is_written(decision, &service.spec)?;
+        match decision.trigger {
+            Trigger::Automatic => self.may_decide_alone(decision, &service.spec),
+            Trigger::Operator | Trigger::Drill => not_blocked(decision),
+        }
+    }
+
+    /// What an automatic decision must carry, whoever proposed it.
+    fn may_decide_alone(&self, decision: &Decision, spec: &ServiceSpec) -> Result<(), Rejection> {
+        not_blocked(decision)?;
+        if self.is_paused(&spec.name) {
+            return Err(Rejection::new("PAUSED", format!("automatic action is paused for {}", spec.name)));
+        }
+        self.is_seen_by_a_majority(decision)?;
+        let mut needed = vec![Guard::Quorum, Guard::BreachProven, Guard::NotPaused];
+        if decision.plan.mode == Mode::Forced {
+            needed.push(Guard::Route53Agrees);
+        }
+        for guard in needed {
+            if !decision.guards.iter().any(|verdict| verdict.guard == guard && verdict.ok) {
+                let reason = format!("an automatic run needs a yes of guard {}", guard.word());
+                return Err(Rejection::new("GUARD_MISSING", reason));
+            }
+        }
+        let doubt = decision.guards.iter().find(|verdict| !verdict.ok && verdict.severity == Severity::NeedsApproval);
+        match doubt {
+            Some(verdict) if !decision.needs_approval => {
+                let reason = format!("guard {} asks for a person: {}", verdict.guard.word(), verdict.reason);
+                Err(Rejection::new("APPROVAL_NEEDED", reason))
+            }
+            _ if decision.needs_approval => Ok(()),
+            _ => may_lose_that_much(decision, spec),
+        }
+    }
+
+    /// Counted from the recorded opinions themselves: a guard's word alone proves nothing.
+    fn is_seen_by_a_majority(&self, decision: &Decision) -> Result<(), Rejection> {
+        let opinions = decision.evidence.first().map(|finding| finding.opinions.as_slice()).unwrap_or_default();
+        let bad = opinions.iter().filter(|opinion| opinion.counts && opinion.status == Status::Bad);
+        let observers: BTreeSet<&Region> =
+            bad.map(|opinion| &opinion.observer).filter(|observer| self.members.contains_key(*observer)).collect();
+        if observers.len() > self.members.len() / 2 {
+            return Ok(());
+        }
+        let reason = format!("{} of {} daemons see the breach: no majority", observers.len(), self.members.len());
+        Err(Rejection::new("NOT_PROVEN", reason))
+    }
+}
+
+fn not_blocked(decision: &Decision) -> Result<(), Rejection> {
+    match decision.guards.iter().find(|verdict| !verdict.ok && verdict.severity == Severity::Blocks) {
+        Some(verdict) => {
+            Err(Rejection::new("GUARD_REFUSED", format!("guard {} says no: {}", verdict.guard.word(), verdict.reason)))
+        }
+        None => Ok(()),
+    }
+}
+
+/// A policy's consent must stand in the manifest, and no person has spoken yet for a run that decides by itself.
+fn consent_is_written(decision: &Decision, spec: &ServiceSpec) -> Result<(), Rejection> {
+    match &decision.unfenced_consent {
+        None => Ok(()),
+        Some(Consent::Policy) if spec.policy.unfenced == OnDoubt::Proceed => Ok(()),
+        Some(Consent::Person(_)) if decision.trigger != Trigger::Automatic => Ok(()),
+        Some(_) => {
+            Err(Rejection::new("NO_CONSENT", format!("nobody consented to an unfenced old writer of {}", spec.name)))
+        }
+    }
+}
+
+/// A forced move without a person keeps every store within the RPO, unless the policy says proceed (I6).
+fn may_lose_that_much(decision: &Decision, spec: &ServiceSpec) -> Result<(), Rejection> {
+    if decision.plan.mode != Mode::Forced || spec.policy.loss_over_budget == OnDoubt::Proceed {
+        return Ok(());
+    }
+    let over = decision.loss.iter().find(|loss| loss.bound.is_none_or(|ms| ms > spec.objectives.rpo_ms));
+    let over = over.map(|loss| &loss.store);
+    let quoted = |store: &&Store| decision.loss.iter().any(|loss| loss.store == store.name);
+    let unquoted = spec.data.iter().find(|store| !quoted(store)).map(|store| &store.name);
+    match over.or(unquoted) {
+        Some(store) => {
+            let reason = format!("{store} may lose more than its RPO, or nobody can say: a person must approve");
+            Err(Rejection::new("APPROVAL_NEEDED", reason))
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,208 @@
+//! What the leader proposes: only on proof, and no longer than the proof holds.
+
+use super::fixture::*;
+use crate::fleet::*;
+use crate::health::{Report, Status};
+use crate::ids::RunId;
+use crate::plan::Mode;
+use crate::service::{Automation, ServiceSpec};
+
+fn proposals(bench: &Bench, reports: Vec<Report>) -> Vec<Command> {
+    tick(bench.now, &bench.state, &bench.matrix(reports), &view())
+}
+
+fn announced() -> (Bench, RunId) {
+    let mut spec = shop();
+    spec.policy.announce_ms = 20_000;
+    let mut bench = Bench::serving_spec(spec);
+    let run = bench.decide(bench.automatic());
+    (bench, run)
+}
+
+#[track_caller]
+fn aborts(proposals: &[Command], run: &RunId, because: &str) {
+    let [Command::Abort { run: named, reason }] = proposals else { panic!("{proposals:?}") };
+    assert_eq!(named, run);
+    assert!(reason.starts_with(because), "{reason}");
+}
+
+fn cut_off(mut report: Report) -> Report {
+    report.reaches.clear();
+    report.references.values_mut().for_each(|answers| *answers = false);
+    report
+}
+
+#[test]
+fn a_proven_breach_opens_one_run_and_no_second() {
+    let mut bench = Bench::serving();
+    let proposed = proposals(&bench, breach());
+    let [Command::Decide(decision)] = proposed.as_slice() else { panic!("{proposed:?}") };
+    assert_eq!((decision.plan.mode, decision.plan.to.as_str()), (Mode::Forced, EU));
+    assert_eq!(decision.breach_at, Some(NOW.minus_ms(13_000)));
+    bench.ok(daemon(), proposed[0].clone());
+    assert_eq!(proposals(&bench, breach()), vec![]);
+}
+
+#[test]
+fn nothing_is_proposed_while_nothing_is_wrong_or_nothing_is_known() {
+    let bench = Bench::serving();
+    assert_eq!(proposals(&bench, healthy()), vec![]);
+    assert_eq!(proposals(&bench, vec![]), vec![]);
+    let unknown = FLEET.map(|observer| report(observer, Status::Unknown)).to_vec();
+    assert_eq!(proposals(&bench, unknown), vec![], "unknown never counts as bad");
+    let one = vec![report(EU, Status::Bad), report(WITNESS, Status::Unknown)];
+    assert_eq!(proposals(&bench, one), vec![]);
+}
+
+#[test]
+fn a_leader_that_is_cut_off_holds_still() {
+    let bench = Bench::serving();
+    let reports = vec![cut_off(report(EU, Status::Bad)), report(WITNESS, Status::Bad), report(US, Status::Bad)];
+    assert_eq!(proposals(&bench, reports), vec![]);
+    let another = vec![report(EU, Status::Bad), cut_off(report(WITNESS, Status::Bad))];
+    assert_eq!(proposals(&bench, another), vec![], "an observer that is cut off has no vote");
+}
+
+#[test]
+fn two_that_lost_sight_of_a_healthy_third_do_not_promote() {
+    let bench = Bench::serving();
+    let mut reports = breach();
+    reports.iter_mut().for_each(|report| report.route53[0].status = Status::Good);
+    assert_eq!(proposals(&bench, reports), vec![]);
+}
+
+#[test]
+fn a_breach_of_the_standby_moves_nothing() {
+    let bench = Bench::serving();
+    let mut reports = healthy();
+    for signal in reports.iter_mut().flat_map(|report| &mut report.signals) {
+        if signal.region.as_str() == EU {
+            (signal.status, signal.breached) = (Status::Bad, true);
+        }
+    }
+    assert_eq!(proposals(&bench, reports), vec![]);
+}
+
+#[test]
+fn stale_reports_prove_nothing() {
+    let mut bench = Bench::serving();
+    let matrix = bench.matrix(breach());
+    bench.now = NOW.plus_ms(4_001);
+    assert_eq!(tick(bench.now, &bench.state, &matrix, &view()), vec![]);
+}
+
+#[test]
+fn an_announced_run_starts_in_time() {
+    let (mut bench, run) = announced();
+    assert_eq!(proposals(&bench, breach()), vec![]);
+    bench.now = NOW.plus_ms(20_000);
+    let proposed = proposals(&bench, breach());
+    assert_eq!(proposed, vec![Command::Start { run }]);
+    bench.ok(daemon(), proposed[0].clone());
+    bench.now = NOW.plus_ms(90_000);
+    assert_eq!(proposals(&bench, healthy()), vec![], "once it runs, its steps ask again");
+}
+
+#[test]
+fn an_announced_run_is_taken_back_when_the_service_comes_back() {
+    let (mut bench, run) = announced();
+    let proposed = proposals(&bench, healthy());
+    aborts(&proposed, &run, "guard breach-proven says no by now: us-east-1 is healthy");
+    bench.ok(daemon(), proposed[0].clone());
+    assert_eq!(bench.phase(), ServicePhase::Steady);
+    // A breach that flickered does not wait for a cooldown.
+    assert_eq!(proposals(&bench, breach()).len(), 1);
+}
+
+#[test]
+fn an_announced_run_is_taken_back_when_it_is_paused_or_too_old() {
+    let (mut bench, run) = announced();
+    bench.now = bench.run(&run).valid_until.plus_ms(1);
+    aborts(&proposals(&bench, breach()), &run, "its evidence is too old to start on");
+    bench.now = NOW;
+    bench.ok(person(), Command::Pause { service: None });
+    aborts(&proposals(&bench, breach()), &run, "guard not-paused says no by now");
+}
+
+#[test]
+fn a_question_is_taken_back_when_nobody_answers_or_the_service_comes_back() {
+    let mut spec = shop();
+    spec.policy.failover = Automation::Approval;
+    let mut bench = Bench::serving_spec(spec);
+    let run = bench.decide(bench.automatic());
+    assert_eq!(proposals(&bench, breach()), vec![]);
+    assert_eq!(proposals(&bench, vec![]), vec![], "what cannot be told is what a person is asked about");
+    aborts(&proposals(&bench, healthy()), &run, "us-east-1 is healthy again");
+    bench.now = NOW.plus_ms(30 * 60_000);
+    assert_eq!(proposals(&bench, breach()), vec![]);
+    bench.now = NOW.plus_ms(30 * 60_000 + 1);
+    aborts(&proposals(&bench, breach()), &run, "nobody approved in time");
+}
+
+#[test]
+fn before_what_cannot_be_undone_the_guards_are_asked_again() {
+    let (bench, run) = Bench::running();
+    let plan = bench.run(&run).plan.clone();
+    let asks = |reports| still_holds(bench.now, &bench.state, &bench.matrix(reports), &view(), &"shop".into(), &plan);
+    assert_eq!(asks(breach()), Ok(()));
+    assert_eq!(asks(healthy()).unwrap_err().guard, Guard::BreachProven);
+    assert_eq!(asks(vec![]).unwrap_err().guard, Guard::Quorum);
+    let mut doubted = breach();
+    doubted.iter_mut().for_each(|report| report.route53[0].status = Status::Good);
+    assert_eq!(asks(doubted).unwrap_err().guard, Guard::Route53Agrees);
+    let mut paused = bench.clone();
+    paused.ok(person(), Command::Pause { service: None });
+    let asked = still_holds(NOW, &paused.state, &paused.matrix(breach()), &view(), &"shop".into(), &plan);
+    assert_eq!(asked.unwrap_err().guard, Guard::NotPaused);
+}
+
+#[test]
+fn every_service_is_looked_at() {
+    let mut bench = Bench::serving();
+    bench.ok(person(), apply(vec![ServiceSpec { name: "cart".into(), ..shop() }]));
+    bench.ok(
+        daemon(),
+        Command::Settled { service: "cart".into(), epoch: crate::ids::Epoch(1), spec_index: bench.state.applied },
+    );
+    let mut reports = breach();
+    for report in &mut reports {
+        let cart = report.signals.clone().into_iter().map(|mut signal| {
+            signal.service = "cart".into();
+            signal
+        });
+        report.signals.extend(cart.collect::<Vec<_>>());
+        let stores = report.stores.clone().into_iter().map(|mut store| {
+            store.service = "cart".into();
+            store
+        });
+        report.stores.extend(stores.collect::<Vec<_>>());
+        let mut word = report.route53[0].clone();
+        word.service = "cart".into();
+        report.route53.push(word);
+    }
+    assert_eq!(proposals(&bench, reports).len(), 2);
+}
+
+#[test]
+fn a_forecast_says_what_would_happen_to_each_service() {
+    let forecast = |bench: &Bench, reports, region: &str| {
+        let matrix = bench.matrix(reports);
+        let mut all = what_if_region_vanishes(bench.now, &bench.state, &matrix, &view(), &region.into());
+        let one = all.remove(0);
+        (one.outcome.word(), one.reason)
+    };
+    let said = |outcome, reason: &str| (outcome, reason.to_owned());
+    let bench = Bench::serving();
+    assert_eq!(forecast(&bench, healthy(), US), said("fails-over", "every guard would say yes"));
+    assert_eq!(forecast(&bench, healthy(), EU), said("unaffected", "serves from us-east-1"));
+    let alone = vec![report(US, Status::Good), report(EU, Status::Good)];
+    assert_eq!(forecast(&bench, alone, US), said("stays-down", "only 1 daemons would be left; 2 are needed"));
+    let mut paused = bench.clone();
+    paused.ok(person(), Command::Pause { service: None });
+    let reason = "not-paused: automatic action is paused for the whole fleet";
+    assert_eq!(forecast(&paused, healthy(), US), said("stays-down", reason));
+    let mut asking = shop();
+    asking.policy.failover = Automation::Approval;
+    let asking = Bench::serving_spec(asking);
+    assert_eq!(forecast(&asking, healthy(), US), said("asks-for-approval", "policy: policy: a person approves"));
+}

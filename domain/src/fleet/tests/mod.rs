@@ -1,0 +1,11 @@
+//! What a fleet agrees on, entry by entry, as a user would notice it.
+
+mod controller;
+mod decide;
+pub(crate) mod fixture;
+mod guards;
+mod journal;
+mod manifests;
+mod stopping;
+mod switches;
+mod walk;

@@ -1,0 +1,114 @@
+//! Thousands of simulated outages: `make simulate SEEDS=2000 FROM=1`.
+//!
+//! Every seed is a fleet of its own on virtual time. Progress and failures go to stderr; the last line of stdout sums up.
+
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use clap::Parser;
+use failoverd::consensus::seed_elections;
+use failoverd::sim::fleet::{Outcome, simulate};
+
+/// Simulate whole fleets under faults.
+#[derive(Parser)]
+struct Arguments {
+    /// How many seeds.
+    #[arg(long, default_value_t = 200)]
+    seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 1)]
+    from: u64,
+    /// Virtual minutes of faults for each seed.
+    #[arg(long, default_value_t = 3)]
+    minutes: u64,
+    /// Print what happened in every seed.
+    #[arg(long)]
+    log: bool,
+}
+
+/// Sums over all seeds.
+#[derive(Default)]
+struct Sum {
+    done: u64,
+    simulated_ms: u64,
+    checks: u64,
+    runs: u64,
+    violations: u64,
+    failed: Vec<u64>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let next = AtomicU64::new(arguments.from);
+    let sum = Mutex::new(Sum::default());
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| work(&arguments, &next, &sum));
+        }
+    });
+    let sum = sum.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if !sum.failed.is_empty() {
+        eprintln!("failed seeds: {:?}", sum.failed);
+    }
+    println!(
+        "{} seeds, {:.1} simulated hours, {} runs, {} checks, {} violations",
+        sum.done,
+        sum.simulated_ms as f64 / 3.6e6,
+        sum.runs,
+        sum.checks,
+        sum.violations
+    );
+    if sum.violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn work(arguments: &Arguments, next: &AtomicU64, sum: &Mutex<Sum>) {
+    loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed >= arguments.from + arguments.seeds {
+            return;
+        }
+        let outcome = run(seed, Duration::from_secs(60 * arguments.minutes));
+        if arguments.log || !outcome.violations.is_empty() {
+            report(&outcome);
+        }
+        let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
+        sum.done += 1;
+        sum.simulated_ms += outcome.simulated_ms;
+        sum.checks += outcome.checks;
+        sum.runs += outcome.runs;
+        sum.violations += outcome.violations.len() as u64;
+        if !outcome.violations.is_empty() {
+            sum.failed.push(seed);
+        }
+        if sum.done % 50 == 0 {
+            eprintln!("{} seeds done, {} violations", sum.done, sum.violations);
+        }
+    }
+}
+
+fn run(seed: u64, chaos: Duration) -> Outcome {
+    let _seeded = seed_elections(seed);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(simulate(seed, chaos)),
+        Err(error) => panic!("no runtime: {error}"),
+    }
+}
+
+fn report(outcome: &Outcome) {
+    let mut text = format!("--- seed {} (trace {:016x})\n", outcome.seed, outcome.trace);
+    for line in &outcome.log {
+        text.push_str(line);
+        text.push('\n');
+    }
+    for violation in &outcome.violations {
+        text.push_str(&format!("seed {}: {violation}\n", outcome.seed));
+    }
+    text.push_str(&format!("replay: make simulate SEEDS=1 FROM={}\n", outcome.seed));
+    eprint!("{text}");
+}

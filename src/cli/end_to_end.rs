@@ -1,0 +1,163 @@
+//! Commands against a served daemon whose log is in memory: how they end, as scripts see it.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use failoverd_domain::fleet::{FleetState, RunState};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::output::Output;
+use super::{Cli, Context, Failure, Outcome, dispatch};
+use crate::api::fake::{self, Daemon, FakePeers, daemon, state_with};
+use crate::api::serve;
+
+struct Served {
+    daemon: Daemon,
+    url: String,
+    stop: CancellationToken,
+    _serving: tokio::task::JoinSet<()>,
+}
+
+async fn served(state: FleetState) -> Served {
+    let daemon = daemon(state, FakePeers::default(), Vec::new());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let handles = daemon.handles.clone();
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    let mut serving = tokio::task::JoinSet::new();
+    serving.spawn(async move { serve(listener, handles, None, stopped).await.unwrap() });
+    Served { daemon, url, stop, _serving: serving }
+}
+
+async fn failoverctl(server: &str, line: &str) -> Result<Outcome, Failure> {
+    let words = ["failoverctl", "--server", server].into_iter().chain(line.split(' '));
+    let cli = Cli::try_parse_from(words).unwrap();
+    let out = Output::new(&cli.global);
+    dispatch(&Context { global: cli.global, out }, cli.command).await
+}
+
+async fn exit(server: &str, line: &str) -> u8 {
+    match failoverctl(server, line).await {
+        Ok(outcome) => outcome.0,
+        Err(failure) => failure.exit,
+    }
+}
+
+fn with_run(state: RunState) -> FleetState {
+    let mut fleet = state_with(&["checkout"]);
+    let run = failoverd_domain::fleet::Run { state, ..fake::run("checkout-1") };
+    fleet.runs.insert(run.id.clone(), run);
+    fleet
+}
+
+async fn dead_server() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
+
+#[tokio::test]
+async fn without_a_daemon_it_says_what_was_tried_and_what_to_do() {
+    let (one, two) = (dead_server().await, dead_server().await);
+    let failure = failoverctl(&format!("{one},{two}"), "status").await.unwrap_err();
+    assert_eq!((failure.exit, failure.details.len()), (1, 2));
+    assert!(failure.details[1].starts_with(&format!("{two}: ")), "{failure:?}");
+    assert!(failure.hint.unwrap().contains("--server"));
+}
+
+#[tokio::test]
+async fn a_dead_daemon_is_passed_over() {
+    let served = served(state_with(&["checkout"])).await;
+    let servers = format!("{},{}", dead_server().await, served.url);
+    for line in ["status", "get services", "get region us-east-1 -o json", "get guards checkout", "export"] {
+        assert_eq!(exit(&servers, line).await, 0, "{line}");
+    }
+    assert_eq!(exit(&servers, "describe service checkout -o yaml").await, 0);
+}
+
+#[tokio::test]
+async fn names_that_are_not_there_are_invalid_input() {
+    let served = served(state_with(&["checkout"])).await;
+    let lines = ["get services nobody", "describe service nobody", "get runs nobody-1", "describe run nobody-1"];
+    for line in lines.into_iter().chain(["plan nobody", "pause nobody", "run watch nobody-1", "export nobody"]) {
+        assert_eq!(exit(&served.url, line).await, 2, "{line}");
+    }
+    assert!(served.daemon.log.proposed.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_dangerous_needs_yes_where_nobody_can_be_asked() {
+    if std::io::stdin().is_terminal() {
+        return;
+    }
+    let served = served(state_with(&["checkout"])).await;
+    for line in ["failover checkout --to eu-west-1", "delete service checkout", "switch set checkout us-east-1 off"] {
+        let failure = failoverctl(&served.url, line).await.unwrap_err();
+        assert_eq!(failure.exit, 2, "{line}");
+        assert!(failure.hint.unwrap().contains("--yes"), "{line}");
+    }
+    assert!(served.daemon.log.proposed.lock().unwrap().is_empty());
+    assert_eq!(exit(&served.url, "delete service checkout --yes").await, 0);
+    assert_eq!(served.daemon.log.proposed.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_guards_no_exits_with_3() {
+    let served = served(state_with(&["checkout"])).await;
+    let line = "failover checkout --to eu-west-1 --mode forced --plan 000000000000 --yes";
+    assert_eq!(exit(&served.url, line).await, 3);
+    assert_eq!(exit(&served.url, "plan checkout --to eu-west-1 --mode forced").await, 0);
+}
+
+#[tokio::test]
+async fn every_problem_of_a_manifest_is_said() {
+    let served = served(state_with(&[])).await;
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("a.yaml"), "kind: Nonsense\n").unwrap();
+    std::fs::write(dir.path().join("b.yaml"), b"\xff\xfe not text").unwrap();
+    let line = format!("apply -f {}", dir.path().display());
+    let failure = failoverctl(&served.url, &line).await.unwrap_err();
+    assert_eq!(failure.exit, 2);
+    for file in ["a.yaml", "b.yaml"] {
+        assert!(failure.details.iter().any(|detail| detail.contains(file)), "{file} is not in {failure:?}");
+    }
+    assert!(served.daemon.log.proposed.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn watching_a_run_ends_as_the_run_ends() {
+    for (state, code) in [(RunState::Succeeded, 0), (RunState::Failed, 1), (RunState::Aborted, 6)] {
+        let served = served(with_run(state)).await;
+        assert_eq!(exit(&served.url, "run watch checkout-1").await, code, "{state:?}");
+    }
+    let served = served(with_run(RunState::Running)).await;
+    assert_eq!(exit(&served.url, "run watch checkout-1 --timeout 300ms").await, 8);
+}
+
+#[tokio::test]
+async fn a_watched_run_is_followed_to_another_daemon() {
+    let (first, second) = (served(with_run(RunState::Running)).await, served(with_run(RunState::Succeeded)).await);
+    second.daemon.log.state.send_modify(|state| Arc::make_mut(state).applied.0 = 50);
+    let servers = format!("{},{}", first.url, second.url);
+    let watch = failoverctl(&servers, "run watch checkout-1");
+    let crash = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        first.stop.cancel();
+    };
+    let both = async { tokio::join!(watch, crash).0 };
+    assert_eq!(tokio::time::timeout(Duration::from_secs(30), both).await.unwrap(), Ok(Outcome::DONE));
+}
+
+#[tokio::test]
+async fn a_broken_history_fails_its_verification() {
+    let served = served(state_with(&[])).await;
+    *served.daemon.history.0.lock().unwrap() = fake::events(3);
+    assert_eq!(exit(&served.url, "history verify").await, 0);
+    assert_eq!(exit(&served.url, "history --since 1h --limit 2 -o json").await, 0);
+    assert_eq!(exit(&served.url, "history --since yesterday").await, 2);
+    served.daemon.history.0.lock().unwrap()[1].message.push('!');
+    assert_eq!(exit(&served.url, "history verify").await, 1);
+}

@@ -1,0 +1,158 @@
+//! Faults: each can be inflicted and taken back.
+
+use failoverd_domain::ids::Region;
+use std::fmt;
+
+use super::fleet::{EU_WEST, REGIONS, SERVICE, SimulatedFleet, US_EAST, region};
+use crate::sim::world::{Draws, Service};
+
+/// Something that goes wrong for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The Region dies, its daemon too.
+    RegionLoss(Region),
+    /// The daemon dies.
+    Crash(Region),
+    /// Nothing gets from the first daemon to the second; nor from its Region's network to the other Region.
+    OneWay(Region, Region),
+    /// The two daemons do not reach each other.
+    Pair(Region, Region),
+    /// Nothing outside reaches the Region, and it reaches nothing.
+    Isolated(Region),
+    /// The Region's daemon sees neither the other's endpoints nor its APIs, but the daemons talk.
+    Blind(Region, Region),
+    /// What the first asks of the second arrives, but no answer comes back.
+    LostReplies(Region, Region),
+    /// The next calls that change something take effect, their answers are lost.
+    LostAnswers(Region, Service),
+    /// Route 53's API.
+    Route53Api,
+    /// Every call is throttled.
+    Throttled(Region, Service),
+    /// Calls take long.
+    Slow(Region, Service),
+    /// The service is away.
+    ServiceAway(Region, Service),
+    /// The Region's control planes are away.
+    ControlPlane(Region),
+    /// The database of the history is away.
+    History(Region),
+    /// The service's endpoints are bad.
+    Endpoint(Region),
+    /// The daemon has no DNS.
+    NoDns(Region),
+    /// The daemon's credentials are expired.
+    Expired(Region),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+impl Fault {
+    /// Any fault; those that matter most come more often.
+    #[must_use]
+    pub fn drawn(draws: &mut Draws) -> Self {
+        let any = pick(draws, &REGIONS);
+        let other = another(draws, &any);
+        let member = pick(draws, &[US_EAST, EU_WEST]);
+        let service = SERVICES[below(draws, SERVICES.len())];
+        match below(draws, 30) {
+            0..=3 => Self::RegionLoss(member),
+            4..=7 => Self::Crash(any),
+            8..=9 => Self::OneWay(any, other),
+            10..=11 => Self::Pair(any, other),
+            12..=13 => Self::Isolated(any),
+            14 => Self::Blind(any, other),
+            15 => Self::LostReplies(any, other),
+            16..=17 => Self::LostAnswers(if service == Service::Route53 { region(US_EAST) } else { member }, service),
+            18..=19 => Self::Route53Api,
+            20 => Self::Throttled(if service == Service::Route53 { region(US_EAST) } else { member }, service),
+            21 => Self::Slow(member, service),
+            22 => Self::ServiceAway(member, service),
+            23 => Self::ControlPlane(member),
+            24..=25 => Self::History(member),
+            26..=27 => Self::Endpoint(member),
+            28 => Self::NoDns(any),
+            _ => Self::Expired(any),
+        }
+    }
+}
+
+const SERVICES: [Service; 6] =
+    [Service::Rds, Service::Rds, Service::Route53, Service::Database, Service::Dynamodb, Service::Cloudwatch];
+
+/// A number below `limit`.
+#[must_use]
+pub(super) fn below(draws: &mut Draws, limit: usize) -> usize {
+    usize::try_from(draws.next_u64() % (limit as u64)).unwrap_or(0)
+}
+
+pub(super) fn pick(draws: &mut Draws, names: &[&str]) -> Region {
+    region(names[below(draws, names.len())])
+}
+
+fn another(draws: &mut Draws, than: &Region) -> Region {
+    let others: Vec<&str> = REGIONS.into_iter().filter(|name| *name != than.as_str()).collect();
+    pick(draws, &others)
+}
+
+impl SimulatedFleet {
+    /// Makes it so.
+    pub async fn inflict(&mut self, fault: &Fault) {
+        self.judge.tell(format!("fault: {fault}"));
+        match fault {
+            Fault::RegionLoss(at) => self.break_region(at).await,
+            Fault::Crash(at) => self.crash(at).await,
+            _ => self.set_fault(fault, true),
+        }
+    }
+
+    /// Takes it back.
+    pub async fn take_back(&mut self, fault: &Fault) {
+        self.judge.tell(format!("over: {fault}"));
+        match fault {
+            Fault::RegionLoss(at) => self.heal_region(at).await,
+            // The daemon of a Region that is down has nowhere to run.
+            Fault::Crash(at) if !self.aws.is_up(at) => {}
+            Fault::Crash(at) => self.start(at).await,
+            _ => self.set_fault(fault, false),
+        }
+    }
+
+    fn set_fault(&self, fault: &Fault, on: bool) {
+        let (aws, bus) = (&self.aws, &self.bus);
+        let cut = |from: &Region, to: &Region| if on { bus.cut(from, to) } else { bus.mend(from, to) };
+        let unseen = |from: &Region, to: &Region| if on { aws.cut(from, to) } else { aws.mend(from, to) };
+        match fault {
+            Fault::RegionLoss(_) | Fault::Crash(_) => {}
+            Fault::OneWay(a, b) => {
+                cut(a, b);
+                unseen(a, b);
+            }
+            Fault::Pair(a, b) => {
+                cut(a, b);
+                cut(b, a);
+            }
+            Fault::Isolated(at) if on => self.isolate(at),
+            Fault::Isolated(at) => self.rejoin(at),
+            Fault::Blind(a, b) => unseen(a, b),
+            Fault::LostReplies(a, b) => bus.lose_replies(a, b, on),
+            Fault::LostAnswers(at, service) => aws.lose_next_answers(at, *service, if on { 2 } else { 0 }),
+            Fault::Route53Api if on => aws.break_route53_api(),
+            Fault::Route53Api => aws.heal_route53_api(),
+            Fault::Throttled(at, service) => aws.throttle(at, *service, on),
+            Fault::Slow(at, service) => aws.slow(at, *service, if on { 1_500 } else { 0 }),
+            Fault::ServiceAway(at, service) if on => aws.break_service(at, *service),
+            Fault::ServiceAway(at, service) => aws.heal_service(at, *service),
+            Fault::ControlPlane(at) if on => aws.break_control_plane(at),
+            Fault::ControlPlane(at) => aws.heal_control_plane(at),
+            Fault::History(at) => self.set_history_away(at, on),
+            Fault::Endpoint(at) => aws.set_endpoint(at, &SERVICE.into(), !on),
+            Fault::NoDns(at) => aws.set_dns_reachable(at, !on),
+            Fault::Expired(at) => aws.expire_credentials(at, on),
+        }
+    }
+}

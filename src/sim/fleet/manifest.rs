@@ -1,0 +1,132 @@
+//! The service that the simulated fleet looks after, as its owner would write it down.
+
+use std::collections::BTreeMap;
+
+use failoverd_domain::fleet::Role;
+use failoverd_domain::ids::Region;
+use failoverd_domain::manifest::read_set;
+use failoverd_domain::service::ServiceSpec;
+
+use crate::sim::world::Draws;
+
+/// What differs between one simulated service and the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shop {
+    /// Announcement of automatic runs, seconds.
+    pub announce_s: u64,
+    /// Between two automatic runs, seconds.
+    pub cooldown_s: u64,
+    /// `approval` or `proceed`.
+    pub loss_over_budget: &'static str,
+    /// `approval` or `proceed`.
+    pub unfenced: &'static str,
+    /// Loss objective, seconds.
+    pub rpo_s: u64,
+    /// Whether the database can be fenced.
+    pub fence: bool,
+    /// Whether a DynamoDB table and S3 buckets move along.
+    pub more_stores: bool,
+}
+
+impl Default for Shop {
+    /// A service that may do everything by itself.
+    fn default() -> Self {
+        Self {
+            announce_s: 2,
+            cooldown_s: 20,
+            loss_over_budget: "approval",
+            unfenced: "proceed",
+            rpo_s: 8,
+            fence: true,
+            more_stores: true,
+        }
+    }
+}
+
+impl Shop {
+    /// Any of them.
+    #[must_use]
+    pub fn drawn(draws: &mut Draws) -> Self {
+        let mut coin = |out_of: u64| draws.next_u64() % out_of;
+        let doubt = |heads: bool| if heads { "proceed" } else { "approval" };
+        Self {
+            announce_s: coin(4),
+            cooldown_s: 5 + coin(30),
+            loss_over_budget: doubt(coin(2) == 0),
+            unfenced: doubt(coin(3) > 0),
+            rpo_s: 5 + coin(10),
+            fence: coin(3) > 0,
+            more_stores: coin(3) == 0,
+        }
+    }
+
+    /// The manifest, read as `failoverctl apply` would.
+    ///
+    /// # Panics
+    /// Never: every shop is a valid manifest.
+    #[must_use]
+    pub fn spec(&self, fleet: &BTreeMap<Region, Role>) -> ServiceSpec {
+        let text = self.text();
+        let read = read_set([("shop.yaml", text.as_bytes())], fleet, &[]);
+        let mut specs = read.unwrap_or_else(|problems| panic!("the simulated manifest is wrong: {problems:?}\n{text}"));
+        specs.remove(0)
+    }
+
+    fn text(&self) -> String {
+        let Self { announce_s, cooldown_s, loss_over_budget, unfenced, rpo_s, .. } = self;
+        let fence = if self.fence {
+            "fence: { security_group: { us-east-1: sg-0a1b2c3d4e5f60001, eu-west-1: sg-0a1b2c3d4e5f60002 } }"
+        } else {
+            ""
+        };
+        let fence = if fence.is_empty() { String::new() } else { format!("      {fence}\n") };
+        let more = if self.more_stores { MORE_STORES } else { "" };
+        format!(
+            r#"apiVersion: failoverd.dev/v1
+kind: FailoverService
+metadata: {{ name: checkout }}
+spec:
+  pattern: active-passive
+  regions: [us-east-1, eu-west-1]
+  objectives: {{ rto: 5m, rpo: {rpo_s}s }}
+  policy:
+    failover: automatic
+    announce: {announce_s}s
+    cooldown: {cooldown_s}s
+    loss_over_budget: {loss_over_budget}
+    unfenced: {unfenced}
+  health:
+    breach_after: 5s
+    recover_after: 10s
+    signals:
+      - name: front-door
+        http: {{ url: "http://{{region}}.checkout.example.com/healthz", interval: 1s, timeout: 500ms, expect_status: 200 }}
+  traffic:
+    hosted_zone: example.com
+    switch: http
+    records:
+      - name: api.example.com
+        type: A
+        routing: failover
+        ttl: 30s
+        targets:
+          us-east-1: {{ values: ["192.0.2.10"] }}
+          eu-west-1: {{ values: ["192.0.2.20"] }}
+  data:
+    - name: orders-db
+      aurora: {{ global_cluster: checkout-global, clusters: {{ us-east-1: checkout-use1, eu-west-1: checkout-euw1 }} }}
+      canary: {{ dsn_env: ORDERS_DSN }}
+{fence}{more}"#
+        )
+    }
+}
+
+const MORE_STORES: &str = r"    - name: orders
+      dynamodb: { table: Orders, ensure_replicas: true }
+      canary: { table: failoverd-canary }
+    - name: media
+      s3:
+        buckets: { us-east-1: media-use1, eu-west-1: media-euw1 }
+        bidirectional: true
+      canary: { prefix: .failoverd/ }
+";

@@ -1,0 +1,25 @@
+//! A whole fleet in one thread: three real daemons (runtime and consensus as they ship) on the simulated AWS, an
+//! in-memory network and disks that survive crashes, on tokio's paused time.
+//!
+//! Everything follows from a seed. This is the one place in `sim` that knows `runtime` and `consensus`: it composes
+//! daemons as `daemon.rs` does, with simulated parts. It judges by `domain::invariant` and by what a user would see,
+//! never by the code under test.
+
+mod answers;
+mod chaos;
+mod checkers;
+mod daemon;
+mod faults;
+mod fleet;
+mod judge;
+mod manifest;
+mod person;
+mod settled;
+mod simulation;
+
+pub use chaos::Chaos;
+pub use faults::Fault;
+pub use fleet::{EU_WEST, REGIONS, SERVICE, SimulatedFleet, US_EAST, US_WEST, region};
+pub use judge::Judge;
+pub use manifest::Shop;
+pub use simulation::{Outcome, simulate};

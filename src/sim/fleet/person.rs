@@ -1,0 +1,186 @@
+//! A person at a keyboard: asks one of the daemons, who asks whoever leads.
+
+use failoverd_domain::fleet::{
+    Actor, Applied, Command, FailoverRequest, Run, RunState, StepState, Trigger, propose_failover,
+};
+use failoverd_domain::ids::{Region, ServiceName};
+use failoverd_domain::plan::Mode;
+use failoverd_domain::service::ServiceSpec;
+
+use super::faults::below;
+use super::fleet::{EU_WEST, SERVICE, SimulatedFleet, US_EAST, region};
+use super::manifest::Shop;
+use crate::runtime::TaskKind;
+use crate::sim::world::Draws;
+
+fn alice() -> Actor {
+    Actor::Operator("alice".to_owned())
+}
+
+impl SimulatedFleet {
+    /// Types a command at the first daemon that has an answer, and waits for it.
+    ///
+    /// # Errors
+    /// In the words of the fleet.
+    pub async fn ask(&self, command: Command) -> Result<Applied, String> {
+        let mut answer = Err("no daemon runs".to_owned());
+        for daemon in self.daemons.values() {
+            answer = daemon.typed(alice(), command.clone()).await;
+            if let Ok(applied) = &answer {
+                return match &applied.result {
+                    Ok(_) => Ok(applied.clone()),
+                    Err(rejection) => Err(rejection.to_string()),
+                };
+            }
+        }
+        answer
+    }
+
+    /// Types a command at one daemon without waiting for what comes of it.
+    fn type_at(&self, at: &Region, command: Command) {
+        let Some(daemon) = self.daemons.get(at) else { return };
+        self.judge.tell(format!("a person types at {at}: {}", brief(&command)));
+        let typed = daemon.typed(alice(), command);
+        let judge = self.judge.clone();
+        self.keyboard.spawn(TaskKind::Registrar, async move {
+            if let Err(error) = typed.await {
+                judge.tell(format!("a person reads: {error}"));
+            }
+            std::future::pending().await
+        });
+    }
+
+    /// Asks a daemon for a failover, as the API does.
+    ///
+    /// # Errors
+    /// The guard or whatever else refuses it.
+    pub fn failover_decision(&self, at: &Region, to: &Region, mode: Option<Mode>) -> Result<Command, String> {
+        let (now, matrix, view) = self.sight_at(at).ok_or("the daemon does not run")?;
+        let state = self.state_at(at).ok_or("the daemon does not run")?;
+        let request = FailoverRequest {
+            service: SERVICE.into(),
+            to: Some(to.clone()),
+            mode,
+            trigger: Trigger::Operator,
+            actor: alice(),
+            reason: Some("because".to_owned()),
+            plan_hash: None,
+        };
+        let decision = propose_failover(now, &state, &matrix, &view, &request);
+        decision.map(|decision| Command::Decide(Box::new(decision))).map_err(|rejection| rejection.to_string())
+    }
+
+    /// `failoverctl failover`: waits for the answer, not for the run.
+    ///
+    /// # Errors
+    /// The guard or whatever else refuses it.
+    pub async fn failover(&self, to: &Region, mode: Option<Mode>) -> Result<Applied, String> {
+        let at = self.leader().ok_or("nobody leads")?;
+        self.ask(self.failover_decision(&at, to, mode)?).await
+    }
+
+    /// `failoverctl apply`.
+    pub async fn apply_manifest(&mut self) {
+        let command = self.manifest();
+        for _ in 0..120 {
+            if self.ask(command.clone()).await.is_ok() {
+                return;
+            }
+            self.step().await;
+        }
+        self.judge.blame("the manifest could not be applied");
+    }
+
+    fn manifest(&self) -> Command {
+        let spec: ServiceSpec = self.shop.spec(&self.around.members);
+        let tokens = vec![(spec.switch_group(), spec.regions[0].clone(), "5f3c9a".to_owned())];
+        Command::Apply { specs: vec![spec], prune: false, tokens }
+    }
+
+    /// Anything a person could type, at any daemon.
+    pub(super) fn type_something(&mut self, draws: &mut Draws) {
+        let running = self.running();
+        if running.is_empty() {
+            return;
+        }
+        let at = running[below(draws, running.len())].clone();
+        let service = Some(ServiceName::from(SERVICE));
+        let to = region([US_EAST, EU_WEST][below(draws, 2)]);
+        let mode = [None, None, Some(Mode::Graceful), Some(Mode::Forced)][below(draws, 4)];
+        let open = self.state_at(&at).and_then(|state| state.open_run(&SERVICE.into()).cloned());
+        let command = match (below(draws, 12), &open) {
+            (0..=3, _) => self.failover_decision(&at, &to, mode).ok(),
+            (4, Some(run)) => Some(Command::Abort { run: run.id.clone(), reason: "changed my mind".to_owned() }),
+            (5..=6, Some(run)) => remedy(run, draws),
+            (7, _) => Some(Command::Pause { service: service.filter(|_| below(draws, 2) == 0) }),
+            (8..=9, _) => Some(Command::Resume { service: service.filter(|_| below(draws, 2) == 0) }),
+            (10, _) => {
+                self.shop = Shop { fence: self.shop.fence, more_stores: self.shop.more_stores, ..Shop::drawn(draws) };
+                Some(self.manifest())
+            }
+            (11, _) => Some(switch_to(&to)),
+            _ => None,
+        };
+        if let Some(command) = command {
+            self.type_at(&at, command);
+        }
+    }
+
+    /// What a person does once the dust has settled: answers what the fleet asks, and finishes by hand what was left.
+    pub(super) fn tidy_up(&self, draws: &mut Draws) {
+        let Some(at) = self.leader() else { return };
+        let state = self.state();
+        if state.paused {
+            self.type_at(&at, Command::Resume { service: None });
+        }
+        let Some(service) = state.services.get(&ServiceName::from(SERVICE)) else { return };
+        if service.paused {
+            self.type_at(&at, Command::Resume { service: Some(SERVICE.into()) });
+        }
+        match state.open_run(&SERVICE.into()) {
+            Some(run) => {
+                if let Some(command) = remedy(run, draws) {
+                    self.type_at(&at, command);
+                }
+            }
+            None => {
+                let writer = self.writer();
+                if let Some(writer) = writer.filter(|writer| *writer != service.primary || service.attention.is_some())
+                {
+                    self.type_at(&at, switch_to(&writer));
+                }
+            }
+        }
+    }
+}
+
+/// `failoverctl switch set checkout REGION on`.
+pub(super) fn switch_to(target: &Region) -> Command {
+    Command::SetSwitch { group: SERVICE.into(), region: target.clone(), on: true, run: None }
+}
+
+/// What a person may answer to a run that asks.
+fn remedy(run: &Run, draws: &mut Draws) -> Option<Command> {
+    let id = run.id.clone();
+    let abort = Command::Abort { run: id.clone(), reason: "not now".to_owned() };
+    let failed = run.steps.iter().find(|(_, progress)| progress.state == StepState::Failed && !progress.retryable);
+    match (run.state, failed) {
+        (RunState::AwaitingApproval, _) if below(draws, 3) > 0 => Some(Command::Approve { run: id }),
+        (RunState::Paused, Some((step, _))) if below(draws, 2) == 0 => {
+            Some(Command::Retry { run: id, step: step.clone() })
+        }
+        (RunState::Paused, None) if below(draws, 2) == 0 => Some(Command::Approve { run: id }),
+        (RunState::AwaitingApproval | RunState::Paused, _) => Some(abort),
+        _ => None,
+    }
+}
+
+fn brief(command: &Command) -> String {
+    match command {
+        Command::Decide(decision) => {
+            format!("{} failover from {} to {}", decision.plan.mode, decision.plan.from, decision.plan.to)
+        }
+        Command::Apply { .. } => "apply".to_owned(),
+        other => format!("{other:?}"),
+    }
+}
