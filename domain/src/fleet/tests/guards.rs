@@ -219,9 +219,9 @@ fn cooldown() {
 #[test]
 fn policy() {
     let approval = with(|spec| spec.policy.failover = Automation::Approval);
-    asks(&approval, breach(), Guard::Policy, "policy: a person approves");
+    asks(&approval, breach(), Guard::Policy, "the manifest says that a person approves");
     let manual = with(|spec| spec.policy.failover = Automation::Manual);
-    blocks(&manual, breach(), Guard::Policy, "policy: only a person starts it");
+    blocks(&manual, breach(), Guard::Policy, "the manifest says that only a person starts it");
 }
 
 #[test]
