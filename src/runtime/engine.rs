@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use super::board::Board;
 use super::controller::Controller;
 use super::executor::Executor;
+use super::forgetter::Forgetter;
 use super::observer::Observer;
 use super::projector::Projector;
 use super::settler::Settler;
@@ -100,15 +101,13 @@ impl Engine {
         let settler = Settler { view: view.clone(), timing, clock, world, agreement };
         supervisor.spawn(TaskKind::Settler, settler.run());
         supervisor.spawn(TaskKind::Registrar, register(parts.clone()));
-        if let Some(history) = parts.history.clone() {
-            let projector = Projector {
-                me: parts.me.clone(),
-                history,
-                outbox: parts.outbox.clone(),
-                peers: parts.peers.clone(),
-                state: parts.agreement.state(),
-            };
-            supervisor.spawn(TaskKind::Projector, projector.run());
+        let (state, outbox) = (parts.agreement.state(), parts.outbox.clone());
+        match parts.history.clone() {
+            Some(history) => {
+                let (me, peers) = (parts.me.clone(), parts.peers.clone());
+                supervisor.spawn(TaskKind::Projector, Projector { me, history, outbox, peers, state }.run());
+            }
+            None => supervisor.spawn(TaskKind::Projector, Forgetter { outbox, state, matrix: matrix.clone() }.run()),
         }
         Self { view, matrix, inbox }
     }

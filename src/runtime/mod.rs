@@ -6,6 +6,7 @@ mod board;
 mod controller;
 mod engine;
 mod executor;
+mod forgetter;
 mod observer;
 mod projector;
 mod settler;

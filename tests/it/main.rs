@@ -3,6 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod history;
-mod process;
 mod outages;
+mod process;
 mod simulation;

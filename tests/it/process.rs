@@ -3,6 +3,7 @@
 //! Nothing is simulated here but the outside world, which this build does not reach.
 
 mod bound;
+mod command_line;
 mod databases;
 mod fleet;
 mod history;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use failoverd_domain::fleet::FleetState;
 use failoverd_domain::health::{Matrix, Report, View, Vote};
-use failoverd_domain::ids::Region;
+use failoverd_domain::ids::{LogIndex, Region};
 use tokio::sync::{mpsc, watch};
 
 use self::sheet::Sheet;
@@ -114,14 +114,15 @@ impl Observer {
     }
 
     /// In events behind, translated to "which index": the newest index whose events the database holds.
-    async fn history_confirmed(&self, state: &FleetState) -> Option<failoverd_domain::ids::LogIndex> {
+    async fn history_confirmed(&self, state: &FleetState) -> Option<LogIndex> {
         let history = self.history.as_ref()?;
         let head = tokio::time::timeout(self.timing.report / 2, history.head()).await.ok()?.ok()?;
         if head.seq >= state.head.seq {
             return Some(state.applied);
         }
         let newest = tokio::time::timeout(self.timing.report / 2, history.range(head.seq, 1)).await.ok()?.ok()?;
-        newest.first().map(|event| event.index)
+        // An entry may have made several events, of which the newest stored one need not be the last.
+        newest.first().map(|event| LogIndex(event.index.0.saturating_sub(1)))
     }
 }
 

@@ -4,13 +4,16 @@
 mod copies;
 mod zone;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use failoverd_domain::fleet::{Actor, Command, Entry, FleetState, ServiceState};
 use failoverd_domain::health::View;
 use failoverd_domain::ids::{LogIndex, ServiceName};
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use super::timing::Timing;
@@ -18,6 +21,8 @@ use crate::ports::{Agreement, Clock, World};
 
 /// A settled service is looked at again this often, for drift.
 const LOOK_FOR_DRIFT: Duration = Duration::from_secs(60);
+/// Services settled at once.
+const MOST_AT_ONCE: usize = 8;
 /// After a failure, at first and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
@@ -50,47 +55,58 @@ struct Due {
     pause: Duration,
 }
 
+/// How one service's round ended.
+type Ended = (ServiceName, Result<(), Unsettled>);
+
 impl Settler {
-    /// Runs for ever; writes nothing while another daemon leads.
+    /// Runs for ever; writes nothing while another daemon leads. Services are settled side by side: one that waits for
+    /// AWS or for a person holds nobody else up.
     pub(super) async fn run(self) {
         let mut ticks = tokio::time::interval(self.timing.settle);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut due: BTreeMap<ServiceName, Due> = BTreeMap::new();
+        let mut busy: BTreeSet<ServiceName> = BTreeSet::new();
+        let mut under_way: FuturesUnordered<BoxFuture<'_, Ended>> = FuturesUnordered::new();
         loop {
-            ticks.tick().await;
-            if !self.agreement.leadership().borrow().is_me {
-                due.clear();
-                continue;
-            }
-            let state = self.state();
-            due.retain(|name, _| state.services.contains_key(name));
-            for service in state.services.values() {
-                self.round(&state, service, &mut due).await;
+            tokio::select! {
+                biased;
+                Some((name, ended)) = under_way.next(), if !under_way.is_empty() => {
+                    busy.remove(&name);
+                    note(&mut due, name, ended);
+                }
+                _ = ticks.tick() => {
+                    for service in self.due(&mut due, &busy, MOST_AT_ONCE - under_way.len()) {
+                        let name = service.spec.name.clone();
+                        busy.insert(name.clone());
+                        let this = &self;
+                        under_way.push(Box::pin(async move { (name, this.settle(&service).await) }));
+                    }
+                }
             }
         }
     }
 
-    async fn round(&self, state: &FleetState, service: &ServiceState, due: &mut BTreeMap<ServiceName, Due>) {
-        let name = &service.spec.name;
-        let waits = due
-            .get(name)
-            .is_some_and(|due| Instant::now() < due.at && (service.is_settled() || due.pause > Duration::ZERO));
-        if waits || state.open_run(name).is_some() {
-            return;
+    /// Services whose turn it is, at most `room` of them.
+    fn due(
+        &self,
+        due: &mut BTreeMap<ServiceName, Due>,
+        busy: &BTreeSet<ServiceName>,
+        room: usize,
+    ) -> Vec<ServiceState> {
+        if !self.agreement.leadership().borrow().is_me {
+            due.clear();
+            return Vec::new();
         }
-        let next = match self.settle(service).await {
-            Ok(()) => Due { at: Instant::now() + LOOK_FOR_DRIFT, pause: Duration::ZERO },
-            Err(Unsettled::Yield(reason)) => {
-                tracing::debug!(service = %name, reason, "settlement yields");
-                return;
-            }
-            Err(problem) => {
-                tracing::warn!(service = %name, %problem, "settlement waits");
-                let pause = due.get(name).map_or(PAUSE.0, |due| (due.pause * 2).clamp(PAUSE.0, PAUSE.1));
-                Due { at: Instant::now() + pause, pause }
-            }
+        let state = self.state();
+        due.retain(|name, _| state.services.contains_key(name));
+        let is_due = |service: &&ServiceState| {
+            let name = &service.spec.name;
+            let waits = due
+                .get(name)
+                .is_some_and(|due| Instant::now() < due.at && (service.is_settled() || due.pause > Duration::ZERO));
+            !waits && !busy.contains(name) && state.open_run(name).is_none()
         };
-        due.insert(name.clone(), next);
+        state.services.values().filter(is_due).take(room).cloned().collect()
     }
 
     /// Traffic first: a settled service keeps its answer whatever happens to the daemons. Copies may take hours, and do
@@ -141,4 +157,21 @@ impl Settler {
             Err(rejection) => Err(Unsettled::Yield(rejection.reason)),
         }
     }
+}
+
+/// Says when a service is due again after its round.
+fn note(due: &mut BTreeMap<ServiceName, Due>, name: ServiceName, ended: Result<(), Unsettled>) {
+    let next = match ended {
+        Ok(()) => Due { at: Instant::now() + LOOK_FOR_DRIFT, pause: Duration::ZERO },
+        Err(Unsettled::Yield(reason)) => {
+            tracing::debug!(service = %name, reason, "settlement yields");
+            return;
+        }
+        Err(problem) => {
+            tracing::warn!(service = %name, %problem, "settlement waits");
+            let pause = due.get(&name).map_or(PAUSE.0, |due| (due.pause * 2).clamp(PAUSE.0, PAUSE.1));
+            Due { at: Instant::now() + pause, pause }
+        }
+    };
+    due.insert(name, next);
 }

@@ -107,6 +107,24 @@ async fn told_to_stop_it_hands_over_and_exits_0() {
 }
 
 #[tokio::test]
+async fn told_twice_it_ends_at_once_and_what_was_agreed_is_kept() {
+    let mut fleet = Fleet::formed().await;
+    let agreed = fleet.daemons[0].set_paused(true).await.unwrap();
+    let stopped = fleet.leader().await;
+    fleet.daemons[stopped].signal(Signal::TERM);
+    let daemon = &fleet.daemons[stopped];
+    within(seconds(10), "it takes the signal", || async { daemon.logged().contains("told to stop").then_some(()) })
+        .await;
+    fleet.daemons[stopped].signal(Signal::TERM);
+    assert_eq!(fleet.daemons[stopped].ended(seconds(5)).await.code(), Some(1));
+    assert!(fleet.daemons[stopped].logged().contains("told to stop a second time"));
+    fleet.daemons[stopped].start();
+    fleet.daemons[stopped].until_caught_up().await;
+    fleet.applied(agreed).await;
+    assert!(fleet.daemons[stopped].seen().await.unwrap().paused);
+}
+
+#[tokio::test]
 async fn this_build_refuses_runs_by_guard_and_says_why() {
     let fleet = Fleet::formed().await;
     let applied = fleet.apply_checkout().await;

@@ -186,6 +186,45 @@ impl Drop for SmallDisk {
     }
 }
 
+#[tokio::test]
+async fn a_disk_that_fills_up_ends_the_daemon_in_words_and_room_brings_it_back() {
+    let Some(disk) = SmallDisk::mount("6m") else {
+        println!("not run: this user may not mount a small disk");
+        return;
+    };
+    let mut fleet = Fleet::prepared(tempfile::tempdir().unwrap(), &["postgres://x@127.0.0.1:1/x"; 2].map(String::from));
+    let configured = std::fs::read_to_string(&fleet.daemons[2].config).unwrap();
+    let (data, small) = (fleet.daemons[2].data.clone(), disk.0.path().join("data"));
+    let moved = configured.replace(&data.display().to_string(), &small.display().to_string());
+    assert_ne!(moved, configured);
+    std::fs::write(&fleet.daemons[2].config, moved).unwrap();
+    fleet.start_all().await;
+
+    let ballast = disk.0.path().join("ballast");
+    assert!(std::fs::write(&ballast, vec![1; 6 * 1024 * 1024]).is_err(), "the disk is full now");
+    let filling = async {
+        for round in 0..2_000_u64 {
+            if fleet.daemons[2].seen().await.is_none() {
+                break;
+            }
+            // While the full one leads, a change may be refused or its outcome unknown.
+            let _ = fleet.daemons[0].set_paused(round.is_multiple_of(2)).await;
+        }
+    };
+    tokio::time::timeout(seconds(60), filling).await.expect("it notices");
+    let status = fleet.daemons[2].ended(seconds(30)).await;
+    let log = fleet.daemons[2].logged();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains(&format!("the log in {}", small.display())), "{log}");
+    assert!(!log.contains("panicked"), "{log}");
+
+    fleet.leader().await;
+    let agreed = fleet.daemons[0].set_paused(true).await.expect("two of three go on");
+    std::fs::remove_file(ballast).unwrap();
+    fleet.daemons[2].start();
+    fleet.applied(agreed).await;
+}
+
 #[test]
 fn a_full_disk_is_refused_with_its_path_and_advice() {
     let witness = Witness::new();

@@ -51,7 +51,10 @@ pub(super) fn standby_ready(asked: &Asked<'_>) -> Says {
     }
     for store in &asked.service.spec.data {
         let readings = asked.matrix.store(&asked.service.spec.name, &store.name, to);
-        let newest = readings.iter().find(|(received, _)| asked.now.since(received.at) <= asked.view.stale_after_ms);
+        // A daemon whose look hangs goes on reporting what it saw last: the look's own age counts too.
+        let newest = readings
+            .iter()
+            .find(|(received, reading)| received.age_now_ms(asked.now, reading.age_ms) <= asked.view.stale_after_ms);
         match newest.map(|(_, reading)| &reading.readiness) {
             Some(ReplicaReadiness::Ready) => {}
             Some(ReplicaReadiness::NotReady(why)) => return no(format!("{} in {to} is not ready: {why}", store.name)),

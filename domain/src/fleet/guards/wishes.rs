@@ -32,9 +32,9 @@ pub(super) fn cooldown(asked: &Asked<'_>) -> Says {
 
 pub(super) fn policy(asked: &Asked<'_>) -> Says {
     match asked.service.spec.policy.failover {
-        Automation::Automatic => yes("policy: automatic"),
-        Automation::Approval => no("policy: a person approves"),
-        Automation::Manual => no("policy: only a person starts it"),
+        Automation::Automatic => yes("the manifest says automatic"),
+        Automation::Approval => no("the manifest says that a person approves"),
+        Automation::Manual => no("the manifest says that only a person starts it"),
     }
 }
 

@@ -204,5 +204,8 @@ fn a_forecast_says_what_would_happen_to_each_service() {
     let mut asking = shop();
     asking.policy.failover = Automation::Approval;
     let asking = Bench::serving_spec(asking);
-    assert_eq!(forecast(&asking, healthy(), US), said("asks-for-approval", "policy: policy: a person approves"));
+    assert_eq!(
+        forecast(&asking, healthy(), US),
+        said("asks-for-approval", "policy: the manifest says that a person approves")
+    );
 }

@@ -132,6 +132,11 @@ fn standby_ready() {
     let unseen = ask(&bench, edited(|report| drop(report.stores.remove(1))), Guard::StandbyReady);
     assert_eq!(unseen.commands, vec![]);
     assert_eq!(unseen.verdict.unwrap().reason, "nobody has looked at orders in eu-west-1 lately");
+    let old = |age_ms| edited(move |report| report.stores[1].age_ms = age_ms);
+    let hanging = ask(&bench, old(4_001), Guard::StandbyReady);
+    assert_eq!(hanging.commands, vec![], "reported a second ago, looked at long before");
+    assert_eq!(hanging.verdict.unwrap().reason, "nobody has looked at orders in eu-west-1 lately");
+    assert!(ask(&bench, old(4_000), Guard::StandbyReady).verdict.unwrap().ok);
 }
 
 #[test]
@@ -214,9 +219,9 @@ fn cooldown() {
 #[test]
 fn policy() {
     let approval = with(|spec| spec.policy.failover = Automation::Approval);
-    asks(&approval, breach(), Guard::Policy, "policy: a person approves");
+    asks(&approval, breach(), Guard::Policy, "the manifest says that a person approves");
     let manual = with(|spec| spec.policy.failover = Automation::Manual);
-    blocks(&manual, breach(), Guard::Policy, "policy: only a person starts it");
+    blocks(&manual, breach(), Guard::Policy, "the manifest says that only a person starts it");
 }
 
 #[test]

@@ -98,6 +98,17 @@ fn an_intent_names_a_step_an_attempt_and_the_epoch_of_the_run() {
 }
 
 #[test]
+fn an_effect_under_a_superseded_epoch_never_begins_however_it_came_to_that() {
+    let (mut bench, run) = Bench::running();
+    bench.state.services.get_mut("shop").unwrap().epoch = Epoch(3);
+    for epoch in [2, 3] {
+        let step = FENCE.into();
+        let intent = Command::Intent { run: run.clone(), step, attempt: 1, epoch: Epoch(epoch) };
+        assert_eq!(bench.refused(daemon(), intent), "STALE_EPOCH");
+    }
+}
+
+#[test]
 fn an_unfenced_writer_stops_the_promotion_until_a_person_consents() {
     for outcome in [failed(), retryable(), unknown()] {
         let (mut bench, run) = unfenced(outcome);

@@ -1,0 +1,139 @@
+//! How long pure decisions take.
+
+use std::collections::BTreeMap;
+
+use failoverd_domain::fleet::{Actor, Command, Entry, FleetState, Role};
+use failoverd_domain::health::{Matrix, Report, SignalReading, Status, View};
+use failoverd_domain::ids::{LogIndex, Region};
+use failoverd_domain::manifest::read_set;
+use failoverd_domain::plan::{Mode, PlanRequest};
+use failoverd_domain::service::ServiceSpec;
+use failoverd_domain::time::Timestamp;
+use tokio::time::Instant;
+
+use crate::trio::REGIONS;
+use crate::{Measured, ms, percentile};
+
+const SERVICES: usize = 1_000;
+const SIGNALS: usize = 4;
+const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+/// The controller's look at the whole fleet.
+pub fn tick() -> Vec<Measured> {
+    let state = state();
+    let view = View { me: REGIONS[0].into(), members: REGIONS.map(Region::from).to_vec(), stale_after_ms: 30_000 };
+    let case = |what: &str, matrix: &Matrix| {
+        let mut took: Vec<f64> = (0..200)
+            .map(|_| {
+                let begun = Instant::now();
+                std::hint::black_box(tick_once(&state, matrix, &view));
+                ms(begun.elapsed())
+            })
+            .collect();
+        let what = format!("controller tick, {SERVICES} services, {SIGNALS} signals, {what}: p50");
+        Measured::new(what, percentile(&mut took, 0.5), 5.0, "ms")
+    };
+    vec![case("all healthy", &matrix(&state, None)), case("a Region down", &matrix(&state, Some(REGIONS[0])))]
+}
+
+fn tick_once(state: &FleetState, matrix: &Matrix, view: &View) -> usize {
+    failoverd_domain::fleet::tick(NOW, state, matrix, view).len()
+}
+
+/// One service's plan, with its hash.
+pub fn plan() -> Vec<Measured> {
+    let text = include_str!("../../examples/checkout.yaml");
+    let spec = read(text).remove(0);
+    let (from, to) = (spec.regions[0].clone(), spec.regions[1].clone());
+    let request = PlanRequest { spec: &spec, spec_index: LogIndex(7), from: &from, to: &to, mode: Mode::Forced };
+    let mut took: Vec<f64> = (0..1_000)
+        .map(|_| {
+            let begun = Instant::now();
+            std::hint::black_box(failoverd_domain::plan::plan(&request).hash());
+            ms(begun.elapsed())
+        })
+        .collect();
+    vec![Measured::new("a service with three stores is planned: p99", percentile(&mut took, 0.99), 1.0, "ms")]
+}
+
+fn members() -> BTreeMap<Region, Role> {
+    REGIONS.iter().map(|region| (Region::from(*region), Role::Member)).collect()
+}
+
+fn read(text: &str) -> Vec<ServiceSpec> {
+    read_set([("bench", text.as_bytes())], &members(), &[]).unwrap_or_else(|problems| panic!("{problems:?}"))
+}
+
+fn manifest(number: usize) -> String {
+    let signals: String = (0..SIGNALS)
+        .map(|signal| {
+            format!("      - {{ name: signal-{signal}, http: {{ url: 'http://{{region}}.s{number}.example.com/{signal}' }} }}\n")
+        })
+        .collect();
+    format!(
+        "apiVersion: failoverd.dev/v1\nkind: FailoverService\nmetadata: {{ name: s{number} }}\nspec:\n  \
+         pattern: active-passive\n  regions: [{}, {}]\n  objectives: {{ rto: 5m, rpo: 5s }}\n  \
+         policy: {{ failover: automatic }}\n  health:\n    signals:\n{signals}  \
+         traffic:\n    hosted_zone: example.com\n    switch: http\n    records:\n      \
+         - name: s{number}.example.com\n        type: A\n        routing: failover\n        ttl: 30s\n        \
+         targets:\n          {}: {{ values: ['192.0.2.10'] }}\n          {}: {{ values: ['192.0.2.20'] }}\n",
+        REGIONS[0], REGIONS[1], REGIONS[0], REGIONS[1]
+    )
+}
+
+fn state() -> FleetState {
+    let mut state = FleetState::default();
+    let mut apply = |command| {
+        let entry = Entry { at: NOW.minus_ms(3_600_000), actor: Actor::Operator("bench".to_owned()), command };
+        let index = LogIndex(state.applied.0 + 1);
+        state.apply(index, &entry).result.unwrap_or_else(|refused| panic!("{refused:?}"));
+    };
+    apply(Command::Form { fleet: "bench".into(), members: members() });
+    for number in 0..SERVICES {
+        let specs = read(&manifest(number));
+        let token = (specs[0].switch_group(), specs[0].regions[0].clone(), format!("{number:032x}"));
+        apply(Command::Apply { specs, prune: false, tokens: vec![token] });
+    }
+    assert_eq!(state.services.len(), SERVICES);
+    state
+}
+
+/// Everybody sees every signal in every Region; those of `down` have been bad for long.
+fn matrix(state: &FleetState, down: Option<&str>) -> Matrix {
+    let mut matrix = Matrix::default();
+    for observer in REGIONS {
+        let reading = |spec: &ServiceSpec, region: &Region, signal: usize| {
+            let bad = Some(region.as_str()) == down;
+            SignalReading {
+                service: spec.name.clone(),
+                region: region.clone(),
+                signal: spec.health.signals[signal].name.clone(),
+                status: if bad { Status::Bad } else { Status::Good },
+                held_ms: 600_000,
+                age_ms: 500,
+                breached: bad,
+                detail: String::new(),
+            }
+        };
+        let services = state.services.values().map(|service| &service.spec);
+        let signals = services.flat_map(|spec| {
+            spec.regions.iter().flat_map(move |region| (0..SIGNALS).map(move |signal| reading(spec, region, signal)))
+        });
+        let report = Report {
+            observer: observer.into(),
+            seq: 1,
+            sent_at: NOW.minus_ms(500),
+            applied: state.applied,
+            history_confirmed: None,
+            reaches: REGIONS.iter().filter(|other| **other != observer).map(|other| Region::from(*other)).collect(),
+            references: BTreeMap::from([("far-away-1".into(), true)]),
+            signals: signals.collect(),
+            stores: Vec::new(),
+            route53: Vec::new(),
+            control_planes: BTreeMap::new(),
+            votes: Vec::new(),
+        };
+        matrix.take(NOW.minus_ms(500), report);
+    }
+    matrix
+}

@@ -1,0 +1,117 @@
+//! Three daemons in this process: real disks, real sockets, no outside world.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use failoverd::adapters::absent::Absent;
+use failoverd::adapters::clock::SystemClock;
+use failoverd::adapters::probe::{NetworkProber, ProberSettings};
+use failoverd::consensus::Disk;
+use failoverd::daemon::{Daemon, Listeners, Setup};
+use failoverd::ports::{Leadership, World};
+use failoverd::runtime::Timing;
+use failoverd_domain::fleet::Role;
+use failoverd_domain::ids::Region;
+use failoverd_domain::traffic::SwitchEndpoint;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+pub const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "us-west-2"];
+
+pub struct Trio {
+    pub daemons: Vec<Option<Daemon>>,
+    folder: tempfile::TempDir,
+    ports: Vec<u16>,
+}
+
+impl Trio {
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let mut ports = Vec::new();
+        for _ in REGIONS {
+            ports.push(TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port());
+        }
+        let mut trio = Self { daemons: vec![None, None, None], folder, ports };
+        for me in 0..REGIONS.len() {
+            trio.restart(me).await;
+        }
+        trio
+    }
+
+    pub async fn restart(&mut self, me: usize) {
+        let grpc = TcpListener::bind(("127.0.0.1", self.ports[me])).await.unwrap();
+        let (switch, ops) = (any().await, any().await);
+        let peers = REGIONS.iter().zip(&self.ports);
+        let setup = Setup {
+            me: REGIONS[me].into(),
+            fleet: "bench".into(),
+            generation: Default::default(),
+            members: REGIONS.iter().map(|region| (Region::from(*region), Role::Member)).collect(),
+            peers: peers.map(|(region, port)| ((*region).into(), format!("http://127.0.0.1:{port}"))).collect(),
+            advertise: SwitchEndpoint { host: "127.0.0.1".to_owned(), port: 1, https: false },
+            references: Vec::new(),
+            listeners: Listeners { grpc, switch, ops },
+            tls: None,
+            disk: Disk::Directory(self.data_of(me)),
+            world: nowhere(),
+            history: None,
+            clock: Arc::new(SystemClock),
+            timing: Timing::fast(),
+            heartbeat: Duration::from_millis(100),
+            election_timeout: Duration::from_millis(200),
+        };
+        self.daemons[me] = Some(Daemon::start(setup).await.unwrap());
+    }
+
+    fn data_of(&self, me: usize) -> std::path::PathBuf {
+        Path::new(self.folder.path()).join(REGIONS[me])
+    }
+
+    pub fn leadership(&self, me: usize) -> Option<watch::Receiver<Leadership>> {
+        self.daemons[me].as_ref().map(|daemon| daemon.handles().agreement.leadership())
+    }
+
+    /// The daemon that leads, once every running one has caught up and knows it.
+    pub async fn leader(&self) -> usize {
+        loop {
+            let seen: Vec<Leadership> =
+                (0..3).filter_map(|me| self.leadership(me)).map(|seen| seen.borrow().clone()).collect();
+            let leader = REGIONS.iter().position(|region| {
+                seen.iter().all(|seen| seen.caught_up && seen.leader.as_ref().is_some_and(|is| is.as_str() == *region))
+            });
+            match leader.filter(|leader| self.daemons[*leader].is_some()) {
+                Some(leader) => return leader,
+                None => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+    }
+
+    pub async fn stop(&mut self) {
+        for daemon in self.daemons.iter_mut().filter_map(Option::take) {
+            daemon.crash().await;
+        }
+    }
+}
+
+async fn any() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").await.unwrap()
+}
+
+fn nowhere() -> World {
+    let absent = Arc::new(Absent);
+    let prober = NetworkProber::new(ProberSettings { references: BTreeMap::new(), ..Default::default() });
+    World {
+        records: absent.clone(),
+        health_checks: absent.clone(),
+        aurora: absent.clone(),
+        tables: absent.clone(),
+        buckets: absent.clone(),
+        canaries: absent.clone(),
+        fences: absent.clone(),
+        metrics: absent.clone(),
+        dns: absent,
+        prober: Arc::new(prober.unwrap()),
+    }
+}
