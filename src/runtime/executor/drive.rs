@@ -62,7 +62,10 @@ impl Executor {
         tracing::info!(run = %run.id, step = %step.name, attempt, %epoch, region = %step.region, "step begins");
         let deadline = Instant::now() + Duration::from_millis(step.timeout_ms);
         let outcome = match effect.look().await {
-            Look::Done(found) => StepOutcome::Succeeded { note: format!("was done already: {found}") },
+            Look::Done(found) if effect.acts() => {
+                StepOutcome::Succeeded { note: format!("was done already: {found}") }
+            }
+            Look::Done(found) => StepOutcome::Succeeded { note: found },
             _ => self.act_and_verify(&Attempt { run, step, number: attempt }, effect, deadline).await?,
         };
         self.conclude(run, step, attempt, outcome).await
@@ -92,7 +95,10 @@ impl Executor {
         loop {
             self.still_mine()?;
             let outcome = match effect.look().await {
-                Look::Done(found) => Some(StepOutcome::Succeeded { note: format!("found done: {found}") }),
+                Look::Done(found) if effect.acts() => {
+                    Some(StepOutcome::Succeeded { note: format!("found done: {found}") })
+                }
+                Look::Done(found) => Some(StepOutcome::Succeeded { note: found }),
                 // A call of a leader that is gone could still arrive; and steps that only wait begin anew at once.
                 Look::NotDone(found) if !effect.acts() || Instant::now() >= not_done_counts_from => {
                     Some(StepOutcome::Failed { error: format!("looked, not done: {found}"), retryable: true })
