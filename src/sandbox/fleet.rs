@@ -72,7 +72,9 @@ pub enum SandboxError {
     #[error(transparent)]
     Daemon(#[from] DaemonError),
     /// There is no such Region.
-    #[error("there is no Region {0} here: us-east-1, eu-west-1 or us-west-2 (or `route53` for its API)")]
+    #[error(
+        "there is no Region {0} here: us-east-1, eu-west-1 or us-west-2 (or `route53`: that API, `postgres`: the histories)"
+    )]
     NoSuchRegion(String),
     /// It has ended already.
     #[error("the daemon of {0} does not run")]
@@ -255,7 +257,8 @@ impl Sandbox {
         &self.databases
     }
 
-    /// Takes a Region away: its daemon, endpoints, stores and Regional APIs; `route53` takes that API away instead.
+    /// Takes a Region away: its daemon, endpoints, stores and Regional APIs; `route53` takes that API away instead,
+    /// `postgres` the histories' server.
     ///
     /// # Errors
     /// There is no such Region.
@@ -263,6 +266,10 @@ impl Sandbox {
         if name == "route53" {
             self.aws.break_route53_api();
             return Ok("Route 53's API is away; its name servers and checkers go on".to_owned());
+        }
+        if name == "postgres" {
+            self.private_postgres()?.halt().await;
+            return Ok("Postgres is away; what it had is kept".to_owned());
         }
         let region = Region::from(name);
         position(&region)?;
@@ -283,6 +290,10 @@ impl Sandbox {
             self.aws.heal_route53_api();
             return Ok("Route 53's API is back".to_owned());
         }
+        if name == "postgres" {
+            self.private_postgres()?.resume().await?;
+            return Ok("Postgres is back".to_owned());
+        }
         let region = Region::from(name);
         let at = position(&region)?;
         self.aws.heal_region(&region);
@@ -301,6 +312,12 @@ impl Sandbox {
     pub async fn crash_daemon(&mut self, region: &Region) -> Result<(), SandboxError> {
         position(region)?;
         if self.end_daemon(region).await { Ok(()) } else { Err(SandboxError::NotRunning(region.clone())) }
+    }
+
+    fn private_postgres(&mut self) -> Result<&mut PrivatePostgres, SandboxError> {
+        self.postgres
+            .as_mut()
+            .ok_or_else(|| SandboxError::Database("it is a server of yours: stop it yourself".to_owned()))
     }
 
     async fn end_daemon(&mut self, region: &Region) -> bool {

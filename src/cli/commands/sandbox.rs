@@ -28,7 +28,7 @@ enum Action {
     Demo(StartArgs),
     /// Starts a fleet and leaves it running, until Ctrl-C
     Up(StartArgs),
-    /// Takes a Region of the running sandbox away (`route53`: that API only)
+    /// Takes a Region of the running sandbox away (`route53`: that API only; `postgres`: the histories)
     Break(TargetArgs),
     /// Brings it back
     Heal(TargetArgs),
@@ -53,7 +53,7 @@ struct StartArgs {
 
 #[derive(Args, Debug)]
 struct TargetArgs {
-    /// us-east-1, eu-west-1 or us-west-2 (break and heal: also route53)
+    /// us-east-1, eu-west-1 or us-west-2 (break and heal: also route53 and postgres)
     region: String,
     /// Which sandbox, when several are running [default: the one that runs]
     #[arg(long, value_name = "PORT")]

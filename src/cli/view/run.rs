@@ -81,7 +81,10 @@ fn facts(run: &proto::Run, style: Style) -> String {
         ("Reason", run.reason.clone()),
         ("Plan", run.plan_hash.clone()),
         ("Epoch", run.epoch.map_or_else(String::new, |epoch| epoch.to_string())),
-        ("If unfenced", run.unfenced_consent.as_ref().map_or_else(String::new, |by| format!("go on, by consent of {by}"))),
+        (
+            "If unfenced",
+            run.unfenced_consent.as_ref().map_or_else(String::new, |by| format!("go on, by consent of {by}")),
+        ),
         ("Breach", optional(run.breach_at.as_ref())),
         ("Decided", optional(run.decided_at.as_ref())),
         ("Announced until", optional(run.announce_until.as_ref())),

@@ -62,9 +62,7 @@ impl Executor {
         tracing::info!(run = %run.id, step = %step.name, attempt, %epoch, region = %step.region, "step begins");
         let deadline = Instant::now() + Duration::from_millis(step.timeout_ms);
         let outcome = match effect.look().await {
-            Look::Done(found) if effect.acts() => {
-                StepOutcome::Succeeded { note: format!("was done already: {found}") }
-            }
+            Look::Done(found) if effect.acts() => StepOutcome::Succeeded { note: format!("was done already: {found}") },
             Look::Done(found) => StepOutcome::Succeeded { note: found },
             _ => self.act_and_verify(&Attempt { run, step, number: attempt }, effect, deadline).await?,
         };
