@@ -82,7 +82,7 @@ fn headline(run: &Run) -> String {
     let epoch = run.epoch.map_or_else(|| "none: it never started".to_owned(), |epoch| epoch.to_string());
     let _ = writeln!(text, "- epoch: {epoch}, plan {}", run.plan_hash);
     if let Some(by) = &run.unfenced_consent {
-        let _ = writeln!(text, "- the old writer may be unfenced, with consent by {by}");
+        let _ = writeln!(text, "- consent to go on if the old writer could not be fenced: {by}");
     }
     if let Some(reason) = &run.abort {
         let _ = writeln!(text, "- asked to stop: {reason}");

@@ -31,6 +31,12 @@ impl Addresses {
         }
     }
 
+    /// What they lie around.
+    #[must_use]
+    pub const fn base(self) -> u16 {
+        self.base
+    }
+
     fn at(self, offset: u16, daemon: usize) -> SocketAddr {
         let nth = u16::try_from(daemon).unwrap_or(0) + 1;
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.base + offset + nth))

@@ -1,5 +1,6 @@
 //! How `failoverctl sandbox break` finds the running sandbox and tells it what to do.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +13,14 @@ use failoverd_domain::ids::Region;
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 
+use super::addresses::Addresses;
 use super::fleet::{Sandbox, SandboxError};
 use crate::runtime::{Supervisor, TaskKind};
 
 /// A Region may take a while to stop.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Name of the files in which running sandboxes leave word; the port base follows.
+const WORD: &str = "failoverd-running-";
 
 /// Why the running sandbox did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -24,9 +28,24 @@ pub enum ControlError {
     /// None is running, or it cannot be reached.
     #[error("no running sandbox was found ({0}): start one with `failoverctl sandbox up`")]
     NotRunning(String),
+    /// Several are running, and nobody said which is meant.
+    #[error("several sandboxes are running, with port bases {0}: say which with --port-base")]
+    Several(String),
     /// It said no.
     #[error("{0}")]
     Refused(String),
+}
+
+/// Word of a running sandbox, left where `failoverctl sandbox break` finds it. Taken back when dropped: only this one,
+/// never that of another sandbox.
+#[derive(Debug)]
+pub struct Word(PathBuf);
+
+impl Drop for Word {
+    fn drop(&mut self) {
+        // Already gone is as good.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 type Shared = Arc<Mutex<Option<Sandbox>>>;
@@ -35,11 +54,12 @@ type Shared = Arc<Mutex<Option<Sandbox>>>;
 ///
 /// # Errors
 /// The port is taken, or word cannot be left.
-pub async fn serve_control(sandbox: Shared, supervisor: &Supervisor) -> Result<(), SandboxError> {
-    let address = match sandbox.lock().await.as_ref() {
-        Some(running) => running.settings().addresses.aws(),
-        None => return Ok(()),
-    };
+pub async fn serve_control(
+    sandbox: Shared,
+    addresses: Addresses,
+    supervisor: &Supervisor,
+) -> Result<Word, SandboxError> {
+    let address = addresses.aws();
     let listener = TcpListener::bind(address).await;
     let listener =
         listener.map_err(|source| SandboxError::Port { what: "the simulated AWS".to_owned(), address, source })?;
@@ -52,9 +72,10 @@ pub async fn serve_control(sandbox: Shared, supervisor: &Supervisor) -> Result<(
             tracing::error!(%error, "the sandbox's control listener ended");
         }
     });
-    let word = word_file();
-    std::fs::write(&word, format!("http://{address}"))
-        .map_err(|error| SandboxError::Machine(format!("{} cannot be written: {error}", word.display())))
+    let word = std::env::temp_dir().join(format!("{WORD}{}", addresses.base()));
+    std::fs::write(&word, "")
+        .map_err(|error| SandboxError::Machine(format!("{} cannot be written: {error}", word.display())))?;
+    Ok(Word(word))
 }
 
 async fn act(State(sandbox): State<Shared>, Path((action, target)): Path<(String, String)>) -> (StatusCode, String) {
@@ -65,10 +86,10 @@ async fn act(State(sandbox): State<Shared>, Path((action, target)): Path<(String
     let done = match action.as_str() {
         "break" => sandbox.break_region(&target).await,
         "heal" => sandbox.heal_region(&target).await,
-        "crash" => match sandbox.crash_daemon(&Region::from(target.as_str())).await {
-            true => Ok(format!("the daemon of {target} was ended where it stood; its Region lives on")),
-            false => Err(SandboxError::NoSuchRegion(target)),
-        },
+        "crash" => sandbox
+            .crash_daemon(&Region::from(target.as_str()))
+            .await
+            .map(|()| format!("the daemon of {target} was ended where it stood; its Region lives on")),
         "start" => {
             sandbox.start_daemon(&Region::from(target.as_str())).await.map(|()| format!("the daemon of {target} runs"))
         }
@@ -80,27 +101,58 @@ async fn act(State(sandbox): State<Shared>, Path((action, target)): Path<(String
     }
 }
 
-/// Tells the running sandbox to do something to a Region.
+/// Tells the running sandbox to do something to a Region: the one around `base`, or else the only one there is.
 ///
 /// # Errors
 /// [`ControlError`].
-pub async fn ask_running(action: &str, target: &str) -> Result<String, ControlError> {
-    let word = word_file();
-    let base = std::fs::read_to_string(&word)
-        .map_err(|error| ControlError::NotRunning(format!("{}: {error}", word.display())))?;
-    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build();
-    let client = client.map_err(|error| ControlError::NotRunning(error.to_string()))?;
-    let url = format!("{}/_sandbox/{action}/{target}", base.trim());
-    let response = client.post(&url).send().await.map_err(|error| ControlError::NotRunning(error.to_string()))?;
+pub async fn ask_running(base: Option<u16>, action: &str, target: &str) -> Result<String, ControlError> {
+    let not_running = |error: reqwest::Error| ControlError::NotRunning(innermost(&error));
+    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(not_running)?;
+    let addresses = match base {
+        Some(base) => Addresses::around(base).map_err(ControlError::Refused)?,
+        None => only_one(&client).await?,
+    };
+    let url = format!("http://{}/_sandbox/{action}/{target}", addresses.aws());
+    let response = client.post(&url).send().await.map_err(not_running)?;
     let ok = response.status().is_success();
-    let text = response.text().await.map_err(|error| ControlError::NotRunning(error.to_string()))?;
+    let text = response.text().await.map_err(not_running)?;
     if ok { Ok(text) } else { Err(ControlError::Refused(text)) }
 }
 
-/// Takes the word back when the sandbox stops.
-pub fn forget_word() {
-    // Already gone is as good.
-    let _ = std::fs::remove_file(word_file());
+/// The sandbox that answers. One that was killed left its word behind; that is taken back here.
+async fn only_one(client: &reqwest::Client) -> Result<Addresses, ControlError> {
+    let mut running = Vec::new();
+    for (base, word) in words() {
+        let Ok(addresses) = Addresses::around(base) else { continue };
+        let answer = client.get(format!("http://{}/_sandbox", addresses.aws())).send().await;
+        match answer {
+            Ok(answer) if answer.status().is_success() => running.push((base, addresses)),
+            _ => drop(Word(word)),
+        }
+    }
+    match running.as_slice() {
+        [(_, only)] => Ok(*only),
+        [] => Err(ControlError::NotRunning("nobody left word".to_owned())),
+        several => {
+            let bases: Vec<String> = several.iter().map(|(base, _)| base.to_string()).collect();
+            Err(ControlError::Several(bases.join(", ")))
+        }
+    }
+}
+
+/// Port bases of sandboxes that left word, in order.
+fn words() -> BTreeMap<u16, PathBuf> {
+    let entries = std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten();
+    let base = |entry: std::fs::DirEntry| {
+        let base = entry.file_name().to_str()?.strip_prefix(WORD)?.parse().ok()?;
+        Some((base, entry.path()))
+    };
+    entries.filter_map(base).collect()
+}
+
+/// The cause that says most.
+fn innermost(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |source| innermost(source))
 }
 
 /// Resolves when the process is asked to stop, with the name of what asked.
@@ -117,8 +169,4 @@ pub async fn stop_asked() -> &'static str {
         _ = tokio::signal::ctrl_c() => "interrupt",
         _ = terminated.recv() => "termination",
     }
-}
-
-fn word_file() -> PathBuf {
-    std::env::temp_dir().join("failoverd-sandbox.url")
 }

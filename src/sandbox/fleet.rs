@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use super::addresses::Addresses;
 use super::endpoints::ServiceEndpoint;
 use super::network::{SandboxFetch, SandboxProber, names};
 use super::postgres::{PostgresError, PrivatePostgres};
+use super::scratch::Scratch;
 use crate::adapters::clock::SystemClock;
 use crate::adapters::dns::AuthoritativeDns;
 use crate::adapters::postgres::{DatabaseUrl, Limits, PostgresHistory, create_database};
@@ -71,8 +72,13 @@ pub enum SandboxError {
     #[error(transparent)]
     Daemon(#[from] DaemonError),
     /// There is no such Region.
-    #[error("there is no Region {0} here: us-east-1, eu-west-1 or us-west-2 (or `route53` for its API)")]
+    #[error(
+        "there is no Region {0} here: us-east-1, eu-west-1 or us-west-2 (or `route53`: that API, `postgres`: the histories)"
+    )]
     NoSuchRegion(String),
+    /// It has ended already.
+    #[error("the daemon of {0} does not run")]
+    NotRunning(Region),
     /// Anything else of this machine.
     #[error("{0}")]
     Machine(String),
@@ -95,7 +101,7 @@ pub struct Sandbox {
     supervisor: Supervisor,
     databases: BTreeMap<Region, Database>,
     postgres: Option<PrivatePostgres>,
-    folder: PathBuf,
+    folder: Scratch,
     daemons: BTreeMap<Region, Daemon>,
     endpoints: BTreeMap<Region, ServiceEndpoint>,
 }
@@ -109,7 +115,7 @@ impl Sandbox {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let aws = SimulatedAws::new(clock.clone(), settings.seed, aws_timing());
         let folder = new_folder()?;
-        let (postgres, databases) = databases(&settings, &folder).await?;
+        let (postgres, databases) = databases(&settings, folder.path()).await?;
         let mut sandbox = Self {
             aws,
             clock,
@@ -200,7 +206,7 @@ impl Sandbox {
                 ops: listen(&format!("the ops endpoint of {region}"), addresses.ops(at)).await?,
             },
             tls: None,
-            disk: Disk::Directory(self.folder.join(region.as_str())),
+            disk: Disk::Directory(self.folder.path().join(region.as_str())),
             world: self.world(region)?,
             history: self.history(region)?,
             clock: self.clock.clone(),
@@ -251,7 +257,8 @@ impl Sandbox {
         &self.databases
     }
 
-    /// Takes a Region away: its daemon, endpoints, stores and Regional APIs; `route53` takes that API away instead.
+    /// Takes a Region away: its daemon, endpoints, stores and Regional APIs; `route53` takes that API away instead,
+    /// `postgres` the histories' server.
     ///
     /// # Errors
     /// There is no such Region.
@@ -260,13 +267,17 @@ impl Sandbox {
             self.aws.break_route53_api();
             return Ok("Route 53's API is away; its name servers and checkers go on".to_owned());
         }
+        if name == "postgres" {
+            self.private_postgres()?.halt().await;
+            return Ok("Postgres is away; what it had is kept".to_owned());
+        }
         let region = Region::from(name);
         position(&region)?;
         self.aws.break_region(&region);
         if let Some(endpoint) = self.endpoints.get_mut(&region) {
             endpoint.down();
         }
-        self.crash_daemon(&region).await;
+        self.end_daemon(&region).await;
         Ok(format!("{region} is gone: daemon, endpoints, stores and Regional APIs"))
     }
 
@@ -278,6 +289,10 @@ impl Sandbox {
         if name == "route53" {
             self.aws.heal_route53_api();
             return Ok("Route 53's API is back".to_owned());
+        }
+        if name == "postgres" {
+            self.private_postgres()?.resume().await?;
+            return Ok("Postgres is back".to_owned());
         }
         let region = Region::from(name);
         let at = position(&region)?;
@@ -291,14 +306,24 @@ impl Sandbox {
     }
 
     /// Ends a daemon where it stands; its Region lives on.
-    pub async fn crash_daemon(&mut self, region: &Region) -> bool {
-        match self.daemons.remove(region) {
-            Some(daemon) => {
-                daemon.crash().await;
-                true
-            }
-            None => false,
-        }
+    ///
+    /// # Errors
+    /// There is no such Region, or no daemon runs there.
+    pub async fn crash_daemon(&mut self, region: &Region) -> Result<(), SandboxError> {
+        position(region)?;
+        if self.end_daemon(region).await { Ok(()) } else { Err(SandboxError::NotRunning(region.clone())) }
+    }
+
+    fn private_postgres(&mut self) -> Result<&mut PrivatePostgres, SandboxError> {
+        self.postgres
+            .as_mut()
+            .ok_or_else(|| SandboxError::Database("it is a server of yours: stop it yourself".to_owned()))
+    }
+
+    async fn end_daemon(&mut self, region: &Region) -> bool {
+        let Some(daemon) = self.daemons.remove(region) else { return false };
+        daemon.crash().await;
+        true
     }
 
     /// Stops everything and removes what it kept on disk.
@@ -308,9 +333,6 @@ impl Sandbox {
         self.supervisor.stop(Duration::from_secs(2)).await;
         if let Some(postgres) = self.postgres.take() {
             postgres.stop().await;
-        }
-        if let Err(error) = std::fs::remove_dir_all(&self.folder) {
-            tracing::debug!(%error, folder = %self.folder.display(), "the sandbox's folder could not be removed");
         }
     }
 }
@@ -383,11 +405,10 @@ async fn databases(
     Ok((Some(postgres), urls))
 }
 
-fn new_folder() -> Result<PathBuf, SandboxError> {
-    let folder = std::env::temp_dir().join(format!("failoverd-sandbox-{}", std::process::id()));
-    std::fs::create_dir_all(&folder)
-        .map_err(|error| SandboxError::Machine(format!("{} cannot be made: {error}", folder.display())))?;
-    Ok(folder)
+fn new_folder() -> Result<Scratch, SandboxError> {
+    let parent = std::env::temp_dir();
+    let failed = |error| SandboxError::Machine(format!("no folder can be made in {}: {error}", parent.display()));
+    Scratch::create(&parent, "failoverd-sandbox-").map_err(failed)
 }
 
 async fn listen(what: &str, address: SocketAddr) -> Result<TcpListener, SandboxError> {

@@ -8,7 +8,8 @@ mod endpoints;
 mod fleet;
 mod network;
 pub mod postgres;
+mod scratch;
 
 pub use addresses::{Addresses, DEFAULT_PORT_BASE};
-pub use control::{ControlError, ask_running, forget_word, serve_control, stop_asked};
+pub use control::{ControlError, Word, ask_running, serve_control, stop_asked};
 pub use fleet::{Database, REGIONS, Sandbox, SandboxError, Settings, WITNESS};

@@ -64,6 +64,8 @@ const SUPERUSER: &str = "failoverd";
 /// A running server. Stops and removes itself when dropped; `stop` does it in order.
 pub struct PrivatePostgres {
     server: Child,
+    binaries: Binaries,
+    account: Option<Account>,
     folder: Folder,
     port: u16,
     password: String,
@@ -86,7 +88,7 @@ impl PrivatePostgres {
         let password = password()?;
         init(&binaries, &folder, account.as_ref(), &password).await?;
         let server = launch(&binaries, &folder, account.as_ref(), port)?;
-        let mut started = Self { server, folder, port, password };
+        let mut started = Self { server, binaries, account, folder, port, password };
         started.until_ready().await?;
         tracing::debug!(port, folder = %started.folder.path().display(), "private postgres is ready");
         Ok(started)
@@ -132,10 +134,27 @@ impl PrivatePostgres {
 
     /// Stops the server and removes its folder.
     pub async fn stop(mut self) {
+        self.halt().await;
+    }
+
+    /// Stops the server and keeps what it has: [`Self::resume`] starts it again. Connections are cut off.
+    pub async fn halt(&mut self) {
         self.signal(Signal::INT);
         if timeout(STOPS_WITHIN, self.server.wait()).await.is_err() {
             tracing::warn!(port = self.port, "private postgres did not stop in time and is killed");
         }
+    }
+
+    /// Starts a halted server again, on the same port and with what it had. Does nothing while it runs.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub async fn resume(&mut self) -> Result<(), PostgresError> {
+        if matches!(self.server.try_wait(), Ok(None)) {
+            return Ok(());
+        }
+        self.server = launch(&self.binaries, &self.folder, self.account.as_ref(), self.port)?;
+        self.until_ready().await
     }
 
     async fn until_ready(&mut self) -> Result<(), PostgresError> {

@@ -5,4 +5,5 @@
 mod history;
 mod outages;
 mod process;
+mod sandbox;
 mod simulation;

@@ -100,12 +100,14 @@ pub fn newest_acknowledged(matrix: &Matrix, service: &ServiceName, store: &Store
 pub fn receipt(loss: Loss, acknowledged: Option<u64>, visible_after: Option<u64>) -> Loss {
     let (measured, reason) = match (acknowledged, visible_after) {
         (Some(acknowledged), Some(visible)) if visible >= acknowledged => {
-            (Some(0), format!("every canary write known to be acknowledged (up to {acknowledged}) has arrived"))
+            let newest = Timestamp(acknowledged);
+            (Some(0), format!("every acknowledged canary write arrived, the newest of {newest}"))
         }
         (Some(acknowledged), Some(visible)) => {
             let lost_ms = acknowledged - visible;
+            let (newest, arrived) = (Timestamp(acknowledged), Timestamp(visible));
             let reason = format!(
-                "{lost_ms} ms of acknowledged canary writes did not arrive (acknowledged {acknowledged}, arrived {visible})"
+                "{lost_ms} ms of acknowledged canary writes did not arrive: the newest is of {newest}, what arrived of {arrived}"
             );
             (Some(lost_ms), reason)
         }

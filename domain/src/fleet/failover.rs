@@ -154,7 +154,10 @@ fn decide(now: Timestamp, service: &ServiceState, request: &FailoverRequest, see
     let wait_ms = if needs_approval { APPROVAL_VALID_MS } else { policy.announce_ms + START_VALID_MS };
     Decision {
         trigger: request.trigger,
-        reason: request.reason.clone().unwrap_or_else(|| from.because.clone()),
+        reason: request.reason.clone().unwrap_or_else(|| match automatic {
+            true => from.because.clone(),
+            false => "no reason was given".to_owned(),
+        }),
         breach_at: from.diagnosis.is_breach().then(|| now.minus_ms(from.held_ms)),
         valid_until: now.plus_ms(wait_ms),
         announce_until,

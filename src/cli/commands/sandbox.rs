@@ -28,7 +28,7 @@ enum Action {
     Demo(StartArgs),
     /// Starts a fleet and leaves it running, until Ctrl-C
     Up(StartArgs),
-    /// Takes a Region of the running sandbox away (`route53`: that API only)
+    /// Takes a Region of the running sandbox away (`route53`: that API only; `postgres`: the histories)
     Break(TargetArgs),
     /// Brings it back
     Heal(TargetArgs),
@@ -53,8 +53,11 @@ struct StartArgs {
 
 #[derive(Args, Debug)]
 struct TargetArgs {
-    /// us-east-1, eu-west-1 or us-west-2 (break and heal: also route53)
+    /// us-east-1, eu-west-1 or us-west-2 (break and heal: also route53 and postgres)
     region: String,
+    /// Which sandbox, when several are running [default: the one that runs]
+    #[arg(long, value_name = "PORT")]
+    port_base: Option<u16>,
 }
 
 /// Runs it.
@@ -65,20 +68,20 @@ pub async fn run(context: &Context, args: SandboxArgs) -> Result<Outcome, Failur
     match args.action {
         Action::Demo(start) => demo(context, start).await,
         Action::Up(start) => up(context, start).await,
-        Action::Break(target) => ask(context, "break", &target.region).await,
-        Action::Heal(target) => ask(context, "heal", &target.region).await,
-        Action::Crash(target) => ask(context, "crash", &target.region).await,
-        Action::Start(target) => ask(context, "start", &target.region).await,
+        Action::Break(target) => ask(context, "break", &target).await,
+        Action::Heal(target) => ask(context, "heal", &target).await,
+        Action::Crash(target) => ask(context, "crash", &target).await,
+        Action::Start(target) => ask(context, "start", &target).await,
     }
 }
 
-async fn ask(context: &Context, action: &str, region: &str) -> Result<Outcome, Failure> {
-    match ask_running(action, region).await {
+async fn ask(context: &Context, action: &str, target: &TargetArgs) -> Result<Outcome, Failure> {
+    match ask_running(target.port_base, action, &target.region).await {
         Ok(done) => {
             context.out.note(&done);
             Ok(Outcome::DONE)
         }
-        Err(ControlError::Refused(reason)) => Err(Failure::usage(reason)),
+        Err(error @ (ControlError::Refused(_) | ControlError::Several(_))) => Err(Failure::usage(error.to_string())),
         Err(error @ ControlError::NotRunning(_)) => Err(Failure::new(1, error.to_string())),
     }
 }
@@ -89,7 +92,10 @@ async fn start(args: &StartArgs) -> Result<Sandbox, Failure> {
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
     let addresses = Addresses::around(args.port_base).map_err(Failure::usage)?;
     let settings = Settings { addresses, database_url: args.database_url.clone(), seed: u64::from(std::process::id()) };
-    Sandbox::start(settings).await.map_err(failure)
+    tokio::select! {
+        started = Sandbox::start(settings) => started.map_err(failure),
+        asked = crate::sandbox::stop_asked() => Err(Failure::new(Outcome::ABORTED.0, format!("{asked}: nothing was left behind"))),
+    }
 }
 
 fn failure(error: SandboxError) -> Failure {
@@ -104,7 +110,7 @@ async fn demo(context: &Context, args: StartArgs) -> Result<Outcome, Failure> {
     let mut sandbox = start(&args).await?;
     let ended = tokio::select! {
         ended = play(context, &mut sandbox) => ended,
-        _ = tokio::signal::ctrl_c() => Err(Failure::new(Outcome::ABORTED.0, "interrupted")),
+        asked = crate::sandbox::stop_asked() => Err(Failure::new(Outcome::ABORTED.0, format!("{asked}: the demo was stopped"))),
     };
     sandbox.stop().await;
     ended
@@ -138,6 +144,28 @@ async fn print_report(context: &Context, server: &str, ending: &Ending) -> Resul
     Ok(())
 }
 
+/// How long a line of the story may be.
+const LINE: usize = 110;
+const CONTINUED: &str = "    ";
+
+/// The words of `text` in lines of at most `width`; a first line keeps its indentation.
+fn folded(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last().map_or(0, |line| line.chars().count());
+        if line > 0 && line + 1 + word.chars().count() > width - CONTINUED.len() && !word.is_empty() {
+            lines.push(word.to_owned());
+            continue;
+        }
+        let first = lines.len() == 1 && lines[0].is_empty();
+        if let Some(line) = lines.last_mut() {
+            *line += if first { "" } else { " " };
+            *line += word;
+        }
+    }
+    lines
+}
+
 struct Teller<'a> {
     out: &'a Output,
 }
@@ -149,7 +177,11 @@ impl Narrator for Teller<'_> {
 
     fn event(&mut self, since_break: Option<Duration>, text: &str) {
         let at = since_break.map_or_else(|| " ".repeat(9), |since| format!("+{:6.1} s", since.as_secs_f64()));
-        self.out.text(&format!("{at}  {text}\n"));
+        let mut lines = folded(text, LINE - at.len() - 2).into_iter();
+        self.out.text(&format!("{at}  {}\n", lines.next().unwrap_or_default()));
+        for line in lines {
+            self.out.text(&format!("{:width$}  {CONTINUED}{line}\n", "", width = at.len()));
+        }
     }
 }
 
@@ -159,14 +191,13 @@ async fn up(context: &Context, args: StartArgs) -> Result<Outcome, Failure> {
     let how = how_to(&sandbox, args.port_base);
     let supervisor = Supervisor::new();
     let shared = Arc::new(Mutex::new(Some(sandbox)));
-    let serving = serve_control(shared.clone(), &supervisor).await;
+    let serving = serve_control(shared.clone(), addresses, &supervisor).await;
     if serving.is_ok() {
         context.out.text(&how);
         let ended = crate::sandbox::stop_asked().await;
         context.out.note(&format!("{ended}: stopping the sandbox on {}", addresses.grpc(0)));
     }
     supervisor.stop(Duration::from_secs(1)).await;
-    crate::sandbox::forget_word();
     if let Some(sandbox) = shared.lock().await.take() {
         sandbox.stop().await;
     }

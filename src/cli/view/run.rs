@@ -58,8 +58,8 @@ pub fn run_whole(run: &proto::Run, style: Style) -> View {
         text += "\nGUARDS AT THE DECISION\n";
         text += &guards_text(&run.guards);
     }
-    for finding in &run.evidence {
-        text += &format!("\nSEEN: {}, {}\n", diagnosis(finding.diagnosis()), finding.because);
+    for (region, finding) in [&run.from, &run.to].into_iter().zip(&run.evidence) {
+        text += &format!("\nSEEN OF {region}: {}, {}\n", diagnosis(finding.diagnosis()), finding.because);
     }
     View { json: json!({ "runs": [run_json(run)] }), text, names: vec![run.id.clone()] }
 }
@@ -81,7 +81,10 @@ fn facts(run: &proto::Run, style: Style) -> String {
         ("Reason", run.reason.clone()),
         ("Plan", run.plan_hash.clone()),
         ("Epoch", run.epoch.map_or_else(String::new, |epoch| epoch.to_string())),
-        ("Unfenced", run.unfenced_consent.as_ref().map_or_else(String::new, |by| format!("consent by {by}"))),
+        (
+            "If unfenced",
+            run.unfenced_consent.as_ref().map_or_else(String::new, |by| format!("go on, by consent of {by}")),
+        ),
         ("Breach", optional(run.breach_at.as_ref())),
         ("Decided", optional(run.decided_at.as_ref())),
         ("Announced until", optional(run.announce_until.as_ref())),

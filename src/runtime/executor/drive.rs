@@ -120,7 +120,10 @@ impl Executor {
             self.still_mine()?;
             self.still_open(&open)?;
             let outcome = match look(effect).await {
-                Look::Done(found) => Some(StepOutcome::Succeeded { note: format!("found done: {found}") }),
+                Look::Done(found) if effect.acts() => {
+                    Some(StepOutcome::Succeeded { note: format!("found done: {found}") })
+                }
+                Look::Done(found) => Some(StepOutcome::Succeeded { note: found }),
                 // A call of a leader that is gone could still arrive; and steps that only wait begin anew at once.
                 Look::NotDone(found) if !effect.acts() || Instant::now() >= not_done_counts_from => {
                     Some(StepOutcome::Failed { error: format!("looked, not done: {found}"), retryable: true })
