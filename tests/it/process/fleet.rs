@@ -23,6 +23,8 @@ use super::databases::{self, Databases};
 pub const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "us-west-2"];
 /// The last Region keeps no history.
 pub const MEMBERS: [usize; 2] = [0, 1];
+/// Service `checkout`.
+pub const EXAMPLE: &str = include_str!("../../../examples/checkout.yaml");
 /// How long a lost leader may be missed with the timing below; the machine may be busy.
 pub const ELECTED_WITHIN: Duration = seconds(15);
 const TIMING: &str = "{ heartbeat: 150ms, election_timeout: 500ms, probe_interval: 1s }";
@@ -151,8 +153,11 @@ impl Fleet {
 
     /// Applies the example's service and returns its first revision.
     pub async fn apply_checkout(&self) -> u64 {
-        let content = include_bytes!("../../../examples/checkout.yaml").to_vec();
-        let file = ManifestFile { name: "examples/checkout.yaml".to_owned(), content };
+        self.apply(EXAMPLE).await
+    }
+
+    pub async fn apply(&self, manifest: &str) -> u64 {
+        let file = ManifestFile { name: "checkout.yaml".to_owned(), content: manifest.as_bytes().to_vec() };
         let request = ApplyRequest { files: vec![file], prune: false, dry_run: false };
         self.daemons[0].control().apply(request).await.unwrap().into_inner().revision
     }
