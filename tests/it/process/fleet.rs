@@ -252,11 +252,7 @@ impl Daemon {
 
     /// What a health checker gets for `path`: status and body; `None` without an answer.
     pub async fn checker(&self, path: &str) -> Option<(u16, String)> {
-        // Another test may have been first.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().no_proxy().timeout(seconds(2)).build().unwrap();
-        let answer = client.get(format!("http://127.0.0.1:{}{path}", self.ports.switch)).send().await.ok()?;
-        Some((answer.status().as_u16(), answer.text().await.ok()?))
+        get(self.ports.switch, path).await
     }
 
     pub fn logged(&self) -> String {
@@ -286,4 +282,13 @@ impl Drop for Daemon {
             println!("--- log of {}\n{}", self.region, fs::read_to_string(&self.log).unwrap_or_default());
         }
     }
+}
+
+/// Status and body of an answer over HTTP; `None` without one.
+pub async fn get(port: u16, path: &str) -> Option<(u16, String)> {
+    // Another test may have been first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().no_proxy().timeout(seconds(2)).build().unwrap();
+    let answer = client.get(format!("http://127.0.0.1:{port}{path}")).send().await.ok()?;
+    Some((answer.status().as_u16(), answer.text().await.ok()?))
 }
