@@ -204,12 +204,9 @@ impl Daemon {
 
     /// Until it has ended by itself.
     pub async fn ended(&mut self, limit: Duration) -> ExitStatus {
-        let mut child = self.child.take().unwrap();
-        let status = {
-            let looked = std::cell::RefCell::new(&mut child);
-            within(limit, "the process ends", || async { looked.borrow_mut().try_wait().unwrap() }).await
-        };
-        drop(child);
+        let child = std::cell::RefCell::new(self.child.as_mut().unwrap());
+        let status = within(limit, "the process ends", || async { child.borrow_mut().try_wait().unwrap() }).await;
+        self.child = None;
         status
     }
 
