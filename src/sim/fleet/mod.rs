@@ -9,6 +9,7 @@ mod answers;
 mod chaos;
 mod checkers;
 mod daemon;
+mod effects;
 mod faults;
 mod fleet;
 mod judge;
