@@ -18,20 +18,23 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sim", &["ports"]),
     ("api", &["ports"]),
     // The command line starts a sandbox; that is all it knows of a fleet's inside.
-    ("cli", &["api::proto", "sandbox"]),
+    // Of the API it knows the generated client, how its words and errors read, and how to connect.
+    ("cli", &["api::proto", "api::convert", "api::error", "api::TlsPem", "sandbox"]),
     ("daemon", &["*"]),
+    // From arguments to a daemon: composes what `daemon` is given.
+    ("process", &["*"]),
     ("sandbox", &["*"]),
     ("bin", &["*"]),
 ];
 
 /// Crates that only some layers may name: what they bring stays behind a port.
 const KEPT_IN: &[(&str, &[&str])] = &[
-    ("openraft", &["consensus"]),
+    ("openraft::", &["consensus"]),
     ("redb", &["consensus"]),
     ("sqlx", &["adapters"]),
     ("aws_config", &["adapters", "daemon", "sandbox"]),
     ("aws_sdk", &["adapters"]),
-    ("clap", &["cli", "bin"]),
+    ("clap", &["cli", "bin", "process"]),
     ("turmoil", &[]),
     ("axum", &["api", "sim", "sandbox"]),
 ];

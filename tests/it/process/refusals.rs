@@ -185,7 +185,7 @@ async fn a_damaged_disk_is_refused_with_its_path_and_advice() {
         let (code, said) = witness.run(&["--dev"]);
         assert_eq!(code, Some(1), "{how}: {said}");
         assert!(said.contains(&place.display().to_string()), "{how}: {said}");
-        assert!(said.contains("is damaged") && said.contains("fleet replace"), "{how}: {said}");
+        assert!(said.contains("is damaged") && said.contains("leave this daemon stopped"), "{how}: {said}");
     }
 }
 
