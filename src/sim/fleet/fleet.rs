@@ -19,6 +19,7 @@ use super::daemon::{Daemon, Home, Surroundings};
 use super::effects::EffectExam;
 use super::judge::Judge;
 use super::manifest::Shop;
+use super::proof::ProofExam;
 use crate::ports::Leadership;
 use crate::runtime::{Supervisor, TaskKind, Timing};
 use crate::sim::bus::Bus;
@@ -64,6 +65,7 @@ pub struct SimulatedFleet {
     pub(super) keyboard: Supervisor,
     exam: AnswerExam,
     effects: EffectExam,
+    proof: ProofExam,
 }
 
 impl SimulatedFleet {
@@ -111,6 +113,7 @@ impl SimulatedFleet {
             keyboard: Supervisor::new(),
             exam: AnswerExam::new(),
             effects: EffectExam::default(),
+            proof: ProofExam::default(),
         };
         simulated.aws.provision(&simulated.shop.spec(&simulated.around.members));
         let fetch = Arc::new(Endpoints { aws: simulated.aws.clone(), doors: simulated.doors.clone() });
@@ -239,6 +242,7 @@ impl SimulatedFleet {
     fn examine(&mut self) {
         let service = ServiceName::from(SERVICE);
         self.exam.sample(&service, &self.judge, &self.aws, &self.doors);
+        self.proof.look(&service, &self.judge, &self.aws);
         self.effects.look(&self.judge, &self.aws);
     }
 

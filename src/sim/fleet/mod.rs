@@ -15,6 +15,7 @@ mod fleet;
 mod judge;
 mod manifest;
 mod person;
+mod proof;
 mod settled;
 mod simulation;
 
