@@ -107,7 +107,12 @@ pub fn service(name: &str) -> ServiceState {
         primary: "us-east-1".into(),
         primary_since: NOW.minus_ms(3_600_000),
         paused: false,
-        settlement: Settlement { settled: Some((Epoch(1), LogIndex(2))), settled_at: Some(NOW), intent: None },
+        settlement: Settlement {
+            settled: Some((Epoch(1), LogIndex(2))),
+            settled_at: Some(NOW),
+            carries_traffic: true,
+            ..Settlement::default()
+        },
         runs: 0,
         last_run_at: None,
         attention: None,

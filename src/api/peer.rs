@@ -41,8 +41,11 @@ impl PeerApi {
 
     /// From the outbox where it still has them, else from the history.
     async fn events(&self, from_seq: u64, limit: u32) -> Result<Vec<HistoryEvent>, Status> {
-        let pending = self.handles.outbox.pending(from_seq, limit as usize).await;
-        if pending.first().is_some_and(|event| event.seq == from_seq) {
+        let mut pending = self.handles.outbox.pending(from_seq, limit as usize).await;
+        // A snapshot leaves a gap in an outbox: what lies behind it does not follow.
+        let gap = pending.iter().zip(from_seq..).position(|(event, seq)| event.seq != seq);
+        pending.truncate(gap.unwrap_or(pending.len()));
+        if !pending.is_empty() {
             return Ok(pending);
         }
         let stored = self.handles.history.range(from_seq, limit).await;

@@ -19,6 +19,13 @@ impl Agreement for Consensus {
         if self.inner.stepping_aside.load(Ordering::Relaxed) {
             return Err(ProposeError::NotLeader { leader: None });
         }
+        // A leader that has lost the others stays one until it hears otherwise, and would keep the entry for whenever
+        // they come back: long after whoever asked for it has given up.
+        let lease_ms = u64::try_from(self.inner.config.election_timeout_max.as_millis()).unwrap_or(u64::MAX);
+        let alone_ms = self.fleet_metrics().quorum_ack_age_ms;
+        if alone_ms.is_some_and(|alone_ms| alone_ms > lease_ms) {
+            return Err(ProposeError::NotLeader { leader: None });
+        }
         let deadline = self.inner.config.propose_deadline();
         match tokio::time::timeout(deadline, self.inner.raft.client_write(entry)).await {
             Ok(Ok(response)) => Ok(response.data),

@@ -1,14 +1,19 @@
 //! Proposes what the readings call for, while this daemon leads. Decides nothing itself: `domain::fleet::tick` does.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use failoverd_domain::fleet::{Actor, Command, Entry, FleetState, tick};
 use failoverd_domain::health::{Matrix, View, diagnose};
 use failoverd_domain::ids::Region;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::timing::Timing;
 use crate::ports::{Agreement, Clock, ProposeError};
+
+/// Between two attempts to hand leadership over.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
 
 /// The leader's controller.
 pub(super) struct Controller {
@@ -24,25 +29,29 @@ impl Controller {
     pub(super) async fn run(self) {
         let mut ticks = tokio::time::interval(self.timing.tick);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut asked_at = None;
         loop {
             ticks.tick().await;
             let leads = self.agreement.leadership().borrow().is_me;
             if leads {
-                self.once().await;
+                self.once(&mut asked_at).await;
             }
         }
     }
 
-    async fn once(&self) {
+    async fn once(&self, asked_at: &mut Option<Instant>) {
         let state = self.agreement.state().borrow().clone();
         let matrix = self.matrix.borrow().clone();
         if matrix.isolated(self.clock.now(), &self.view, &self.view.me) {
             return;
         }
-        if let Some(to) = self.better_leader(&state, &matrix) {
+        if let Some(to) = self.better_leader(&state, &matrix)
+            && asked_at.is_none_or(|asked| asked.elapsed() >= ASK_AGAIN)
+        {
             tracing::warn!(region = %self.view.me, %to, "this Region is suspect: leadership goes elsewhere");
+            *asked_at = Some(Instant::now());
             self.agreement.step_aside(&to).await;
-            return;
+            // Whoever could not be moved to lead leaves the work here: a suspect leader is better than none.
         }
         for command in tick(self.clock.now(), &state, &matrix, &self.view) {
             self.propose(command).await;

@@ -72,6 +72,9 @@ impl Projector {
                 // Missed through a snapshot: somebody else has them.
                 events = self.ask_peers(next).await?;
             }
+            // What a snapshot passed over may lie behind these: only what follows on without a gap can be written.
+            let gap = events.iter().zip(next..).position(|(event, seq)| event.seq != seq);
+            events.truncate(gap.unwrap_or(events.len()));
             self.history.append(&events).await?;
         }
     }

@@ -19,4 +19,4 @@ pub use event::{EventHead, EventKind, HistoryEvent, verify_chain};
 pub use failover::{FailoverRequest, Outlook, outlook, propose_failover, still_holds};
 pub use guard::{Guard, GuardVerdict, Severity};
 pub use run::{Consent, Intent, Run, RunState, StepProgress, StepState, Trigger};
-pub use state::{Bit, FleetState, Member, Role, ServicePhase, ServiceState, Settlement, Switch};
+pub use state::{Bit, FleetState, Member, Retired, Role, ServicePhase, ServiceState, Settlement, Switch};

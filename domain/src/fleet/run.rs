@@ -49,6 +49,8 @@ pub struct Run {
     pub unfenced_consent: Option<Consent>,
     /// When its first step could begin.
     pub started_at: Option<Timestamp>,
+    /// When a person last let it go on.
+    pub resumed_at: Option<Timestamp>,
     /// When it got its verdict.
     pub finished_at: Option<Timestamp>,
     /// When the answer was verified in the new place; the RTO ends here.

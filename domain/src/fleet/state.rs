@@ -27,12 +27,23 @@ pub struct FleetState {
     pub switches: BTreeMap<SwitchGroup, Switch>,
     /// Open runs, and the newest closed ones (older ones are in the history).
     pub runs: BTreeMap<RunId, Run>,
+    /// Services that were deleted: what must not begin anew if one of that name is applied again.
+    pub retired: BTreeMap<ServiceName, Retired>,
     /// Automatic action is off everywhere.
     pub paused: bool,
     /// The newest entry applied.
     pub applied: LogIndex,
     /// The newest event made.
     pub head: EventHead,
+}
+
+/// What is remembered of a deleted service. Its switch stays as well: the health checks that ask for it do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retired {
+    /// Its last epoch.
+    pub epoch: Epoch,
+    /// Its runs.
+    pub runs: u64,
 }
 
 /// A daemon of the fleet.
@@ -88,6 +99,11 @@ pub struct Settlement {
     pub settled: Option<(Epoch, LogIndex)>,
     /// When.
     pub settled_at: Option<Timestamp>,
+    /// A daemon's endpoint has changed since: checks name the old one.
+    pub is_stale: bool,
+    /// Records and checks exist for the service's traffic as the manifest has it now, so that the switch reaches
+    /// Route 53; who serves, and other parts of the manifest, may have changed since.
+    pub carries_traffic: bool,
     /// The newest intent to write: the I of the record fence.
     pub intent: Option<LogIndex>,
 }
@@ -163,7 +179,7 @@ impl ServiceState {
     /// Whether records and checks match who serves and what the manifest says.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.settlement.settled == Some((self.epoch, self.spec_index))
+        self.settlement.settled == Some((self.epoch, self.spec_index)) && !self.settlement.is_stale
     }
 
     /// Active-passive: the Region that does not serve.

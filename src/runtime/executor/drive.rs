@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use failoverd_domain::fleet::{Actor, Command, Entry, Run, StepOutcome, StepState, Trigger, still_holds};
 use failoverd_domain::plan::Step;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::Executor;
 use super::effect::{Effect, Look};
@@ -12,6 +12,13 @@ use crate::ports::{CallError, Effect as Known, ProposeError};
 
 /// Between two looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// A run whose first step has not begun this long after its start does not begin any more, milliseconds.
+const TOO_LATE_MS: u64 = 60_000;
+/// Longest wait between two looks.
+const LOOK_AT_LEAST: Duration = Duration::from_secs(5);
+/// One look, however many calls it takes.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One attempt of one step.
 struct Attempt<'a> {
@@ -61,7 +68,7 @@ impl Executor {
         self.propose(intent).await?;
         tracing::info!(run = %run.id, step = %step.name, attempt, %epoch, region = %step.region, "step begins");
         let deadline = Instant::now() + Duration::from_millis(step.timeout_ms);
-        let outcome = match effect.look().await {
+        let outcome = match look(effect).await {
             Look::Done(found) if effect.acts() => StepOutcome::Succeeded { note: format!("was done already: {found}") },
             Look::Done(found) => StepOutcome::Succeeded { note: found },
             _ => self.act_and_verify(&Attempt { run, step, number: attempt }, effect, deadline).await?,
@@ -71,7 +78,13 @@ impl Executor {
 
     /// Before what cannot be undone an automatic run asks its guards again.
     async fn reason_is_gone(&self, run: &Run, step: &Step) -> Result<bool, NotOurs> {
-        if run.trigger != Trigger::Automatic || !step.is_point_of_no_return() {
+        if let Some(reason) = self.is_late(run) {
+            tracing::warn!(run = %run.id, reason, "nothing is begun that late");
+            self.propose(Command::Abort { run: run.id.clone(), reason }).await?;
+            return Ok(true);
+        }
+        // Half-way over it there is no reason to stop: one store here and one there is the worst of both.
+        if run.trigger != Trigger::Automatic || !step.is_point_of_no_return() || run.is_past_no_return() {
             return Ok(false);
         }
         let state = self.agreement.state().borrow().clone();
@@ -85,14 +98,28 @@ impl Executor {
         Ok(true)
     }
 
+    /// A run may have been committed long after it was asked for, by a leader that had lost the others for a while: what
+    /// a person or the guards said then counts for nothing now.
+    fn is_late(&self, run: &Run) -> Option<String> {
+        let begun = run.steps.values().any(|progress| progress.intent.is_some());
+        let since = run.started_at.max(run.resumed_at)?;
+        let age_ms = self.clock.now().since(since);
+        let late = !begun && age_ms > TOO_LATE_MS;
+        late.then(|| format!("it was to begin {} s ago: look again and ask again", age_ms / 1_000))
+    }
+
     /// An attempt that some leader began and nobody concluded: look, and only then decide.
     async fn resume(&self, run: &Run, step: &Step, effect: &dyn Effect, attempt: u32) -> Result<(), NotOurs> {
         tracing::info!(run = %run.id, step = %step.name, attempt, "step was left open; looking");
         let not_done_counts_from = Instant::now() + self.timing.afterlife;
         let deadline = Instant::now() + Duration::from_millis(step.timeout_ms);
+        let was_acting = run.progress(&step.name).state == StepState::Acting;
+        let open = Attempt { run, step, number: attempt };
+        let mut again = Pause::default();
         loop {
             self.still_mine()?;
-            let outcome = match effect.look().await {
+            self.still_open(&open)?;
+            let outcome = match look(effect).await {
                 Look::Done(found) if effect.acts() => {
                     Some(StepOutcome::Succeeded { note: format!("found done: {found}") })
                 }
@@ -105,11 +132,12 @@ impl Executor {
             };
             match outcome {
                 Some(outcome) => return self.conclude(run, step, attempt, outcome).await,
-                None if Instant::now() >= deadline && !step.critical => {
+                // The journal says so once; then looking goes on, and a person may stop the run.
+                None if was_acting && (Instant::now() >= deadline || self.is_stopping(&open)) => {
                     let error = "nobody could tell in time".to_owned();
                     return self.conclude(run, step, attempt, StepOutcome::Unknown { error }).await;
                 }
-                None => sleep(LOOK_AGAIN).await,
+                None => sleep(again.next()).await,
             }
         }
     }
@@ -125,10 +153,11 @@ impl Executor {
             asked => asked,
         };
         // A call without an answer may still arrive for a while; one that is not there then never will be.
+        let mut again = Pause::default();
         let mut not_done_counts_from = (asked == Act::Unanswered).then(|| Instant::now() + self.timing.afterlife);
         loop {
             self.still_mine()?;
-            let seen = match effect.look().await {
+            let seen = match look(effect).await {
                 Look::Done(found) => return Ok(StepOutcome::Succeeded { note: found }),
                 Look::NotDone(found) if not_done_counts_from.is_some_and(|from| Instant::now() >= from) => {
                     let error = format!("asked for, but not done: {found}");
@@ -154,7 +183,7 @@ impl Executor {
                     StepOutcome::Unknown { error }
                 });
             }
-            sleep(LOOK_AGAIN.min(deadline.saturating_duration_since(Instant::now()))).await;
+            sleep(again.next().min(deadline.saturating_duration_since(Instant::now()))).await;
         }
     }
 
@@ -163,13 +192,22 @@ impl Executor {
     async fn act(&self, attempt: &Attempt<'_>, effect: &dyn Effect, deadline: Instant) -> Result<Act, NotOurs> {
         let mut pause = Duration::from_millis(200);
         loop {
+            let asked_at = Instant::now();
             self.agreement.confirm_leadership().await.map_err(|_| NotOurs)?;
             if self.is_stopping(attempt) {
                 let error = "the run was asked to stop before this was done".to_owned();
                 return Ok(Act::Over(StepOutcome::Failed { error, retryable: false }));
             }
             self.is_open(attempt)?;
-            let Ok(result) = timeout(self.timing.mutation, effect.act()).await else {
+            // A process that was stopped in between may have been replaced as leader meanwhile.
+            if asked_at.elapsed() >= self.timing.mutation {
+                if Instant::now() >= deadline {
+                    let error = "the others took too long to confirm that this daemon leads".to_owned();
+                    return Ok(Act::Over(StepOutcome::Failed { error, retryable: true }));
+                }
+                continue;
+            }
+            let Ok(result) = timeout_at(asked_at + self.timing.mutation, effect.act()).await else {
                 tracing::warn!("no answer in time; looking before acting again");
                 return Ok(Act::Unanswered);
             };
@@ -204,6 +242,15 @@ impl Executor {
         let epoch = state.services.get(&run.service).map(|service| service.epoch);
         let is_open = progress.state == StepState::Acting && progress.attempts == attempt.number && run.epoch == epoch;
         if is_open { Ok(()) } else { Err(NotOurs) }
+    }
+
+    /// Whether the attempt still waits for its outcome; a run that was closed meanwhile needs no more looking.
+    fn still_open(&self, attempt: &Attempt<'_>) -> Result<(), NotOurs> {
+        let state = self.agreement.state().borrow().clone();
+        let run = state.runs.get(&attempt.run.id).ok_or(NotOurs)?;
+        let progress = run.progress(&attempt.step.name);
+        let is_open = matches!(progress.state, StepState::Acting | StepState::Unknown) && !run.state.is_closed();
+        if is_open && progress.attempts == attempt.number { Ok(()) } else { Err(NotOurs) }
     }
 
     fn is_stopping(&self, attempt: &Attempt<'_>) -> bool {
@@ -245,4 +292,27 @@ impl Executor {
 
 fn failed(error: &CallError, retryable: bool) -> StepOutcome {
     StepOutcome::Failed { error: error.to_string(), retryable }
+}
+
+/// Between two looks: soon at first, then seldom, so that hundreds of steps do not use up an API between them.
+struct Pause(Duration);
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self(LOOK_AGAIN)
+    }
+}
+
+impl Pause {
+    fn next(&mut self) -> Duration {
+        let now = self.0;
+        self.0 = (now * 5 / 4).min(LOOK_AT_LEAST);
+        now
+    }
+}
+
+/// A look that does not end tells nothing.
+async fn look(effect: &dyn Effect) -> Look {
+    let looked = timeout(LOOK_TIMEOUT, effect.look()).await;
+    looked.unwrap_or_else(|_| Look::CannotTell("no answer in time".to_owned()))
 }

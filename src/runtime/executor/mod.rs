@@ -8,7 +8,7 @@ mod drive;
 mod effect;
 mod effects;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use failoverd_domain::fleet::{Run, RunState};
@@ -54,32 +54,31 @@ impl Executor {
                     busy.remove(&done);
                 }
             }
-            let mut ready = self.ready();
-            while let Some((run, step)) = ready.pop_front() {
+            for (run, step) in self.ready(&busy) {
                 let key = (run.id.clone(), step.name.clone());
-                if busy.insert(key.clone()) {
-                    let this = &self;
-                    under_way.push(Box::pin(async move {
-                        this.drive(&run, &step).await;
-                        key
-                    }));
-                }
+                busy.insert(key.clone());
+                let this = &self;
+                under_way.push(Box::pin(async move {
+                    this.drive(&run, &step).await;
+                    key
+                }));
             }
         }
     }
 
-    /// Steps that may begin, and steps whose outcome is open.
-    fn ready(&self) -> VecDeque<(Run, Step)> {
+    /// Steps that may begin, and steps whose outcome is open, less those that are under way here.
+    fn ready(&self, busy: &BTreeSet<Key>) -> Vec<(Run, Step)> {
         if !self.agreement.leadership().borrow().is_me {
-            return VecDeque::new();
+            return Vec::new();
         }
         let state = self.agreement.state().borrow().clone();
-        let mut ready = VecDeque::new();
+        let mut ready = Vec::new();
         for run in state.runs.values().filter(|run| run.state == RunState::Running) {
-            let open: Vec<&Step> = run.open_steps().collect();
             let next = run.plan.steps.iter().filter(|step| run.abort.is_none() && run.may_begin(step).is_ok());
-            for step in open.into_iter().chain(next) {
-                ready.push_back((run.clone(), step.clone()));
+            for step in run.open_steps().chain(next) {
+                if !busy.contains(&(run.id.clone(), step.name.clone())) {
+                    ready.push((run.clone(), step.clone()));
+                }
             }
         }
         ready

@@ -14,7 +14,7 @@ use super::Observer;
 use super::sheet::{Sheet, SignalKey};
 
 /// Probes under way at once: a fleet-wide outage must not exhaust this daemon.
-const MOST_AT_ONCE: usize = 256;
+const MOST_AT_ONCE: usize = 1_024;
 
 impl Observer {
     pub(super) async fn watch_signals(&self, sheet: &Sheet) {
@@ -59,6 +59,8 @@ impl Observer {
                 }
             }
         }
+        // Longest overdue first: where there is no room for all, none is left out for ever.
+        due.sort_by_key(|(key, ..)| started.get(key).copied());
         due
     }
 

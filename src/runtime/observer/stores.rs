@@ -1,5 +1,7 @@
 //! Looks at every copy of every store, and keeps the canaries flying.
 
+use std::collections::BTreeSet;
+
 use failoverd_domain::data::store::ReplicaStatus;
 use failoverd_domain::fleet::FleetState;
 use failoverd_domain::health::ReplicaReadiness;
@@ -59,7 +61,7 @@ impl Observer {
         loop {
             ticks.tick().await;
             let state = self.state();
-            let keys: Vec<CopyKey> = copies(&state).iter().map(CopyAt::key).collect();
+            let keys: BTreeSet<CopyKey> = copies(&state).iter().map(CopyAt::key).collect();
             sheet.open().stores.retain(|key, _| keys.contains(key));
             let looks = copies(&state).into_iter().map(|copy| async move { self.look(sheet, &copy).await });
             stream::iter(looks).buffer_unordered(MOST_AT_ONCE).collect::<()>().await;

@@ -18,14 +18,42 @@ enum Mend<'a> {
 }
 
 impl Settler {
+    /// Lets the serving Region's copies take writes again where they were fenced once. Only what AWS itself calls the
+    /// writer is let go: an old writer must stay fenced whatever this fleet believes (I1).
+    pub(super) async fn free_writers(&self, service: &ServiceState) -> Result<(), Unsettled> {
+        for store in &service.spec.data {
+            let Some(fence) = &store.fence else { continue };
+            if !self.world.fences.is_fenced(&service.primary, store, fence).await? {
+                continue;
+            }
+            self.writes_there(service, store).await?;
+            self.carry_out(service, Mend::Unfence { store, fence }).await?;
+        }
+        Ok(())
+    }
+
+    async fn writes_there(&self, service: &ServiceState, store: &Store) -> Result<(), Unsettled> {
+        let StoreKind::Aurora { global_cluster, .. } = &store.kind else { return Ok(()) };
+        let cluster = self.world.aurora.describe(&service.primary, global_cluster).await?;
+        if cluster.moving_to.is_none() && cluster.writer() == Some(&service.primary) {
+            return Ok(());
+        }
+        Err(Unsettled::Stuck(format!("{} in {} is fenced and is not the writer", store.name, service.primary)))
+    }
+
+    async fn carry_out(&self, service: &ServiceState, mend: Mend<'_>) -> Result<(), Unsettled> {
+        self.intend(service, vec![describe(&mend, &service.primary)]).await?;
+        match self.mend(service, mend).await {
+            // The next round looks again.
+            Err(Unsettled::Call(error)) if error.effect == Effect::Unknown => Ok(()),
+            other => other,
+        }
+    }
+
     pub(super) async fn settle_copies(&self, service: &ServiceState) -> Result<(), Unsettled> {
         for store in &service.spec.data {
-            let Some(mend) = self.needed(service, store).await? else { continue };
-            self.intend(service, vec![describe(&mend, &service.primary)]).await?;
-            match self.mend(service, mend).await {
-                // The next round looks again.
-                Err(Unsettled::Call(error)) if error.effect == Effect::Unknown => {}
-                other => other?,
+            if let Some(mend) = self.needed(service, store).await? {
+                self.carry_out(service, mend).await?;
             }
         }
         Ok(())
@@ -33,11 +61,6 @@ impl Settler {
 
     async fn needed<'a>(&self, service: &'a ServiceState, store: &'a Store) -> Result<Option<Mend<'a>>, Unsettled> {
         let primary = &service.primary;
-        if let Some(fence) = &store.fence
-            && self.world.fences.is_fenced(primary, store, fence).await?
-        {
-            return Ok(Some(Mend::Unfence { store, fence }));
-        }
         match &store.kind {
             StoreKind::Dynamodb { table, ensure_replicas: true } => {
                 let replicas = self.world.tables.describe(primary, table).await?.replicas;

@@ -104,17 +104,22 @@ impl Settler {
             let waits = due
                 .get(name)
                 .is_some_and(|due| Instant::now() < due.at && (service.is_settled() || due.pause > Duration::ZERO));
-            !waits && !busy.contains(name) && state.open_run(name).is_none()
+            // While another Region is chosen than serves, a person has to say first where it shall serve.
+            !waits && !busy.contains(name) && state.open_run(name).is_none() && service.chosen == service.primary
         };
-        state.services.values().filter(is_due).take(room).cloned().collect()
+        let mut ready: Vec<&ServiceState> = state.services.values().filter(is_due).collect();
+        // What is not settled goes before looks for drift, and what has waited longest goes first.
+        ready.sort_by_key(|service| (service.is_settled(), due.get(&service.spec.name).map(|due| due.at)));
+        ready.into_iter().take(room).cloned().collect()
     }
 
-    /// Traffic first: a settled service keeps its answer whatever happens to the daemons. Copies may take hours, and do
-    /// not wait for Route 53's API: a serving writer that is still fenced must not.
+    /// First of all whoever serves must be able to write. Then traffic: a settled service keeps its answer whatever
+    /// happens to the daemons. Copies may take hours. None of them waits for the others to go well.
     async fn settle(&self, service: &ServiceState) -> Result<(), Unsettled> {
+        let writers = self.free_writers(service).await;
         let zone = self.settle_zone(service).await;
         let copies = self.settle_copies(service).await;
-        zone.and(copies)
+        writers.and(zone).and(copies)
     }
 
     fn state(&self) -> Arc<FleetState> {
@@ -165,7 +170,7 @@ fn note(due: &mut BTreeMap<ServiceName, Due>, name: ServiceName, ended: Result<(
         Ok(()) => Due { at: Instant::now() + LOOK_FOR_DRIFT, pause: Duration::ZERO },
         Err(Unsettled::Yield(reason)) => {
             tracing::debug!(service = %name, reason, "settlement yields");
-            return;
+            Due { at: Instant::now() + PAUSE.0, pause: PAUSE.0 }
         }
         Err(problem) => {
             tracing::warn!(service = %name, %problem, "settlement waits");

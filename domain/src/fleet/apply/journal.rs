@@ -106,7 +106,7 @@ impl FleetState {
         run.steps.entry(name.clone()).or_default().state = StepState::Pending;
         let message = format!("{name} will be tried again");
         context.say(Draft::new(EventKind::Approved, message).service(&run.service).run(id));
-        self.resume(id)
+        self.resume(context.entry.at, id)
     }
 
     pub(super) fn skip(&mut self, context: &mut Context<'_>, id: &RunId, name: &StepName) -> Outcome {
@@ -121,7 +121,7 @@ impl FleetState {
         progress.finished_at = Some(context.entry.at);
         let message = format!("{name} skipped");
         context.say(Draft::new(EventKind::StepOutcome, message).service(&run.service).run(id).region(&step.region));
-        self.resume(id)?;
+        self.resume(context.entry.at, id)?;
         self.conclude(context, id)
     }
 

@@ -7,8 +7,7 @@ use serde_json::json;
 
 use super::{Context, Draft, Outcome, Rejection};
 use crate::fleet::event::EventKind;
-use crate::fleet::run::Run;
-use crate::fleet::state::{Bit, FleetState, ServiceState, Settlement, Switch};
+use crate::fleet::state::{Bit, FleetState, Retired, ServiceState, Settlement, Switch};
 use crate::ids::{Epoch, Region, ServiceName, SwitchGroup};
 use crate::service::{Pattern, ServiceSpec};
 use crate::traffic::SwitchEndpoint;
@@ -93,7 +92,9 @@ impl FleetState {
             );
             return Err(Rejection::new("NOT_SUPPORTED", reason));
         }
+        let is_used = self.services.values().any(|service| service.spec.switch_group() == spec.switch_group());
         if let Some(switch) = self.switches.get(&spec.switch_group())
+            && is_used
             && (switch.pattern != spec.pattern || switch.regions != spec.regions)
         {
             let reason = format!(
@@ -108,7 +109,9 @@ impl FleetState {
 
     fn take_spec(&mut self, context: &mut Context<'_>, spec: &ServiceSpec, tokens: &[Token]) -> Outcome {
         let group = spec.switch_group();
-        if !self.switches.contains_key(&group) {
+        // One that a deleted service left behind goes on, unless it is for other Regions.
+        let fits = |switch: &Switch| switch.pattern == spec.pattern && switch.regions == spec.regions;
+        if !self.switches.get(&group).is_some_and(fits) {
             let switch = new_switch(context, spec, &group, tokens)?;
             self.switches.insert(group.clone(), switch);
         }
@@ -118,23 +121,24 @@ impl FleetState {
             return Ok(None);
         }
         let (at, index) = (context.entry.at, context.index);
-        // A service that was deleted and comes back goes on counting: a run's id is its name in the history.
-        let newest_run = self.runs.values().filter(|run| run.service == spec.name).filter_map(Run::number).max();
-        let newest_run = newest_run.unwrap_or(0);
+        // A service that was deleted and comes back goes on counting: a run's id is its name in the history, and its
+        // records carry its last epoch.
+        let retired = self.retired.remove(&spec.name).unwrap_or(Retired { epoch: Epoch(0), runs: 0 });
         let verb = if self.services.contains_key(&spec.name) { "changed" } else { "applied" };
         let service = self.services.entry(spec.name.clone()).or_insert_with(|| ServiceState {
             spec: Arc::new(spec.clone()),
             spec_index: index,
-            epoch: Epoch(1),
+            epoch: retired.epoch.next(),
             chosen: serving.clone(),
             primary: serving,
             primary_since: at,
             paused: false,
             settlement: Settlement::default(),
-            runs: newest_run,
+            runs: retired.runs,
             last_run_at: None,
             attention: None,
         });
+        service.settlement.carries_traffic &= service.spec.traffic == spec.traffic;
         service.spec = Arc::new(spec.clone());
         service.spec_index = index;
         let message = format!("manifest of {} {verb}; {} serves", spec.name, service.primary);
@@ -151,11 +155,8 @@ impl FleetState {
         let Some(service) = self.services.remove(name) else {
             return Err(Rejection::new("NO_SUCH_SERVICE", format!("there is no service {name}")));
         };
-        let group = service.spec.switch_group();
-        if !self.services.values().any(|other| other.spec.switch_group() == group) {
-            self.switches.remove(&group);
-        }
-        let message = format!("service {name} forgotten; its records, checks and stores stay as they are");
+        self.retired.insert(name.clone(), Retired { epoch: service.epoch, runs: service.runs });
+        let message = format!("service {name} forgotten; its records, checks, switch and stores stay as they are");
         context.say(Draft::new(EventKind::Deleted, message).service(name));
         Ok(None)
     }
@@ -177,9 +178,10 @@ impl FleetState {
             return Ok(None);
         }
         member.switch = Some(switch.clone());
-        // Every service's checks name every daemon's endpoint, so none of them matches any more.
+        // Every service's checks name every daemon's endpoint, so none of them matches any more. What stands in Route 53
+        // goes on working all the same: the other daemons' checks still vote.
         for service in self.services.values_mut() {
-            service.settlement.settled = None;
+            service.settlement.is_stale = true;
         }
         let message = format!("{region} answers Route 53's checkers at {}:{}", switch.host, switch.port);
         context.say(Draft::new(EventKind::Fleet, message).region(region));

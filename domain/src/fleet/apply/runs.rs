@@ -8,9 +8,11 @@ use super::{Context, Draft, Outcome, Rejection};
 use crate::data::loss::Loss;
 use crate::fleet::command::{Actor, Decision};
 use crate::fleet::event::EventKind;
+use crate::fleet::guard::Guard;
 use crate::fleet::run::{Consent, Run, RunState, StepState, Trigger};
 use crate::fleet::state::FleetState;
 use crate::ids::{RunId, ServiceName};
+use crate::time::Timestamp;
 
 /// Closed runs kept in the state for each service; older ones are in the history.
 const CLOSED_RUNS_KEPT: usize = 3;
@@ -83,12 +85,16 @@ impl FleetState {
             RunState::Paused if run.waits_for_consent().is_some() => {}
             state => return Err(Rejection::new("NOTHING_TO_APPROVE", format!("run {id} is {}", state.word()))),
         }
-        run.unfenced_consent.get_or_insert_with(|| Consent::Person(name.clone()));
+        // Consent to an unfenced writer only where that was the question: an approval of anything else does not give it.
+        let asked = run.guards.iter().any(|verdict| verdict.guard == Guard::WriterFenced && !verdict.ok);
+        if asked || run.waits_for_consent().is_some() {
+            run.unfenced_consent.get_or_insert_with(|| Consent::Person(name.clone()));
+        }
         let message = format!("run {id} approved by {name}");
         context.say(Draft::new(EventKind::Approved, message).service(&run.service).run(id));
         if run.state == RunState::Paused {
             // What a consent cannot help (a step that failed) holds the run again.
-            self.resume(id)?;
+            self.resume(context.entry.at, id)?;
             return self.conclude(context, id);
         }
         self.begin(context, id)
@@ -126,7 +132,7 @@ impl FleetState {
             return self.close(context, id, RunState::Aborted, format!("stopped before it began: {reason}"));
         }
         // Whatever it asked a person is answered by this.
-        self.resume(id)?;
+        self.resume(context.entry.at, id)?;
         self.conclude(context, id)
     }
 
@@ -156,15 +162,16 @@ impl FleetState {
         match run.waits_for_consent() {
             Some(doubt) => self.hold(id, format!("{doubt}: a person must approve or abort")),
             // What it waited for may have come by itself: a fence that nobody knew of was found to hold.
-            None => self.resume(id),
+            None => self.resume(context.entry.at, id),
         }
     }
 
     /// A run goes on: what a person had to look at is answered.
-    pub(super) fn resume(&mut self, id: &RunId) -> Outcome {
+    pub(super) fn resume(&mut self, at: Timestamp, id: &RunId) -> Outcome {
         let run = self.runs.get_mut(id).ok_or_else(|| no_run(id))?;
         if run.state == RunState::Paused {
             run.state = RunState::Running;
+            run.resumed_at = Some(at);
             if let Some(service) = self.services.get_mut(&run.service) {
                 service.attention = None;
             }
@@ -291,6 +298,7 @@ fn new_run(context: &Context<'_>, decision: &Decision, id: &RunId, state: RunSta
         announce_until: decision.announce_until,
         unfenced_consent: decision.unfenced_consent.clone(),
         started_at: None,
+        resumed_at: None,
         finished_at: None,
         verified_at: None,
         loss: decision.loss.clone(),

@@ -152,11 +152,13 @@ impl FleetState {
         if service.epoch != epoch || service.spec_index != spec_index {
             return Err(Rejection::new("STALE_EPOCH", format!("{name} has changed since it was settled")));
         }
-        if service.settlement.settled == Some((epoch, spec_index)) {
+        if service.is_settled() {
             return Ok(None);
         }
         service.settlement.settled = Some((epoch, spec_index));
         service.settlement.settled_at = Some(context.entry.at);
+        service.settlement.is_stale = false;
+        service.settlement.carries_traffic = true;
         let message = format!("{name} settled: records and checks say that {} serves", service.primary);
         let draft = Draft::new(EventKind::Settled, message).service(name).region(&service.primary);
         context.say(draft.with(json!({ "epoch": epoch })));

@@ -68,10 +68,11 @@ pub(super) fn standby_ready(asked: &Asked<'_>) -> Says {
 }
 
 pub(super) fn traffic_ready(asked: &Asked<'_>) -> Says {
-    match asked.service.settlement.settled {
-        Some((_, index)) if index == asked.service.spec_index => yes("records and health checks exist"),
-        Some(_) => no("records and checks do not match the newest manifest yet"),
-        None => no("records and health checks do not exist yet: the switch would reach nobody"),
+    let settlement = &asked.service.settlement;
+    match (settlement.carries_traffic, settlement.settled) {
+        (true, _) => yes("records and health checks exist"),
+        (false, Some(_)) => no("records and checks do not match the newest manifest's traffic yet"),
+        (false, None) => no("records and health checks do not exist yet: the switch would reach nobody"),
     }
 }
 

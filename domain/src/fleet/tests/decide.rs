@@ -176,7 +176,8 @@ fn loss_over_budget_waits_for_a_person() {
     assert_eq!(bench.shop().epoch, Epoch(1));
     bench.ok(person(), approve.clone());
     assert_eq!((bench.run(&run).state, bench.shop().epoch), (RunState::Running, Epoch(2)));
-    assert_eq!(bench.run(&run).unfenced_consent, Some(Consent::Person("alice".into())));
+    // What she was asked was the loss: whether an unfenced writer is accepted, the manifest says or she is asked again.
+    assert_eq!(bench.run(&run).unfenced_consent, None);
     assert!(bench.events.iter().any(|event| event.message == "run shop-1 approved by alice"));
     assert_eq!(bench.refused(person(), approve), "NOTHING_TO_APPROVE");
 }

@@ -32,6 +32,11 @@ fn blocks(bench: &Bench, reports: Vec<Report>, guard: Guard, reason: &str) {
     assert_eq!((verdict.reason.as_str(), verdict.severity), (reason, Severity::Blocks));
 }
 
+/// Whether a breach would be acted on.
+fn acts(bench: &Bench) -> bool {
+    ask(bench, breach(), Guard::TrafficReady).commands.len() == 1
+}
+
 /// The guard says no, and the run waits for a person.
 #[track_caller]
 fn asks(bench: &Bench, reports: Vec<Report>, guard: Guard, reason: &str) {
@@ -145,8 +150,18 @@ fn traffic_ready() {
     let mut changed = shop();
     changed.labels.insert("tier".into(), "1".into());
     bench.ok(person(), apply(vec![changed]));
-    blocks(&bench, breach(), Guard::TrafficReady, "records and checks do not match the newest manifest yet");
     bench.ok(daemon(), advertise(EU, "moved.example.com"));
+    let unsettled = (bench.phase(), acts(&bench));
+    assert_eq!(unsettled, (ServicePhase::Unsettled, true), "what stands in Route 53 still carries the switch");
+    let mut moved = shop();
+    moved.traffic.records[0].ttl_s = Some(5);
+    bench.ok(person(), apply(vec![moved.clone()]));
+    let reason = "records and checks do not match the newest manifest's traffic yet";
+    blocks(&bench, breach(), Guard::TrafficReady, reason);
+    bench.settle();
+    assert!(acts(&bench));
+    bench.ok(person(), Command::Delete { service: "shop".into() });
+    bench.ok(person(), apply(vec![moved]));
     let reason = "records and health checks do not exist yet: the switch would reach nobody";
     blocks(&bench, breach(), Guard::TrafficReady, reason);
 }

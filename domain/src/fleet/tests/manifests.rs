@@ -128,27 +128,33 @@ fn an_open_run_keeps_its_manifest() {
 }
 
 #[test]
-fn prune_forgets_services_that_are_not_there_and_their_switches() {
+fn prune_forgets_services_that_are_not_there_and_keeps_their_switches() {
     let mut bench = Bench::serving();
     bench.ok(person(), apply(vec![named("b")]));
     let Command::Apply { specs, tokens, .. } = apply(vec![named("c")]) else { unreachable!() };
     bench.ok(person(), Command::Apply { specs, tokens, prune: true });
     let names: Vec<&ServiceName> = bench.state.services.keys().collect();
     assert_eq!(names, [&ServiceName::from("c")]);
-    assert_eq!(bench.state.switches.len(), 1);
+    assert_eq!(bench.state.switches.len(), 3, "their health checks go on asking");
     assert_eq!(bench.kinds().iter().filter(|kind| **kind == EventKind::Deleted).count(), 2);
     assert_eq!(bench.refused(person(), Command::Delete { service: "shop".into() }), "NO_SUCH_SERVICE");
 }
 
 #[test]
-fn a_service_that_comes_back_never_reuses_a_runs_name() {
+fn a_service_that_comes_back_goes_on_where_it_was() {
     let (mut bench, run) = Bench::running();
     bench.finish(&run);
-    assert_eq!(run, RunId::from("shop-1"));
+    assert_eq!((run, bench.shop().epoch), (RunId::from("shop-1"), Epoch(2)));
+    let token = bench.state.switches["shop"].bits[US].token.clone();
     bench.ok(person(), Command::Delete { service: "shop".into() });
     bench.ok(person(), apply(vec![shop()]));
-    bench.settle();
-    assert_eq!(bench.decide(bench.automatic()), RunId::from("shop-2"));
+    assert_eq!(
+        (bench.shop().primary.as_str(), bench.shop().epoch),
+        (EU, Epoch(3)),
+        "applying never changes who serves"
+    );
+    assert_eq!(bench.state.switches["shop"].bits[US].token, token, "Route 53's checkers still ask for it");
+    assert_eq!(bench.shop().runs, 1, "the next run is shop-2");
 }
 
 #[test]
