@@ -14,7 +14,7 @@ pub fn confirm(context: &Context, what: &str, name: &str) -> Result<(), Failure>
     }
     if !std::io::stdin().is_terminal() {
         let failure = Failure::usage(format!("this would {what}, and nobody can be asked here"));
-        return Err(failure.hint("look with `failoverctl plan` or --dry-run first, then add --yes"));
+        return Err(failure.hint("if that is what you want, add --yes"));
     }
     context.out.ask(&format!("This will {what}.\nType {name} to go on: "));
     let mut typed = String::new();

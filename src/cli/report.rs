@@ -19,6 +19,35 @@ pub fn report(run: &Run, events: &[Event]) -> View {
     View { json: json(run, &events), text: text(run, &events), names: vec![run.id.clone()] }
 }
 
+/// The report of a run that the fleet keeps no more: what its events say.
+#[must_use]
+pub fn report_of_old(id: &str, events: &[Event]) -> View {
+    let mut events: Vec<&Event> = events.iter().collect();
+    events.sort_by_key(|event| event.seq);
+    let said = |kind: &str| {
+        let of_kind = events.iter().filter(|event| event.kind == kind);
+        of_kind.map(|event| event.message.as_str()).collect::<Vec<_>>()
+    };
+    let verdict = said("finished").last().copied().unwrap_or("it has not ended in this history");
+    let mut text = format!("# Run {id}\n\n- verdict: {verdict}\n");
+    for decided in said("decided") {
+        let _ = writeln!(text, "- why: {decided}");
+    }
+    text += "\n## Loss\n\n";
+    for receipt in said("receipt") {
+        let _ = writeln!(text, "- {receipt}");
+    }
+    text += "\n## Timeline\n\n";
+    text += &timeline(&Run { decided_at: events.first().and_then(|event| event.at), ..Run::default() }, &events);
+    let json = json!({
+        "run": { "id": id },
+        "verdict": verdict,
+        "timeline": timeline_json(&events),
+        "history": history_json(&events),
+    });
+    View { json, text, names: vec![id.to_owned()] }
+}
+
 fn verdict(run: &Run) -> &'static str {
     match run.state() {
         RunState::Succeeded if missed(run).is_empty() => "succeeded",
@@ -30,7 +59,17 @@ fn verdict(run: &Run) -> &'static str {
 }
 
 fn json(run: &Run, events: &[&Event]) -> Value {
-    let timeline = events.iter().map(|event| {
+    json!({
+        "run": run_json(run),
+        "verdict": verdict(run),
+        "missed": missed(run),
+        "timeline": timeline_json(events),
+        "history": history_json(events),
+    })
+}
+
+fn timeline_json(events: &[&Event]) -> Value {
+    let event = |event: &&Event| {
         json!({
             "seq": event.seq,
             "at": time_json(event.at.as_ref()),
@@ -38,17 +77,15 @@ fn json(run: &Run, events: &[&Event]) -> Value {
             "actor": event.actor,
             "message": event.message,
         })
-    });
+    };
+    events.iter().map(event).collect()
+}
+
+fn history_json(events: &[&Event]) -> Value {
     json!({
-        "run": run_json(run),
-        "verdict": verdict(run),
-        "missed": missed(run),
-        "timeline": timeline.collect::<Vec<_>>(),
-        "history": {
-            "from_seq": events.first().map(|event| event.seq),
-            "to_seq": events.last().map(|event| event.seq),
-            "events": events.len(),
-        },
+        "from_seq": events.first().map(|event| event.seq),
+        "to_seq": events.last().map(|event| event.seq),
+        "events": events.len(),
     })
 }
 

@@ -191,7 +191,7 @@ impl Sandbox {
         let setup = Setup {
             me: region.clone(),
             fleet: FleetId::new(FLEET),
-            generation: Generation(1),
+            generation: Generation::default(),
             members: roles(),
             peers: REGIONS
                 .iter()

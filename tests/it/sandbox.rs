@@ -32,6 +32,7 @@ struct Fixture {
 
 impl Fixture {
     async fn up(port_base: u16) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let addresses = Addresses::around(port_base).unwrap();
         let sandbox = Sandbox::start(Settings { addresses, database_url: None, seed: 7 }).await.unwrap();
         let servers: Vec<String> = (0..REGIONS.len()).map(|at| format!("http://{}", addresses.grpc(at))).collect();

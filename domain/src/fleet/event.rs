@@ -75,6 +75,26 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// All of them.
+    pub const ALL: [Self; 16] = [
+        Self::Fleet,
+        Self::Applied,
+        Self::Deleted,
+        Self::Decided,
+        Self::Approved,
+        Self::Started,
+        Self::StepIntent,
+        Self::StepOutcome,
+        Self::Switch,
+        Self::AbortAsked,
+        Self::Finished,
+        Self::Receipt,
+        Self::SettleIntent,
+        Self::Settled,
+        Self::Paused,
+        Self::Violation,
+    ];
+
     /// The word users see and filter by.
     #[must_use]
     pub fn word(self) -> String {

@@ -2,6 +2,7 @@
 
 use chrono::DateTime;
 use clap::{Args, Subcommand};
+use failoverd_domain::fleet::EventKind;
 use failoverd_domain::manifest::duration::parse_ms;
 use failoverd_domain::time::Timestamp;
 
@@ -50,6 +51,9 @@ struct Filter {
 /// # Errors
 /// See exit codes.
 pub async fn run(context: &Context, args: HistoryArgs) -> Result<Outcome, Failure> {
+    if let Some(kind) = &args.filter.kind {
+        known(kind)?;
+    }
     let mut client = context.client().await?;
     if let Some(Action::Verify) = args.action {
         return verify(context, &mut client).await;
@@ -65,6 +69,16 @@ pub async fn run(context: &Context, args: HistoryArgs) -> Result<Outcome, Failur
     let style = context.out.style().at(answer.answered.as_ref());
     context.out.show(&view::events(&answer.events, style));
     Ok(Outcome::DONE)
+}
+
+/// A misspelt kind would look like an empty history.
+fn known(kind: &str) -> Result<(), Failure> {
+    let words = EventKind::ALL.map(EventKind::word);
+    if words.iter().any(|word| word == kind) {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("--kind {kind}: there is no such kind of event"))
+        .hint(format!("one of {}", words.join(", "))))
 }
 
 async fn verify(context: &Context, client: &mut Client) -> Result<Outcome, Failure> {

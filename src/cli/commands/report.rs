@@ -18,10 +18,16 @@ pub struct ReportArgs {
 /// An unknown run, exit 2; no history, exit 1.
 pub async fn run(context: &Context, args: ReportArgs) -> Result<Outcome, Failure> {
     let mut client = context.client().await?;
-    let answer = client.status.get_run(GetRunRequest { id: args.run.clone() }).await;
-    let run = answer.map_err(Failure::of_read)?.into_inner().run.unwrap_or_default();
-    let request = ListHistoryRequest { run: Some(args.run), limit: 10_000, ..Default::default() };
-    let answer = client.status.list_history(request).await.map_err(Failure::of_read)?.into_inner();
-    context.out.show(&report::report(&run, &answer.events));
+    let known = client.status.get_run(GetRunRequest { id: args.run.clone() }).await;
+    let request = ListHistoryRequest { run: Some(args.run.clone()), limit: 10_000, ..Default::default() };
+    let events = client.status.list_history(request).await.map_err(Failure::of_read)?.into_inner().events;
+    match known {
+        Ok(answer) => context.out.show(&report::report(&answer.into_inner().run.unwrap_or_default(), &events)),
+        // The fleet keeps the newest runs whole; the history keeps what happened in all of them.
+        Err(status) if status.code() == tonic::Code::NotFound && !events.is_empty() => {
+            context.out.show(&report::report_of_old(&args.run, &events));
+        }
+        Err(status) => return Err(Failure::of_read(status)),
+    }
     Ok(Outcome::DONE)
 }

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use tonic::{Response, Status};
 
-use crate::api::proto::{AbortRunRequest, ApproveRunRequest, GetRunRequest, RunResponse, StepRequest};
+use crate::api::proto::{AbortRunRequest, ApproveRunRequest, GetRunRequest, RunResponse, StepRequest, Trigger};
 use crate::cli::confirm::confirm;
 use crate::cli::{Client, Context, Failure, Outcome, progress, view};
 
@@ -67,7 +67,14 @@ pub async fn run(context: &Context, args: RunArgs) -> Result<Outcome, Failure> {
         }
         Action::Abort { which, reason } => {
             let answer = client.control.abort_run(AbortRunRequest { run: which.run, reason }).await;
-            show(context, answer)
+            let service = answer.as_ref().ok().and_then(|answer| automatic(answer.get_ref()));
+            let ended = show(context, answer)?;
+            if let Some(service) = service {
+                context.out.note(&format!(
+                    "after the cooldown the fleet decides anew; to hold it still: failoverctl pause {service}"
+                ));
+            }
+            Ok(ended)
         }
         Action::Retry(it) => {
             let answer = client.control.retry_step(StepRequest { run: it.run, step: it.step }).await;
@@ -83,6 +90,11 @@ async fn skip(context: &Context, client: &mut Client, which: WhichStep) -> Resul
     let step = which.step.as_deref().unwrap_or("its failed step");
     confirm(context, &format!("go on with {} without {step}", which.run), &service)?;
     show(context, client.control.skip_step(StepRequest { run: which.run, step: which.step }).await)
+}
+
+/// The service of a run that the fleet began by itself.
+fn automatic(answer: &RunResponse) -> Option<String> {
+    answer.run.as_ref().filter(|run| run.trigger() == Trigger::Automatic).map(|run| run.service.clone())
 }
 
 fn show(context: &Context, answer: Result<Response<RunResponse>, Status>) -> Result<Outcome, Failure> {
