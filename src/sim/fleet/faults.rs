@@ -21,6 +21,8 @@ pub enum Fault {
     Isolated(Region),
     /// The Region's daemon sees neither the other's endpoints nor its APIs, but the daemons talk.
     Blind(Region, Region),
+    /// No other daemon sees the Region's endpoints or APIs any more, but the world outside does.
+    LooksDead(Region),
     /// What the first asks of the second arrives, but no answer comes back.
     LostReplies(Region, Region),
     /// The next calls that change something take effect, their answers are lost.
@@ -64,7 +66,8 @@ impl Fault {
             4..=7 => Self::Crash(any),
             8..=9 => Self::OneWay(any, other),
             10..=11 => Self::Pair(any, other),
-            12..=13 => Self::Isolated(any),
+            12 => Self::Isolated(any),
+            13 => Self::LooksDead(member),
             14 => Self::Blind(any, other),
             15 => Self::LostReplies(any, other),
             16..=17 => Self::LostAnswers(if service == Service::Route53 { region(US_EAST) } else { member }, service),
@@ -139,6 +142,9 @@ impl SimulatedFleet {
             Fault::Isolated(at) if on => self.isolate(at),
             Fault::Isolated(at) => self.rejoin(at),
             Fault::Blind(a, b) => unseen(a, b),
+            Fault::LooksDead(at) => {
+                REGIONS.map(region).iter().filter(|from| *from != at).for_each(|from| unseen(from, at))
+            }
             Fault::LostReplies(a, b) => bus.lose_replies(a, b, on),
             Fault::LostAnswers(at, service) => aws.lose_next_answers(at, *service, if on { 2 } else { 0 }),
             Fault::Route53Api if on => aws.break_route53_api(),
