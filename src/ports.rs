@@ -152,11 +152,20 @@ pub trait Dns: Send + Sync {
     async fn ask(&self, name: &str, record_type: RecordType) -> Result<Vec<String>, String>;
 }
 
+/// What a probe saw that was not good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotGood {
+    /// It is bad, and how.
+    Bad(String),
+    /// Nobody could tell, and why: says nothing against the service, and nothing for it.
+    Unknown(String),
+}
+
 /// Probes of signals and references.
 #[async_trait]
 pub trait Prober: Send + Sync {
     /// `Ok` is good; `Err` says what was seen instead. Bounded by the probe's own timeout.
-    async fn probe(&self, probe: &ProbeSpec, region: &Region) -> Result<String, String>;
+    async fn probe(&self, probe: &ProbeSpec, region: &Region) -> Result<String, NotGood>;
     /// Whether a reference endpoint outside the fleet answers at all.
     async fn reference(&self, region: &Region) -> bool;
 }

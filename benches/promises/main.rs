@@ -40,7 +40,7 @@ impl Measured {
 }
 
 fn main() -> ExitCode {
-    // `cargo test` runs benches too, as a check that they start; they say nothing in a debug build.
+    // `cargo test --all-targets` runs benches too; a debug build has nothing to say about speed.
     if cfg!(debug_assertions) {
         println!("measures nothing in a debug build: run `make bench`");
         return ExitCode::SUCCESS;

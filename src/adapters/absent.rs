@@ -146,3 +146,22 @@ impl Dns for Absent {
         Err(format!("{name} {record_type}: this build does not know the zone's name servers"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_is_refused_with_certainty_and_in_words() {
+        let refused = AuroraGlobal::failover(&Absent, &"eu-west-1".into(), "orders", &"eu-west-1".into()).await;
+        let refused = refused.unwrap_err();
+        assert_eq!((refused.code.as_str(), refused.effect), ("NotConfigured", Effect::None));
+        assert_eq!(
+            refused.to_string(),
+            "rds FailoverGlobalCluster in eu-west-1: this build has no adapter for rds; \
+             runs are refused by guard standby-ready (NotConfigured)"
+        );
+        let refused = Dns::ask(&Absent, "api.example.com", RecordType::A).await.unwrap_err();
+        assert!(refused.contains("does not know the zone's name servers"), "{refused}");
+    }
+}

@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout};
 pub use fetch::HttpFetch;
 pub use names::NameOverrides;
 
-use crate::ports::{Metrics, Prober};
+use crate::ports::{Metrics, NotGood, Prober};
 
 const REFERENCE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -83,28 +83,30 @@ impl NetworkProber {
     }
 
     /// An alarm that cannot be read says nothing against the service: unknown never counts as bad.
-    async fn alarm(&self, region: &Region, name: &str) -> Result<String, String> {
+    async fn alarm(&self, region: &Region, name: &str) -> Result<String, NotGood> {
         let Some(metrics) = &self.settings.metrics else {
-            return Ok(format!("cannot tell: alarms are not read here ({name})"));
+            return Err(NotGood::Unknown(format!("alarms are not read here ({name})")));
         };
         match metrics.alarm(region, name).await {
-            Ok(Some(true)) => Err(format!("alarm {name} is in ALARM")),
+            Ok(Some(true)) => Err(NotGood::Bad(format!("alarm {name} is in ALARM"))),
             Ok(Some(false)) => Ok(format!("alarm {name} is OK")),
-            Ok(None) => Ok(format!("cannot tell: alarm {name} has insufficient data")),
-            Err(error) => Ok(format!("cannot tell: {error}")),
+            Ok(None) => Err(NotGood::Unknown(format!("alarm {name} has insufficient data"))),
+            Err(error) => Err(NotGood::Unknown(error.to_string())),
         }
     }
 }
 
 #[async_trait]
 impl Prober for NetworkProber {
-    async fn probe(&self, probe: &ProbeSpec, region: &Region) -> Result<String, String> {
+    async fn probe(&self, probe: &ProbeSpec, region: &Region) -> Result<String, NotGood> {
         let target = probe.target_in(region);
         match probe {
             ProbeSpec::Http { timeout_ms, expect_status, .. } => {
-                self.http(&target, Duration::from_millis(*timeout_ms), *expect_status).await
+                self.http(&target, Duration::from_millis(*timeout_ms), *expect_status).await.map_err(NotGood::Bad)
             }
-            ProbeSpec::Tcp { timeout_ms, .. } => self.tcp(&target, Duration::from_millis(*timeout_ms)).await,
+            ProbeSpec::Tcp { timeout_ms, .. } => {
+                self.tcp(&target, Duration::from_millis(*timeout_ms)).await.map_err(NotGood::Bad)
+            }
             ProbeSpec::CloudwatchAlarm { .. } => self.alarm(region, &target).await,
         }
     }

@@ -60,8 +60,9 @@ pub enum OpenError {
     },
     /// It is damaged.
     #[error(
-        "{place} is damaged ({cause}): restore nothing over it and do not delete it to start anew under the same \
-         name; replace this daemon with `failoverctl fleet replace`"
+        "{place} is damaged ({cause}): restore nothing over it and do not delete it to start anew under the same name, \
+         as it holds votes that the others count on; leave this daemon stopped, the others go on without it while \
+         they are a majority"
     )]
     Damaged {
         /// Where.

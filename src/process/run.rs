@@ -1,9 +1,11 @@
 //! Runs the daemon until it is told to stop or fails, and stops it in order.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::accepted::Accepted;
 use super::refusal::Refusal;
@@ -37,10 +39,25 @@ pub async fn until_stopped(accepted: Accepted) -> Result<(), Refusal> {
         () = log_failed(daemon.handles().agreement.leadership()) => Err(Refusal::LogFailed(place)),
         () = daemon.failed() => Err(Refusal::PartEnded),
     };
+    enforce_deadline();
+    // A task of its own: should a part of the daemon block it for good, the second signal is still heard.
+    let mut stopping = JoinSet::new();
+    stopping.spawn(stop(daemon, history));
     tokio::select! {
-        () = stop(daemon, history) => verdict,
+        _ = stopping.join_next() => verdict,
         _ = signals.next() => verdict.and(Err(Refusal::Unfinished("told to stop a second time"))),
-        () = tokio::time::sleep(STOPS_WITHIN) => verdict.and(Err(Refusal::Unfinished("stopping took too long"))),
+    }
+}
+
+/// Ends the process when stopping takes too long. A thread, since what hangs might be the runtime.
+fn enforce_deadline() {
+    let late = || {
+        std::thread::sleep(STOPS_WITHIN);
+        let _ = writeln!(std::io::stderr(), "failoverd: {}", Refusal::Unfinished("stopping took too long"));
+        std::process::exit(1);
+    };
+    if let Err(error) = std::thread::Builder::new().name("deadline".to_owned()).spawn(late) {
+        tracing::warn!(%error, "nothing bounds how long stopping may take");
     }
 }
 

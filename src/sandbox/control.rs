@@ -36,15 +36,18 @@ pub enum ControlError {
     Refused(String),
 }
 
-/// Word of a running sandbox, left where `failoverctl sandbox break` finds it. Taken back when dropped: only this one,
-/// never that of another sandbox.
-#[derive(Debug)]
-pub struct Word(PathBuf);
+/// Word of a running sandbox, left where `failoverctl sandbox break` finds it, and the listener behind it. Both are
+/// taken back when dropped: only this one's, never those of another sandbox.
+pub struct Word {
+    path: PathBuf,
+    serving: Supervisor,
+}
 
 impl Drop for Word {
     fn drop(&mut self) {
         // Already gone is as good.
-        let _ = std::fs::remove_file(&self.0);
+        let _ = std::fs::remove_file(&self.path);
+        self.serving.kill();
     }
 }
 
@@ -54,11 +57,7 @@ type Shared = Arc<Mutex<Option<Sandbox>>>;
 ///
 /// # Errors
 /// The port is taken, or word cannot be left.
-pub async fn serve_control(
-    sandbox: Shared,
-    addresses: Addresses,
-    supervisor: &Supervisor,
-) -> Result<Word, SandboxError> {
+pub async fn serve_control(sandbox: Shared, addresses: Addresses) -> Result<Word, SandboxError> {
     let address = addresses.aws();
     let listener = TcpListener::bind(address).await;
     let listener =
@@ -67,15 +66,16 @@ pub async fn serve_control(
         .route("/_sandbox", get(|| std::future::ready("failoverd sandbox\n")))
         .route("/_sandbox/{action}/{target}", post(act))
         .with_state(sandbox);
-    supervisor.spawn(TaskKind::Listener, async move {
+    let serving = Supervisor::new();
+    serving.spawn(TaskKind::Listener, async move {
         if let Err(error) = std::future::IntoFuture::into_future(axum::serve(listener, router)).await {
             tracing::error!(%error, "the sandbox's control listener ended");
         }
     });
-    let word = std::env::temp_dir().join(format!("{WORD}{}", addresses.base()));
-    std::fs::write(&word, "")
-        .map_err(|error| SandboxError::Machine(format!("{} cannot be written: {error}", word.display())))?;
-    Ok(Word(word))
+    let path = std::env::temp_dir().join(format!("{WORD}{}", addresses.base()));
+    std::fs::write(&path, "")
+        .map_err(|error| SandboxError::Machine(format!("{} cannot be written: {error}", path.display())))?;
+    Ok(Word { path, serving })
 }
 
 async fn act(State(sandbox): State<Shared>, Path((action, target)): Path<(String, String)>) -> (StatusCode, String) {
@@ -127,7 +127,8 @@ async fn only_one(client: &reqwest::Client) -> Result<Addresses, ControlError> {
         let answer = client.get(format!("http://{}/_sandbox", addresses.aws())).send().await;
         match answer {
             Ok(answer) if answer.status().is_success() => running.push((base, addresses)),
-            _ => drop(Word(word)),
+            // Gone already is as good.
+            _ => drop(std::fs::remove_file(word)),
         }
     }
     match running.as_slice() {

@@ -10,7 +10,7 @@ use failoverd_domain::route53::Protocol;
 use failoverd_domain::service::ProbeSpec;
 
 use crate::adapters::probe::{HttpFetch, NameOverrides, NetworkProber, ProberSettings};
-use crate::ports::{Metrics, Prober};
+use crate::ports::{Metrics, NotGood, Prober};
 use crate::sim::ports::SimulatedPorts;
 use crate::sim::world::Fetch;
 
@@ -35,7 +35,7 @@ impl SandboxProber {
 
 #[async_trait]
 impl Prober for SandboxProber {
-    async fn probe(&self, probe: &ProbeSpec, region: &Region) -> Result<String, String> {
+    async fn probe(&self, probe: &ProbeSpec, region: &Region) -> Result<String, NotGood> {
         self.network.probe(probe, region).await
     }
 

@@ -1,3 +1,5 @@
+//! The name server as a resolver meets it.
+
 use std::sync::Arc;
 use std::time::Duration;
 

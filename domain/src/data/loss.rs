@@ -185,7 +185,8 @@ impl Case<'_> {
     fn acknowledged(&self) -> Option<(u64, u64)> {
         let readings = self.matrix.store(self.service, &self.store.name, self.from);
         let told = readings.iter().filter_map(|(received, reading)| {
-            Some((reading.canary?.acknowledged?, received.age_now_ms(self.now, reading.age_ms)))
+            let canary = reading.canary?;
+            Some((canary.acknowledged?, received.age_now_ms(self.now, canary.acknowledged_age_ms)))
         });
         told.max_by_key(|(version, age_ms)| (*version, std::cmp::Reverse(*age_ms)))
     }
@@ -194,7 +195,8 @@ impl Case<'_> {
     fn newest_visible(&self) -> Option<(u64, u64)> {
         let readings = self.matrix.store(self.service, &self.store.name, self.to);
         let seen = |(received, reading): &(&Received, &StoreReading)| {
-            Some((reading.canary?.visible?, received.age_now_ms(self.now, reading.age_ms)))
+            let canary = reading.canary?;
+            Some((canary.visible?, received.age_now_ms(self.now, canary.visible_age_ms)))
         };
         let seen: Vec<(u64, u64)> = readings.iter().filter_map(seen).collect();
         let visible = seen.iter().map(|(visible, _)| *visible).max()?;
@@ -254,7 +256,12 @@ mod tests {
                 region: (*region).into(),
                 readiness: ReplicaReadiness::Ready,
                 writer: None,
-                canary: Some(CanaryReading { acknowledged: seen.acknowledged, visible: seen.visible }),
+                canary: Some(CanaryReading {
+                    acknowledged: seen.acknowledged,
+                    acknowledged_age_ms: seen.age_ms,
+                    visible: seen.visible,
+                    visible_age_ms: seen.age_ms,
+                }),
                 lag_ms: seen.lag_ms,
                 age_ms: seen.age_ms,
             };

@@ -89,7 +89,7 @@ pub struct StoreReading {
     pub canary: Option<CanaryReading>,
     /// CloudWatch's lag, milliseconds, with the age of its data point.
     pub lag_ms: Option<(u64, u64)>,
-    /// How old this reading was, when it was sent.
+    /// How old this look (readiness, writer, lag) was, when it was sent; the canary has its own ages.
     pub age_ms: u64,
 }
 
@@ -98,8 +98,14 @@ pub struct StoreReading {
 pub struct CanaryReading {
     /// Newest version whose write was acknowledged here (this Region serves and this daemon writes).
     pub acknowledged: Option<u64>,
+    /// How long ago that was, when it was sent, milliseconds.
+    #[serde(default)]
+    pub acknowledged_age_ms: u64,
     /// Newest version that can be read here.
     pub visible: Option<u64>,
+    /// How long ago it was read, when it was sent, milliseconds.
+    #[serde(default)]
+    pub visible_age_ms: u64,
 }
 
 /// Whether a copy of a store could take over.

@@ -9,7 +9,6 @@ use tokio::sync::Mutex;
 use crate::api::proto::{GetRunRequest, ListHistoryRequest};
 use crate::cli::output::Output;
 use crate::cli::{Client, Context, Failure, Outcome, report};
-use crate::runtime::Supervisor;
 use crate::sandbox::demo::{Demo, Ending, Narrator};
 use crate::sandbox::{
     Addresses, ControlError, DEFAULT_PORT_BASE, REGIONS, Sandbox, SandboxError, Settings, ask_running, serve_control,
@@ -191,15 +190,13 @@ async fn up(context: &Context, args: StartArgs) -> Result<Outcome, Failure> {
     let sandbox = start(&args).await?;
     let addresses = sandbox.settings().addresses;
     let how = how_to(&sandbox, args.port_base);
-    let supervisor = Supervisor::new();
     let shared = Arc::new(Mutex::new(Some(sandbox)));
-    let serving = serve_control(shared.clone(), addresses, &supervisor).await;
+    let serving = serve_control(shared.clone(), addresses).await;
     if serving.is_ok() {
         context.out.text(&how);
         let ended = crate::sandbox::stop_asked().await;
         context.out.note(&format!("{ended}: stopping the sandbox on {}", addresses.grpc(0)));
     }
-    supervisor.stop(Duration::from_secs(1)).await;
     if let Some(sandbox) = shared.lock().await.take() {
         sandbox.stop().await;
     }

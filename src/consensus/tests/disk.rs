@@ -67,7 +67,7 @@ fn damage_is_refused_and_never_repaired_by_starting_anew() {
         std::fs::write(&path, &bytes).unwrap();
         let refused = open(directory.path(), &identity()).unwrap_err();
         assert!(matches!(refused, OpenError::Damaged { .. }), "{damage}: {refused}");
-        assert!(refused.to_string().contains("fleet replace"), "{refused}");
+        assert!(refused.to_string().contains("leave this daemon stopped"), "{refused}");
         assert_eq!(std::fs::read(&path).unwrap().len(), bytes.len(), "{damage}: the file was touched");
     }
 }

@@ -35,7 +35,11 @@ pub(super) struct Copy {
     pub(super) readiness: ReplicaReadiness,
     pub(super) writer: Option<bool>,
     pub(super) lag_ms: Option<(u64, u64)>,
-    pub(super) canary: CanaryReading,
+    /// Newest acknowledged canary version, and when it was.
+    pub(super) acknowledged: Option<(u64, Timestamp)>,
+    /// Newest canary version read, and when it was.
+    pub(super) visible: Option<(u64, Timestamp)>,
+    /// When readiness, writer and lag were looked at.
     pub(super) at: Timestamp,
 }
 
@@ -43,7 +47,22 @@ impl Copy {
     /// A copy that nobody has looked at yet.
     pub(super) fn unread(now: Timestamp) -> Self {
         let readiness = ReplicaReadiness::Unknown("not looked at yet".to_owned());
-        Self { readiness, writer: None, lag_ms: None, canary: CanaryReading::default(), at: now }
+        Self { readiness, writer: None, lag_ms: None, acknowledged: None, visible: None, at: now }
+    }
+}
+
+impl Copy {
+    fn canary(&self, now: Timestamp) -> Option<CanaryReading> {
+        if self.acknowledged.is_none() && self.visible.is_none() {
+            return None;
+        }
+        let age_ms = |seen: Option<(u64, Timestamp)>| seen.map_or(0, |(_, at)| now.since(at));
+        Some(CanaryReading {
+            acknowledged: self.acknowledged.map(|(version, _)| version),
+            acknowledged_age_ms: age_ms(self.acknowledged),
+            visible: self.visible.map(|(version, _)| version),
+            visible_age_ms: age_ms(self.visible),
+        })
     }
 }
 
@@ -70,7 +89,7 @@ impl Sheet {
             region: region.clone(),
             readiness: copy.readiness.clone(),
             writer: copy.writer,
-            canary: (copy.canary != CanaryReading::default()).then_some(copy.canary),
+            canary: copy.canary(now),
             lag_ms: copy.lag_ms,
             age_ms: now.since(copy.at),
         };

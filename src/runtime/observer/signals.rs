@@ -12,6 +12,7 @@ use futures_util::stream::FuturesUnordered;
 
 use super::Observer;
 use super::sheet::{Sheet, SignalKey};
+use crate::ports::NotGood;
 
 /// Probes under way at once: a fleet-wide outage must not exhaust this daemon.
 const MOST_AT_ONCE: usize = 1_024;
@@ -74,19 +75,20 @@ impl Observer {
         key: SignalKey,
         limits: Limits,
         probe: ProbeSpec,
-    ) -> (SignalKey, Limits, Result<String, String>) {
+    ) -> (SignalKey, Limits, Result<String, NotGood>) {
         let result = self.world.prober.probe(&probe, &key.1).await;
         (key, limits, result)
     }
 
-    fn note(&self, sheet: &Sheet, key: SignalKey, limits: Limits, result: Result<String, String>) {
+    fn note(&self, sheet: &Sheet, key: SignalKey, limits: Limits, result: Result<String, NotGood>) {
         let now = self.clock.now();
         let mut pages = sheet.open();
         let tracker = pages.signals.entry(key).or_insert_with(|| SignalTracker::new(limits));
         tracker.set_limits(limits);
         match result {
             Ok(detail) => tracker.feed(now, Status::Good, detail),
-            Err(detail) => tracker.feed(now, Status::Bad, detail),
+            Err(NotGood::Bad(detail)) => tracker.feed(now, Status::Bad, detail),
+            Err(NotGood::Unknown(detail)) => tracker.feed(now, Status::Unknown, detail),
         }
     }
 }

@@ -7,6 +7,7 @@ use failoverd_domain::fleet::FleetState;
 use failoverd_domain::health::ReplicaReadiness;
 use failoverd_domain::ids::{Region, ServiceName};
 use failoverd_domain::service::{Pattern, Store, StoreKind};
+use failoverd_domain::time::Timestamp;
 use futures_util::StreamExt;
 use futures_util::stream;
 
@@ -154,9 +155,7 @@ impl Observer {
             match self.world.canaries.write(&at, version).await {
                 Ok(()) => {
                     tracing::trace!(store = %copy.store.name, version, "canary written");
-                    self.keep(sheet, copy, |held| {
-                        held.canary.acknowledged = held.canary.acknowledged.max(Some(version))
-                    });
+                    self.keep(sheet, copy, |held, now| held.acknowledged = held.acknowledged.max(Some((version, now))));
                 }
                 Err(error) => {
                     tracing::debug!(service = %copy.service, store = %copy.store.name, %error, "canary not written")
@@ -164,17 +163,18 @@ impl Observer {
             }
         }
         match self.world.canaries.read(&at).await {
-            Ok(visible) => self.keep(sheet, copy, |held| held.canary.visible = visible),
+            Ok(visible) => {
+                self.keep(sheet, copy, |held, now| held.visible = visible.map(|version| (version, now)));
+            }
             Err(error) => tracing::debug!(service = %copy.service, store = %copy.store.name, %error, "canary not read"),
         }
     }
 
-    fn keep(&self, sheet: &Sheet, copy: &CopyAt, change: impl FnOnce(&mut Copy)) {
+    fn keep(&self, sheet: &Sheet, copy: &CopyAt, change: impl FnOnce(&mut Copy, Timestamp)) {
         let now = self.clock.now();
         let mut pages = sheet.open();
         let held = pages.stores.entry(copy.key()).or_insert_with(|| Copy::unread(now));
-        change(held);
-        held.at = now;
+        change(held, now);
     }
 
     fn writes(&self, region: &Region) -> bool {

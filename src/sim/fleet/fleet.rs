@@ -9,7 +9,6 @@ use failoverd_domain::fleet::{
 };
 use failoverd_domain::health::{Matrix, View};
 use failoverd_domain::ids::{FleetId, Region, ServiceName};
-use failoverd_domain::invariant::{EffectSeen, effects_have_intents};
 use failoverd_domain::plan::Mode;
 use failoverd_domain::time::Timestamp;
 use tokio::time::sleep;
@@ -17,8 +16,10 @@ use tokio::time::sleep;
 use super::answers::{AnswerExam, answer};
 use super::checkers::{Doors, Endpoints};
 use super::daemon::{Daemon, Home, Surroundings};
+use super::effects::EffectExam;
 use super::judge::Judge;
 use super::manifest::Shop;
+use super::proof::ProofExam;
 use crate::ports::Leadership;
 use crate::runtime::{Supervisor, TaskKind, Timing};
 use crate::sim::bus::Bus;
@@ -63,8 +64,8 @@ pub struct SimulatedFleet {
     pub(super) doors: Doors,
     pub(super) keyboard: Supervisor,
     exam: AnswerExam,
-    effects_seen: usize,
-    effects: Vec<EffectSeen>,
+    effects: EffectExam,
+    proof: ProofExam,
 }
 
 impl SimulatedFleet {
@@ -111,8 +112,8 @@ impl SimulatedFleet {
             doors: Doors::default(),
             keyboard: Supervisor::new(),
             exam: AnswerExam::new(),
-            effects_seen: 0,
-            effects: Vec::new(),
+            effects: EffectExam::default(),
+            proof: ProofExam::default(),
         };
         simulated.aws.provision(&simulated.shop.spec(&simulated.around.members));
         let fetch = Arc::new(Endpoints { aws: simulated.aws.clone(), doors: simulated.doors.clone() });
@@ -241,19 +242,8 @@ impl SimulatedFleet {
     fn examine(&mut self) {
         let service = ServiceName::from(SERVICE);
         self.exam.sample(&service, &self.judge, &self.aws, &self.doors);
-        let new = self.aws.effects_from(self.effects_seen);
-        if new.is_empty() {
-            return;
-        }
-        self.effects_seen += new.len();
-        for effect in &new {
-            self.judge.tell(format!("effect: {} in {}: {}", effect.operation, effect.region, brief(&effect.arguments)));
-        }
-        self.effects.extend(new.iter().filter_map(effect_seen));
-        self.judge.count(1);
-        if let Some(violation) = self.judge.with_events(|events| effects_have_intents(&self.effects, events)) {
-            self.judge.blame(violation.to_string());
-        }
+        self.proof.look(&service, &self.judge, &self.aws);
+        self.effects.look(&self.judge, &self.aws);
     }
 
     /// A daemon of which a part has ended must stop, and its platform starts it again.
@@ -369,21 +359,6 @@ impl SimulatedFleet {
     pub fn history(&self, region: &Region) -> Option<Arc<MemoryHistory>> {
         self.homes.get(region).and_then(|home| home.history.clone())
     }
-}
-
-fn brief(arguments: &str) -> &str {
-    arguments.get(..arguments.len().min(160)).unwrap_or(arguments)
-}
-
-/// What I7 makes of an accepted call. Letting a copy write again belongs to the promotion or the settlement around it.
-fn effect_seen(effect: &EffectRecord) -> Option<EffectSeen> {
-    let step_word = match effect.operation {
-        "FailoverGlobalCluster" | "SwitchoverGlobalCluster" => "promote",
-        "ModifyDBCluster" if effect.arguments.starts_with("fence") => "fence",
-        "ModifyDBCluster" => return None,
-        _ => "settle",
-    };
-    Some(EffectSeen { at: effect.at, operation: effect.operation.to_owned(), step_word })
 }
 
 /// Faster than real Regions, in the same proportions.

@@ -9,11 +9,13 @@ mod answers;
 mod chaos;
 mod checkers;
 mod daemon;
+mod effects;
 mod faults;
 mod fleet;
 mod judge;
 mod manifest;
 mod person;
+mod proof;
 mod settled;
 mod simulation;
 

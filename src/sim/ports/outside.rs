@@ -9,7 +9,7 @@ use failoverd_domain::service::ProbeSpec;
 use tokio::time::sleep;
 
 use super::SimulatedPorts;
-use crate::ports::{Dns, Metrics, Prober};
+use crate::ports::{Dns, Metrics, NotGood, Prober};
 use crate::sim::world::Resolution;
 
 #[async_trait]
@@ -35,14 +35,14 @@ impl Dns for SimulatedPorts {
 
 #[async_trait]
 impl Prober for SimulatedPorts {
-    async fn probe(&self, probe: &ProbeSpec, region: &Region) -> Result<String, String> {
+    async fn probe(&self, probe: &ProbeSpec, region: &Region) -> Result<String, NotGood> {
         let target = probe.target_in(region);
         if matches!(probe, ProbeSpec::CloudwatchAlarm { .. }) {
             return match self.alarm(region, &target).await {
-                Ok(Some(true)) => Err(format!("{target} is in ALARM")),
+                Ok(Some(true)) => Err(NotGood::Bad(format!("{target} is in ALARM"))),
                 Ok(Some(false)) => Ok(format!("{target} is OK")),
-                Ok(None) => Ok(format!("{target} has insufficient data")),
-                Err(error) => Err(error.to_string()),
+                Ok(None) => Err(NotGood::Unknown(format!("{target} has insufficient data"))),
+                Err(error) => Err(NotGood::Unknown(error.to_string())),
             };
         }
         let timeout_ms = match probe {
@@ -51,13 +51,13 @@ impl Prober for SimulatedPorts {
         };
         if !self.reference(region).await {
             sleep(Duration::from_millis(timeout_ms)).await;
-            return Err(format!("{target}: no answer in {timeout_ms} ms"));
+            return Err(NotGood::Bad(format!("{target}: no answer in {timeout_ms} ms")));
         }
         match (self.aws.with(|world| world.endpoint_is_bad(region, &target)), probe) {
             (false, ProbeSpec::Http { expect_status, .. }) => Ok(format!("{target}: {expect_status}")),
             (false, _) => Ok(format!("{target}: connected")),
-            (true, ProbeSpec::Http { .. }) => Err(format!("{target}: 503")),
-            (true, _) => Err(format!("{target}: connection refused")),
+            (true, ProbeSpec::Http { .. }) => Err(NotGood::Bad(format!("{target}: 503"))),
+            (true, _) => Err(NotGood::Bad(format!("{target}: connection refused"))),
         }
     }
 

@@ -23,6 +23,8 @@ use super::databases::{self, Databases};
 pub const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "us-west-2"];
 /// The last Region keeps no history.
 pub const MEMBERS: [usize; 2] = [0, 1];
+/// Service `checkout`.
+pub const EXAMPLE: &str = include_str!("../../../examples/checkout.yaml");
 /// How long a lost leader may be missed with the timing below; the machine may be busy.
 pub const ELECTED_WITHIN: Duration = seconds(15);
 const TIMING: &str = "{ heartbeat: 150ms, election_timeout: 500ms, probe_interval: 1s }";
@@ -151,8 +153,11 @@ impl Fleet {
 
     /// Applies the example's service and returns its first revision.
     pub async fn apply_checkout(&self) -> u64 {
-        let content = include_bytes!("../../../examples/checkout.yaml").to_vec();
-        let file = ManifestFile { name: "examples/checkout.yaml".to_owned(), content };
+        self.apply(EXAMPLE).await
+    }
+
+    pub async fn apply(&self, manifest: &str) -> u64 {
+        let file = ManifestFile { name: "checkout.yaml".to_owned(), content: manifest.as_bytes().to_vec() };
         let request = ApplyRequest { files: vec![file], prune: false, dry_run: false };
         self.daemons[0].control().apply(request).await.unwrap().into_inner().revision
     }
@@ -199,12 +204,9 @@ impl Daemon {
 
     /// Until it has ended by itself.
     pub async fn ended(&mut self, limit: Duration) -> ExitStatus {
-        let mut child = self.child.take().unwrap();
-        let status = {
-            let looked = std::cell::RefCell::new(&mut child);
-            within(limit, "the process ends", || async { looked.borrow_mut().try_wait().unwrap() }).await
-        };
-        drop(child);
+        let child = std::cell::RefCell::new(self.child.as_mut().unwrap());
+        let status = within(limit, "the process ends", || async { child.borrow_mut().try_wait().unwrap() }).await;
+        self.child = None;
         status
     }
 
@@ -247,11 +249,7 @@ impl Daemon {
 
     /// What a health checker gets for `path`: status and body; `None` without an answer.
     pub async fn checker(&self, path: &str) -> Option<(u16, String)> {
-        // Another test may have been first.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().no_proxy().timeout(seconds(2)).build().unwrap();
-        let answer = client.get(format!("http://127.0.0.1:{}{path}", self.ports.switch)).send().await.ok()?;
-        Some((answer.status().as_u16(), answer.text().await.ok()?))
+        get(self.ports.switch, path).await
     }
 
     pub fn logged(&self) -> String {
@@ -281,4 +279,13 @@ impl Drop for Daemon {
             println!("--- log of {}\n{}", self.region, fs::read_to_string(&self.log).unwrap_or_default());
         }
     }
+}
+
+/// Status and body of an answer over HTTP; `None` without one.
+pub async fn get(port: u16, path: &str) -> Option<(u16, String)> {
+    // Another test may have been first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().no_proxy().timeout(seconds(2)).build().unwrap();
+    let answer = client.get(format!("http://127.0.0.1:{port}{path}")).send().await.ok()?;
+    Some((answer.status().as_u16(), answer.text().await.ok()?))
 }

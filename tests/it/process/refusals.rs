@@ -6,8 +6,8 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-use super::bound::seconds;
-use super::fleet::{Fleet, Ports, configuration, failoverd, free_ports};
+use super::bound::{seconds, within};
+use super::fleet::{Fleet, Ports, configuration, failoverd, free_ports, get};
 
 /// The witness's configuration, which needs no database.
 struct Witness {
@@ -47,7 +47,7 @@ impl Witness {
         daemon.config = self.config();
         daemon.ports = self.ports[2];
         daemon.start();
-        super::bound::within(seconds(20), "it answers", || daemon.checker("/s/x")).await;
+        within(seconds(20), "it answers", || daemon.checker("/s/x")).await;
         daemon.kill();
         assert!(self.data().join("consensus.redb").exists());
     }
@@ -88,6 +88,28 @@ fn without_certificates_it_starts_only_in_dev_and_on_loopback() {
     let (code, said) = witness.run(&["--dev"]);
     assert_eq!(code, Some(2));
     assert!(said.contains("listen.switch") && said.contains("loopback"), "{said}");
+}
+
+#[tokio::test]
+async fn with_certificates_a_fleet_forms_without_dev_and_turns_strangers_away() {
+    let urls = ["postgres://x@127.0.0.1:1/x"; 2].map(String::from);
+    let mut fleet = Fleet::prepared(tempfile::tempdir().unwrap(), &urls);
+    let pem = |name: &str| format!("{}/src/api/testdata/{name}.pem", env!("CARGO_MANIFEST_DIR"));
+    for daemon in &mut fleet.daemons {
+        let plain = std::fs::read_to_string(&daemon.config).unwrap();
+        let tls = format!("tls: {{ cert: {}, key: {}, ca: {} }}\n", pem("cert"), pem("key"), pem("ca"));
+        std::fs::write(&daemon.config, plain.replace("url: 'http://", "url: 'https://") + &tls).unwrap();
+        let mut command = failoverd();
+        command.arg("--config").arg(&daemon.config);
+        daemon.start_as(command);
+    }
+    for daemon in &fleet.daemons {
+        within(seconds(20), "a fleet over TLS is ready", || async {
+            (get(daemon.ports.ops, "/readyz").await?.0 == 200).then_some(())
+        })
+        .await;
+        assert!(daemon.seen().await.is_none(), "nobody is answered without a certificate");
+    }
 }
 
 #[test]
@@ -163,7 +185,7 @@ async fn a_damaged_disk_is_refused_with_its_path_and_advice() {
         let (code, said) = witness.run(&["--dev"]);
         assert_eq!(code, Some(1), "{how}: {said}");
         assert!(said.contains(&place.display().to_string()), "{how}: {said}");
-        assert!(said.contains("is damaged") && said.contains("fleet replace"), "{how}: {said}");
+        assert!(said.contains("is damaged") && said.contains("leave this daemon stopped"), "{how}: {said}");
     }
 }
 

@@ -154,7 +154,7 @@ fn traffic_ready() {
     let unsettled = (bench.phase(), acts(&bench));
     assert_eq!(unsettled, (ServicePhase::Unsettled, true), "what stands in Route 53 still carries the switch");
     let mut moved = shop();
-    moved.traffic.records[0].ttl_s = Some(5);
+    moved.traffic.hosted_zone = "example.net".into();
     bench.ok(person(), apply(vec![moved.clone()]));
     let reason = "records and checks do not match the newest manifest's traffic yet";
     blocks(&bench, breach(), Guard::TrafficReady, reason);

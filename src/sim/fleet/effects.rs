@@ -1,0 +1,76 @@
+//! I7 from outside: every call that AWS accepted has an intent that was committed before it.
+
+use failoverd_domain::fleet::{EventKind, HistoryEvent};
+use failoverd_domain::ids::LogIndex;
+use failoverd_domain::invariant::{EffectSeen, effects_have_intents};
+
+use super::judge::Judge;
+use crate::sim::world::{EffectRecord, SimulatedAws};
+
+/// Looks at every accepted call once.
+#[derive(Default)]
+pub(super) struct EffectExam {
+    seen: usize,
+    effects: Vec<EffectSeen>,
+    newest_mark: u64,
+}
+
+impl EffectExam {
+    pub(super) fn look(&mut self, judge: &Judge, aws: &SimulatedAws) {
+        let new = aws.effects_from(self.seen);
+        if new.is_empty() {
+            return;
+        }
+        self.seen += new.len();
+        for effect in &new {
+            judge.tell(format!("effect: {} in {}: {}", effect.operation, effect.region, brief(&effect.arguments)));
+            self.effects.extend(effect_seen(effect));
+            if effect.operation == "ChangeResourceRecordSets" {
+                self.mark_is_an_intent(judge, effect);
+            }
+        }
+        judge.count(1);
+        if let Some(violation) = judge.with_events(|events| effects_have_intents(&self.effects, events)) {
+            judge.blame(violation.to_string());
+        }
+    }
+
+    /// Every batch of record changes leaves the log index of its own intent in the fence, and indexes only rise.
+    fn mark_is_an_intent(&mut self, judge: &Judge, effect: &EffectRecord) {
+        judge.count(1);
+        let Some(index) = mark_index(&effect.arguments) else {
+            judge.blame(format!("I7 does not hold: records were changed without a mark: {}", effect.arguments));
+            return;
+        };
+        let is_intent = |event: &HistoryEvent| event.kind == EventKind::SettleIntent && event.index == LogIndex(index);
+        if !judge.with_events(|events| events.iter().any(is_intent)) {
+            judge.blame(format!("I7 does not hold: records were changed under {index}, which is no intent"));
+        }
+        if index < self.newest_mark {
+            judge.blame(format!("I2 does not hold: intent {index} wrote after intent {}", self.newest_mark));
+        }
+        self.newest_mark = self.newest_mark.max(index);
+    }
+}
+
+/// The index in the fence that a batch creates.
+fn mark_index(arguments: &str) -> Option<u64> {
+    let (_, created) = arguments.split_once("CREATE _failoverd.")?;
+    let (_, digits) = created.split(';').next()?.split_once("index=")?;
+    digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// Letting a copy write again belongs to the promotion or the settlement around it.
+fn effect_seen(effect: &EffectRecord) -> Option<EffectSeen> {
+    let step_word = match effect.operation {
+        "FailoverGlobalCluster" | "SwitchoverGlobalCluster" => "promote",
+        "ModifyDBCluster" if effect.arguments.starts_with("fence") => "fence",
+        "ModifyDBCluster" => return None,
+        _ => "settle",
+    };
+    Some(EffectSeen { at: effect.at, operation: effect.operation.to_owned(), step_word })
+}
+
+fn brief(arguments: &str) -> &str {
+    arguments.get(..arguments.len().min(160)).unwrap_or(arguments)
+}
