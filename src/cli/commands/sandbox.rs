@@ -147,20 +147,20 @@ async fn print_report(context: &Context, server: &str, ending: &Ending) -> Resul
 const LINE: usize = 110;
 const CONTINUED: &str = "    ";
 
-/// The words of `text` in lines of at most `width`; a first line keeps its indentation.
+/// The words of `text` in lines of at most `width`; the first keeps its indentation.
 fn folded(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
+    let indentation = text.len() - text.trim_start().len();
+    let mut lines = vec![text[..indentation].to_owned()];
+    let mut begun = false;
+    for word in text.trim_start().split(' ') {
         let line = lines.last().map_or(0, |line| line.chars().count());
-        if line > 0 && line + 1 + word.chars().count() > width - CONTINUED.len() && !word.is_empty() {
+        if begun && line + 1 + word.chars().count() > width - CONTINUED.len() {
             lines.push(word.to_owned());
-            continue;
-        }
-        let first = lines.len() == 1 && lines[0].is_empty();
-        if let Some(line) = lines.last_mut() {
-            *line += if first { "" } else { " " };
+        } else if let Some(line) = lines.last_mut() {
+            *line += if begun { " " } else { "" };
             *line += word;
         }
+        begun = true;
     }
     lines
 }
@@ -176,7 +176,9 @@ impl Narrator for Teller<'_> {
 
     fn event(&mut self, since_break: Option<Duration>, text: &str) {
         let at = since_break.map_or_else(|| " ".repeat(9), |since| format!("+{:6.1} s", since.as_secs_f64()));
-        let mut lines = folded(text, LINE - at.len() - 2).into_iter();
+        let width = LINE - at.len() - 2;
+        let lines = if text.chars().count() <= width { vec![text.to_owned()] } else { folded(text, width) };
+        let mut lines = lines.into_iter();
         self.out.text(&format!("{at}  {}\n", lines.next().unwrap_or_default()));
         for line in lines {
             self.out.text(&format!("{:width$}  {CONTINUED}{line}\n", "", width = at.len()));
@@ -230,4 +232,20 @@ fn how_to(sandbox: &Sandbox, port_base: u16) -> String {
         addresses.grpc(0),
         databases.join("\n"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_are_folded_between_words_and_keep_every_word() {
+        let text = "    guard quorum  yes  2 of 3 daemons are heard from and nobody is missed";
+        let lines = folded(text, 34);
+        assert!(lines.len() > 1 && lines[0].starts_with("    guard quorum"), "{lines:?}");
+        assert!(lines.iter().all(|line| line.len() <= 34 - CONTINUED.len()), "{lines:?}");
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(words(&lines.join(" ")), words(text));
+        assert_eq!(folded("averyverylongwordthatfitsnowhere", 10), ["averyverylongwordthatfitsnowhere"]);
+    }
 }

@@ -231,12 +231,13 @@ impl StepEffect {
         let matrix = self.executor.matrix.borrow().clone();
         let acknowledged = newest_acknowledged(&matrix, &self.spec.name, &store.name, &self.run.plan.from);
         let measured: Loss = receipt(quoted, acknowledged, self.canary(store).await);
-        let sentence = measured.sentence();
+        // The whole sentence is in the receipt.
+        let lost = measured.measured.map_or("loss not measurable".to_owned(), |ms| format!("lost {ms} ms"));
         let command = Command::Receipt { run: self.run.id.clone(), losses: vec![measured] };
         if let Err(error) = self.executor.propose_for_step(command).await {
             tracing::warn!(%error, "the receipt did not go through; the next look writes it again");
         }
-        sentence
+        lost
     }
 
     async fn flip(&self, command: Command) -> Call<()> {
