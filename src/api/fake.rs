@@ -195,6 +195,7 @@ pub fn run(id: &str) -> Run {
         announce_until: None,
         unfenced_consent: None,
         started_at: Some(began),
+        resumed_at: None,
         finished_at: Some(began.plus_ms(7_000)),
         verified_at: Some(began.plus_ms(7_000)),
         loss: vec![Loss {

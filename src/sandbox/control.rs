@@ -153,7 +153,7 @@ fn words() -> BTreeMap<u16, PathBuf> {
 
 /// The cause that says most.
 fn innermost(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), |source| innermost(source))
+    error.source().map_or_else(|| error.to_string(), innermost)
 }
 
 /// Resolves when the process is asked to stop, with the name of what asked.

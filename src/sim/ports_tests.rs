@@ -8,7 +8,7 @@ use failoverd_domain::service::{Canary, Fence, ProbeSpec, Store, StoreKind};
 use tokio::time::Instant;
 
 use super::*;
-use crate::ports::{Canaries, CanaryAt, Dns, Fences, Metrics, Prober};
+use crate::ports::{Canaries, CanaryAt, Dns, Fences, Metrics, NotGood, Prober};
 use crate::sim::world::test_ground::{NAME, endpoint, euw1, pass, record, use1, usw2, world};
 
 fn aurora_store() -> Store {
@@ -139,7 +139,7 @@ async fn probes_see_regions_cuts_and_endpoints() {
     };
     assert!(here.probe(&probe, &use1()).await.is_ok());
     aws.set_endpoint(&use1(), &"checkout".into(), false);
-    assert!(here.probe(&probe, &use1()).await.unwrap_err().contains("503"));
+    assert!(matches!(here.probe(&probe, &use1()).await, Err(NotGood::Bad(why)) if why.contains("503")));
     assert!(here.probe(&probe, &euw1()).await.is_ok());
     assert!(!aws.endpoint_up(&use1(), &"checkout".into()));
     aws.set_endpoint(&use1(), &"checkout".into(), true);
@@ -149,7 +149,7 @@ async fn probes_see_regions_cuts_and_endpoints() {
     aws.break_region(&use1());
     assert!(there.probe(&probe, &use1()).await.is_err());
     let alarm = ProbeSpec::CloudwatchAlarm { name: "5xx-{region}".into() };
-    assert!(there.probe(&alarm, &euw1()).await.is_ok());
+    assert!(matches!(there.probe(&alarm, &euw1()).await, Err(NotGood::Unknown(_))), "there is no such alarm yet");
     aws.set_alarm(&euw1(), "5xx-eu-west-1", Some(true));
     assert!(there.probe(&alarm, &euw1()).await.is_err());
 }

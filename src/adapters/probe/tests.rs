@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 
 use super::{HttpFetch, NameOverrides, NetworkProber, ProberSettings};
-use crate::ports::{Call, CallError, Effect, Metrics, Prober};
+use crate::ports::{Call, CallError, Effect, Metrics, NotGood, Prober};
 
 /// Answers every request with the same bytes until dropped; no bytes: accepts and says nothing.
 async fn listener(answer: &str) -> (SocketAddr, JoinSet<()>) {
@@ -69,7 +69,7 @@ async fn a_good_answer_is_good_and_another_status_is_not() {
     let seen = prober.probe(&http(&format!("http://{good}/healthz"), 2_000), &region()).await.unwrap();
     assert!(seen.starts_with("HTTP 200 in "), "{seen}");
     let seen = prober.probe(&http(&format!("http://{bad}/"), 2_000), &region()).await;
-    assert_eq!(seen, Err("HTTP 503, expected 200".to_owned()));
+    assert_eq!(seen, Err(NotGood::Bad("HTTP 503, expected 200".to_owned())));
 }
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn a_redirect_is_not_followed() {
     let (moved, _other) =
         listener(&format!("HTTP/1.1 302 Found\r\nlocation: http://{good}/\r\ncontent-length: 0\r\n\r\n")).await;
     let seen = prober(&[]).probe(&http(&format!("http://{moved}/"), 2_000), &region()).await;
-    assert_eq!(seen, Err("HTTP 302, expected 200".to_owned()));
+    assert_eq!(seen, Err(NotGood::Bad("HTTP 302, expected 200".to_owned())));
 }
 
 #[tokio::test]
@@ -87,9 +87,9 @@ async fn silence_and_refusal_are_bad_within_the_limit() {
     let (free, _held) = refusing();
     let prober = prober(&[]);
     let seen = prober.probe(&http(&format!("http://{silent}/"), 100), &region()).await;
-    assert_eq!(seen, Err("timed out after 100 ms".to_owned()));
-    let seen = prober.probe(&http(&format!("http://{free}/"), 2_000), &region()).await.unwrap_err();
-    assert!(seen.to_lowercase().contains("refused"), "{seen}");
+    assert_eq!(seen, Err(NotGood::Bad("timed out after 100 ms".to_owned())));
+    let seen = prober.probe(&http(&format!("http://{free}/"), 2_000), &region()).await;
+    assert!(matches!(&seen, Err(NotGood::Bad(why)) if why.to_lowercase().contains("refused")), "{seen:?}");
 }
 
 #[tokio::test]
@@ -158,10 +158,15 @@ async fn only_an_alarm_that_rings_is_bad() {
     let settings = ProberSettings { metrics: Some(Arc::new(Alarms)), ..ProberSettings::default() };
     let _ = rustls::crypto::ring::default_provider().install_default();
     let prober = NetworkProber::new(settings).unwrap();
-    for (name, good) in [("bad", false), ("good", true), ("new", true), ("away", true)] {
+    for (name, means) in [("bad", "bad"), ("good", "good"), ("new", "unknown"), ("away", "unknown")] {
         let spec = ProbeSpec::CloudwatchAlarm { name: format!("{name}-{{region}}") };
         let seen = prober.probe(&spec, &region()).await;
-        assert_eq!(seen.is_ok(), good, "{name}: {seen:?}");
+        let meant = match &seen {
+            Ok(_) => "good",
+            Err(NotGood::Bad(_)) => "bad",
+            Err(NotGood::Unknown(_)) => "unknown",
+        };
+        assert_eq!(meant, means, "{name}: {seen:?}");
     }
 }
 
