@@ -11,17 +11,18 @@ mod checkers;
 mod daemon;
 mod effects;
 mod faults;
-mod fleet;
+
 mod judge;
 mod manifest;
 mod person;
 mod proof;
 mod settled;
+mod simulated_fleet;
 mod simulation;
 
 pub use chaos::Chaos;
 pub use faults::Fault;
-pub use fleet::{EU_WEST, REGIONS, SERVICE, SimulatedFleet, US_EAST, US_WEST, region};
 pub use judge::Judge;
 pub use manifest::Shop;
+pub use simulated_fleet::{EU_WEST, REGIONS, SERVICE, SimulatedFleet, US_EAST, US_WEST, region};
 pub use simulation::{Outcome, simulate};
