@@ -85,7 +85,7 @@ fn work(arguments: &Arguments, next: &AtomicU64, sum: &Mutex<Sum>) {
         if !outcome.violations.is_empty() {
             sum.failed.push(seed);
         }
-        if sum.done % 50 == 0 {
+        if sum.done.is_multiple_of(50) {
             eprintln!("{} seeds done, {} violations", sum.done, sum.violations);
         }
     }
