@@ -81,7 +81,7 @@ pub(super) struct Endpoints {
 
 impl Endpoints {
     /// The Region that a host name is about: its second label for switches, its first for front doors.
-    fn place<'a>(host: &'a str) -> (bool, &'a str) {
+    fn place(host: &str) -> (bool, &str) {
         match host.strip_prefix("switch.") {
             Some(rest) => (true, rest.split('.').next().unwrap_or_default()),
             None => (false, host.split('.').next().unwrap_or_default()),

@@ -8,8 +8,8 @@ use failoverd_domain::plan::Mode;
 use failoverd_domain::service::ServiceSpec;
 
 use super::faults::below;
-use super::fleet::{EU_WEST, SERVICE, SimulatedFleet, US_EAST, region};
 use super::manifest::Shop;
+use super::whole::{EU_WEST, SERVICE, SimulatedFleet, US_EAST, region};
 use crate::runtime::TaskKind;
 use crate::sim::world::Draws;
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::chaos::Chaos;
-use super::fleet::SimulatedFleet;
 use super::manifest::Shop;
+use super::whole::SimulatedFleet;
 use crate::sim::world::Draws;
 
 /// What came of one seed.
