@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::faults::{Fault, below};
-use super::simulated_fleet::SimulatedFleet;
+use super::whole::SimulatedFleet;
 use crate::sim::world::Draws;
 
 /// Faults in force at once.

@@ -3,7 +3,7 @@
 use failoverd_domain::ids::Region;
 use std::fmt;
 
-use super::simulated_fleet::{EU_WEST, REGIONS, SERVICE, SimulatedFleet, US_EAST, region};
+use super::whole::{EU_WEST, REGIONS, SERVICE, SimulatedFleet, US_EAST, region};
 use crate::sim::world::{Draws, Service};
 
 /// Something that goes wrong for a while.

@@ -11,18 +11,17 @@ mod checkers;
 mod daemon;
 mod effects;
 mod faults;
-
 mod judge;
 mod manifest;
 mod person;
 mod proof;
 mod settled;
-mod simulated_fleet;
 mod simulation;
+mod whole;
 
 pub use chaos::Chaos;
 pub use faults::Fault;
 pub use judge::Judge;
 pub use manifest::Shop;
-pub use simulated_fleet::{EU_WEST, REGIONS, SERVICE, SimulatedFleet, US_EAST, US_WEST, region};
 pub use simulation::{Outcome, simulate};
+pub use whole::{EU_WEST, REGIONS, SERVICE, SimulatedFleet, US_EAST, US_WEST, region};

@@ -9,7 +9,7 @@ use failoverd_domain::service::ServiceSpec;
 
 use super::faults::below;
 use super::manifest::Shop;
-use super::simulated_fleet::{EU_WEST, SERVICE, SimulatedFleet, US_EAST, region};
+use super::whole::{EU_WEST, SERVICE, SimulatedFleet, US_EAST, region};
 use crate::runtime::TaskKind;
 use crate::sim::world::Draws;
 

@@ -6,7 +6,7 @@ use failoverd_domain::ids::ServiceName;
 use failoverd_domain::invariant::history_is_whole;
 use tokio::time::Instant;
 
-use super::simulated_fleet::{SERVICE, SimulatedFleet};
+use super::whole::{SERVICE, SimulatedFleet};
 use crate::sim::world::Draws;
 
 /// Longest time until a fleet without faults has come to rest: a promotion that was never answered waits longest.

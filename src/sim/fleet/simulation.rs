@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::chaos::Chaos;
 use super::manifest::Shop;
-use super::simulated_fleet::SimulatedFleet;
+use super::whole::SimulatedFleet;
 use crate::sim::world::Draws;
 
 /// What came of one seed.

@@ -111,6 +111,9 @@ async fn told_twice_it_ends_at_once_and_what_was_agreed_is_kept() {
     let mut fleet = Fleet::formed().await;
     let agreed = fleet.daemons[0].set_paused(true).await.unwrap();
     let stopped = fleet.leader().await;
+    // The others cannot take leadership over for now, so that stopping in order takes a while.
+    let others: Vec<usize> = (0..3).filter(|at| *at != stopped).collect();
+    others.iter().for_each(|at| fleet.daemons[*at].signal(Signal::STOP));
     fleet.daemons[stopped].signal(Signal::TERM);
     let daemon = &fleet.daemons[stopped];
     within(seconds(10), "it takes the signal", || async { daemon.logged().contains("told to stop").then_some(()) })
@@ -118,6 +121,7 @@ async fn told_twice_it_ends_at_once_and_what_was_agreed_is_kept() {
     fleet.daemons[stopped].signal(Signal::TERM);
     assert_eq!(fleet.daemons[stopped].ended(seconds(5)).await.code(), Some(1));
     assert!(fleet.daemons[stopped].logged().contains("told to stop a second time"));
+    others.iter().for_each(|at| fleet.daemons[*at].signal(Signal::CONT));
     fleet.daemons[stopped].start();
     fleet.daemons[stopped].until_caught_up().await;
     fleet.applied(agreed).await;
