@@ -22,6 +22,10 @@ pub fn read(at: &Snapshot, files: &[ManifestFile], prune: bool) -> Result<Vec<Se
     if files.is_empty() {
         return Err(ApiError::new(ErrorCode::InvalidArgument, "no manifest was given"));
     }
+    if at.state.members.is_empty() {
+        let message = "the fleet has not been formed yet: try again in a moment";
+        return Err(ApiError::new(ErrorCode::NoLeader, message));
+    }
     let regions: BTreeMap<Region, Role> =
         at.state.members.iter().map(|(region, member)| (region.clone(), member.role)).collect();
     let stay: Vec<&ServiceSpec> = at.state.services.values().filter(|_| !prune).map(|service| &*service.spec).collect();

@@ -1,5 +1,7 @@
 //! The controller: what the leader should propose now.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::command::{Actor, Command};
@@ -13,6 +15,10 @@ use crate::plan::Mode;
 use crate::service::{Automation, Pattern};
 use crate::time::Timestamp;
 
+/// Decisions of one tick. They are committed one after the other, and the last of them must not rest on evidence that
+/// has grown old meanwhile: the next tick looks again and goes on.
+const MOST_DECISIONS: usize = 32;
+
 /// A command that the leader should propose.
 pub type Proposal = Command;
 
@@ -21,9 +27,11 @@ pub type Proposal = Command;
 pub fn tick(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View) -> Vec<Proposal> {
     let mut proposals: Vec<Proposal> =
         state.runs.values().filter_map(|run| tend(now, state, matrix, view, run)).collect();
-    for service in state.services.values() {
-        proposals.extend(react(now, state, matrix, view, service));
-    }
+    let busy: BTreeSet<&ServiceName> =
+        state.runs.values().filter(|run| !run.state.is_closed()).map(|run| &run.service).collect();
+    let idle = state.services.values().filter(|service| !busy.contains(&service.spec.name));
+    let decisions = idle.filter_map(|service| react(now, state, matrix, view, service));
+    proposals.extend(decisions.take(MOST_DECISIONS));
     proposals
 }
 
@@ -66,9 +74,7 @@ fn react(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View, servi
     if spec.pattern != Pattern::ActivePassive || spec.policy.failover == Automation::Manual {
         return None;
     }
-    if !diagnose(now, view, spec, &service.primary, matrix).diagnosis.is_breach()
-        || state.open_run(&spec.name).is_some()
-    {
+    if !diagnose(now, view, spec, &service.primary, matrix).diagnosis.is_breach() {
         return None;
     }
     let request = automatic(&view.me, &spec.name);

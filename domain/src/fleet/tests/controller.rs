@@ -3,7 +3,7 @@
 use super::fixture::*;
 use crate::fleet::*;
 use crate::health::{Report, Status};
-use crate::ids::RunId;
+use crate::ids::{RunId, ServiceName};
 use crate::plan::Mode;
 use crate::service::{Automation, ServiceSpec};
 
@@ -208,4 +208,52 @@ fn a_forecast_says_what_would_happen_to_each_service() {
         forecast(&asking, healthy(), US),
         said("asks-for-approval", "policy: the manifest says that a person approves")
     );
+}
+
+/// The same reports about every one of these services.
+fn about(names: &[String], reports: Vec<Report>) -> Vec<Report> {
+    let many = |mut report: Report| {
+        let (signals, stores, route53) = (report.signals.clone(), report.stores.clone(), report.route53.clone());
+        for name in names {
+            let name = ServiceName::from(name.as_str());
+            report.signals.extend(signals.iter().cloned().map(|mut held| {
+                held.service = name.clone();
+                held
+            }));
+            report.stores.extend(stores.iter().cloned().map(|mut held| {
+                held.service = name.clone();
+                held
+            }));
+            report.route53.extend(route53.iter().cloned().map(|mut held| {
+                held.service = name.clone();
+                held
+            }));
+        }
+        report
+    };
+    reports.into_iter().map(many).collect()
+}
+
+#[test]
+fn a_mass_failover_is_decided_in_portions_each_on_fresh_evidence() {
+    let names: Vec<String> = (0..49).map(|at| format!("shop-{at}")).collect();
+    let mut bench = Bench::serving();
+    bench.ok(person(), apply(names.iter().map(|name| ServiceSpec { name: name.as_str().into(), ..shop() }).collect()));
+    let states: Vec<_> =
+        bench.state.services.values().map(|held| (held.spec.name.clone(), held.epoch, held.spec_index)).collect();
+    for (service, epoch, spec_index) in states {
+        bench.ok(daemon(), Command::Settled { service, epoch, spec_index });
+    }
+    let mut portions = Vec::new();
+    loop {
+        let proposed = proposals(&bench, about(&names, breach()));
+        let decided: Vec<Command> =
+            proposed.into_iter().filter(|command| matches!(command, Command::Decide(_))).collect();
+        if decided.is_empty() {
+            break;
+        }
+        portions.push(decided.len());
+        decided.into_iter().for_each(|decision| drop(bench.ok(daemon(), decision)));
+    }
+    assert_eq!(portions, [32, 18], "all fifty, none twice");
 }
