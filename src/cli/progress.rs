@@ -237,7 +237,7 @@ fn hint(run: &Run) -> String {
     match run.state() {
         RunState::AwaitingApproval => format!(" - waits for a person: failoverctl run approve {}", run.id),
         RunState::Announced => format!(" - to stop it: failoverctl run abort {}", run.id),
-        RunState::Paused => format!(" - retry, skip or abort: failoverctl describe run {}", run.id),
+        RunState::Paused => format!(" - approve, retry, skip or abort: failoverctl describe run {}", run.id),
         _ => String::new(),
     }
 }
