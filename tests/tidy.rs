@@ -230,7 +230,7 @@ fn layers_name_only_those_below_them() {
             let may = |arrow: &&str| *arrow == "*" || *arrow == first || *arrow == path;
             // The simulated fleet composes whole daemons, as `daemon` does.
             let composes = source.path.starts_with("src/sim/fleet/") && ["runtime", "consensus"].contains(&first);
-            if is_ours && first != layer && !composes && !allowed.iter().any(|arrow| may(&arrow)) {
+            if is_ours && first != layer && !composes && !allowed.iter().any(may) {
                 problems.push(format!("{}:{line}: {layer} may not name {path}", source.path));
             }
         }

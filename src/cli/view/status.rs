@@ -101,7 +101,10 @@ fn open_runs(fleet: &proto::Fleet, style: Style) -> String {
                 text += &format!("  {} waits for a person: failoverctl run approve {0}\n", run.id);
             }
             proto::RunState::Paused => {
-                text += &format!("  {} is stuck: failoverctl describe run {0}, then approve, retry, skip or abort\n", run.id);
+                text += &format!(
+                    "  {} is stuck: failoverctl describe run {0}, then approve, retry, skip or abort\n",
+                    run.id
+                );
             }
             proto::RunState::Announced => {
                 let until = style.time(run.announce_until.as_ref());
