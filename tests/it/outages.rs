@@ -176,6 +176,61 @@ fn an_answer_is_lost_and_the_leader_looks_before_acting_again() {
 }
 
 #[test]
+fn a_run_that_nobody_can_look_after_ends_when_a_person_says_so_and_the_old_writer_stays_fenced() {
+    virtually(18, async {
+        let mut fleet = steady(18, Shop { announce_s: 0, ..Shop::default() }).await;
+        fleet.aws.lose_next_answers(&region(EU_WEST), Service::Rds, 1);
+        fleet.aws.set_endpoint(&region(US_EAST), &SERVICE.into(), false);
+        let came = fleet.until_exactly(seconds(60), |fleet| promotions(fleet) == 1).await;
+        holds(&fleet, came, "it promotes");
+        let leader = fleet.leader().unwrap();
+        fleet.crash(&leader).await;
+        fleet.aws.break_service(&region(EU_WEST), Service::Rds);
+        let elected = fleet.until(seconds(30), |fleet| fleet.leader().is_some()).await;
+        holds(&fleet, elected && promote_is_acting(&fleet), "the next leader finds the step open and cannot look");
+        fleet.run_for(seconds(10)).await;
+        holds(&fleet, promote_is_acting(&fleet), "it goes on looking");
+        let run = newest_run(&fleet).unwrap().id;
+        fleet.ask(Command::Abort { run, reason: "enough".into() }).await.unwrap();
+        let ended = fleet.until(seconds(60), |fleet| run_is(fleet, RunState::Aborted)).await;
+        holds(&fleet, ended, "it ends");
+        let attention = fleet.service().and_then(|service| service.attention).unwrap_or_default();
+        assert!(attention.contains("point of no return"), "{attention}");
+
+        fleet.aws.heal_service(&region(EU_WEST), Service::Rds);
+        fleet.start(&leader).await;
+        fleet.run_for(seconds(90)).await;
+        let old = fleet.aws.with(|world| world.is_fenced(&region(US_EAST), "checkout-global"));
+        assert_eq!(old.ok(), Some(true), "the other Region writes by now: two would");
+        let by_hand = Command::SetSwitch { group: SERVICE.into(), region: region(EU_WEST), on: true, run: None };
+        fleet.ask(by_hand).await.unwrap();
+        let settled = fleet.until(seconds(90), |fleet| lives_in(fleet, EU_WEST)).await;
+        holds(&fleet, settled && promotions(&fleet) == 1, "a person says where it serves, and it settles");
+    });
+}
+
+#[test]
+fn what_a_leader_without_the_others_was_asked_is_not_done_when_they_come_back() {
+    virtually(19, async {
+        let mut fleet = steady(19, Shop::default()).await;
+        let leader = fleet.leader().unwrap();
+        let others: Vec<_> = fleet.running().into_iter().filter(|at| *at != leader).collect();
+        for other in &others {
+            fleet.crash(other).await;
+        }
+        fleet.run_for(seconds(10)).await;
+        assert!(fleet.failover(&region(EU_WEST), Some(Mode::Forced)).await.is_err(), "nobody agrees to it");
+        fleet.run_for(seconds(120)).await;
+        for other in &others {
+            fleet.start(other).await;
+        }
+        fleet.run_for(seconds(90)).await;
+        holds(&fleet, newest_run(&fleet).is_none() && promotions(&fleet) == 0, "nothing is done two minutes late");
+        holds(&fleet, lives_in(&fleet, US_EAST), "it serves where it did");
+    });
+}
+
+#[test]
 fn the_leader_sits_in_the_region_that_dies() {
     virtually(7, async {
         let mut fleet = steady(7, Shop::default()).await;

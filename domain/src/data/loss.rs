@@ -101,7 +101,7 @@ pub fn receipt(loss: Loss, acknowledged: Option<u64>, visible_after: Option<u64>
     let (measured, reason) = match (acknowledged, visible_after) {
         (Some(acknowledged), Some(visible)) if visible >= acknowledged => {
             let newest = Timestamp(acknowledged);
-            (Some(0), format!("every acknowledged canary write arrived, the newest of {newest}"))
+            (Some(0), format!("every canary write known to be acknowledged arrived, the newest of {newest}"))
         }
         (Some(acknowledged), Some(visible)) => {
             let lost_ms = acknowledged - visible;

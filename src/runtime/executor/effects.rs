@@ -232,7 +232,7 @@ impl StepEffect {
         let acknowledged = newest_acknowledged(&matrix, &self.spec.name, &store.name, &self.run.plan.from);
         let measured: Loss = receipt(quoted, acknowledged, self.canary(store).await);
         // The whole sentence is in the receipt.
-        let lost = measured.measured.map_or("loss not measurable".to_owned(), |ms| format!("lost {ms} ms"));
+        let lost = measured.measured.map_or("loss not measurable".to_owned(), |ms| format!("canary: lost {ms} ms"));
         let command = Command::Receipt { run: self.run.id.clone(), losses: vec![measured] };
         if let Err(error) = self.executor.propose_for_step(command).await {
             tracing::warn!(%error, "the receipt did not go through; the next look writes it again");

@@ -16,6 +16,10 @@ pub(super) fn not_paused(asked: &Asked<'_>) -> Says {
     if asked.state.paused {
         return no("automatic action is paused for the whole fleet");
     }
+    let stopped_half_way = asked.service.chosen != asked.service.primary;
+    if stopped_half_way && asked.state.open_run(&asked.service.spec.name).is_none() {
+        return no("a run was stopped half-way: a person says first where the service shall be");
+    }
     if asked.service.paused { no("automatic action is paused for this service") } else { yes("automatic action is on") }
 }
 
