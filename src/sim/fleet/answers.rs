@@ -3,6 +3,8 @@
 //! While the conditions of I9 hold for longer than a checker remembers, the answer must be that of the Region that
 //! serves by the newest entry; and it may change to no other.
 
+use std::collections::BTreeSet;
+
 use failoverd_domain::fleet::{FleetState, ServiceState};
 use failoverd_domain::ids::LogIndex;
 use failoverd_domain::ids::{Region, ServiceName};
@@ -21,17 +23,26 @@ pub(super) struct AnswerExam {
     watch: AnswerWatch,
     /// Since when, and for which turn of the switch, the conditions have held.
     held: Option<(u64, LogIndex)>,
+    /// Daemons that could be heard at the last sample.
+    heard: BTreeSet<Region>,
 }
 
 impl AnswerExam {
     pub(super) fn new() -> Self {
-        Self { watch: AnswerWatch::default(), held: None }
+        Self { watch: AnswerWatch::default(), held: None, heard: BTreeSet::new() }
     }
 
     pub(super) fn sample(&mut self, service: &ServiceName, judge: &Judge, aws: &SimulatedAws, doors: &Doors) {
         let newest = judge.newest();
         let now = judge.elapsed_ms();
         let condition = newest.services.get(service).and_then(|state| condition(&newest, state, aws, doors));
+        let heard: BTreeSet<Region> =
+            doors.all().keys().filter(|region| aws.is_reachable_from_outside(region)).cloned().collect();
+        // Who is heard again may have said what it last knew between two samples, and checkers remember that.
+        if !heard.is_subset(&self.heard) {
+            self.held = None;
+        }
+        self.heard = heard;
         let held = match (condition, self.held) {
             (Some(index), Some((since, of))) if index == of => Some((since, of)),
             (Some(index), _) => Some((now, index)),
