@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use failoverd_domain::fleet::{Actor, Command, Entry, FleetState, Role};
-use failoverd_domain::health::{Matrix, Report, SignalReading, Status, View};
+use failoverd_domain::health::{Matrix, Report, Route53Reading, SignalReading, Status, View};
 use failoverd_domain::ids::{LogIndex, Region};
 use failoverd_domain::manifest::read_set;
 use failoverd_domain::plan::{Mode, PlanRequest};
@@ -37,7 +37,10 @@ pub fn tick() -> Vec<Measured> {
 }
 
 fn tick_once(state: &FleetState, matrix: &Matrix, view: &View) -> usize {
-    failoverd_domain::fleet::tick(NOW, state, matrix, view).len()
+    let proposed = failoverd_domain::fleet::tick(NOW, state, matrix, view).len();
+    // A bench of refusals would measure nothing.
+    assert!(proposed == 0 || proposed == 32, "{proposed}");
+    proposed
 }
 
 /// One service's plan, with its hash.
@@ -94,8 +97,34 @@ fn state() -> FleetState {
         let token = (specs[0].switch_group(), specs[0].regions[0].clone(), format!("{number:032x}"));
         apply(Command::Apply { specs, prune: false, tokens: vec![token] });
     }
+    let settled: Vec<Command> = state
+        .services
+        .values()
+        .map(|held| Command::Settled {
+            service: held.spec.name.clone(),
+            epoch: held.epoch,
+            spec_index: held.spec_index,
+        })
+        .collect();
+    for command in settled {
+        let entry = Entry { at: NOW.minus_ms(3_600_000), actor: Actor::Daemon(REGIONS[0].into()), command };
+        let index = LogIndex(state.applied.0 + 1);
+        state.apply(index, &entry).result.unwrap_or_else(|refused| panic!("{refused:?}"));
+    }
     assert_eq!(state.services.len(), SERVICES);
     state
+}
+
+/// Route 53's checkers see what the daemons see.
+fn route53(state: &FleetState, down: Option<&str>) -> Vec<Route53Reading> {
+    let reading = |spec: &ServiceSpec, region: &Region| Route53Reading {
+        service: spec.name.clone(),
+        region: region.clone(),
+        status: if Some(region.as_str()) == down { Status::Bad } else { Status::Good },
+        age_ms: 500,
+    };
+    let services = state.services.values().map(|service| &service.spec);
+    services.flat_map(|spec| spec.regions.iter().map(move |region| reading(spec, region))).collect()
 }
 
 /// Everybody sees every signal in every Region; those of `down` have been bad for long.
@@ -129,7 +158,7 @@ fn matrix(state: &FleetState, down: Option<&str>) -> Matrix {
             references: BTreeMap::from([("far-away-1".into(), true)]),
             signals: signals.collect(),
             stores: Vec::new(),
-            route53: Vec::new(),
+            route53: route53(state, down),
             control_planes: BTreeMap::new(),
             votes: Vec::new(),
         };

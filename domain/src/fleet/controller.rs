@@ -9,7 +9,7 @@ use super::failover::{FailoverRequest, outlook, propose_failover, still_holds};
 use super::guard::{Guard, Severity};
 use super::run::{Run, RunState, Trigger};
 use super::state::{FleetState, ServiceState};
-use crate::health::{Diagnosis, Matrix, View, diagnose};
+use crate::health::{Diagnosis, Matrix, Status, View, diagnose};
 use crate::ids::{Region, ServiceName};
 use crate::plan::Mode;
 use crate::service::{Automation, Pattern};
@@ -68,6 +68,15 @@ fn came_back(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View, r
         .then(|| format!("{} is {} again: {}", run.plan.from, found.diagnosis.word(), found.because))
 }
 
+/// Whether a guard that costs nothing to ask says no anyway: with a thousand services down, planning each of them in
+/// every tick only to be refused would cost more than the tick has. Never says no where the guards would say yes.
+fn is_hopeless(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View, service: &ServiceState) -> bool {
+    let name = &service.spec.name;
+    state.is_paused(name)
+        || !service.settlement.carries_traffic
+        || matrix.route53_says(now, view, name, &service.primary) != Status::Bad
+}
+
 /// Opens a run for a service whose Region is broken, where guards let it.
 fn react(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View, service: &ServiceState) -> Option<Proposal> {
     let spec = &service.spec;
@@ -75,6 +84,9 @@ fn react(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View, servi
         return None;
     }
     if !diagnose(now, view, spec, &service.primary, matrix).diagnosis.is_breach() {
+        return None;
+    }
+    if is_hopeless(now, state, matrix, view, service) {
         return None;
     }
     let request = automatic(&view.me, &spec.name);
