@@ -1,7 +1,7 @@
 //! Where a build has no adapter: every call is answered with a clear no, and nothing was done.
 //!
-//! A daemon with these agrees, observes, answers checkers and keeps history. It cannot see a store or a record, so
-//! guard `standby-ready` refuses every run.
+//! A daemon with these agrees, observes, answers checkers and keeps history. It cannot see a store or a record: it opens
+//! no run by itself, and one that a person forces stops at its first step that needs AWS.
 
 use async_trait::async_trait;
 use failoverd_domain::data::store::{BucketState, GlobalCluster, GlobalTable};

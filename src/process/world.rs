@@ -15,7 +15,7 @@ use crate::ports::World;
 pub fn of(config: &Config) -> Result<World, Refusal> {
     tracing::warn!(
         "this build has no adapters for AWS and DNS: the fleet agrees, observes, answers checkers and keeps history, \
-         but guard standby-ready refuses every run"
+         but opens no run by itself, and one that a person forces stops at its first step that needs AWS"
     );
     let settings = ProberSettings { references: config.references.clone(), ..ProberSettings::default() };
     let prober = NetworkProber::new(settings).map_err(|error| Refusal::Probes(error.to_string()))?;

@@ -46,6 +46,10 @@ fn somewhere_serves(plan: &Plan, spec: &ServiceSpec, say: Say<'_>) {
 
 fn nothing_needs_the_failed_region(plan: &Plan, spec: &ServiceSpec, say: Say<'_>) {
     if plan.mode != Mode::Forced {
+        if spec.traffic.switch == SwitchTransport::None {
+            // Its answer changes only when records are rewritten, which settlement does after a run and not within it.
+            say("switch-none", "moving a service with `switch: none` is not supported by this version".to_owned());
+        }
         return;
     }
     if spec.traffic.switch == SwitchTransport::None {

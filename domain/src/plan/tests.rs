@@ -134,7 +134,12 @@ fn i5_a_forced_plan_needs_neither_the_failed_region_nor_route53() {
     assert_eq!(said, ["I5: with `switch: none` traffic moves only through Route 53's control plane in us-east-1"]);
     let mut spec = spec("checkout");
     spec.traffic.switch = SwitchTransport::None;
-    assert_eq!(check_plan(&planned(&spec, US, EU, Mode::Graceful), &spec), vec![], "a person may, gracefully");
+    let said = check_plan(&planned(&spec, US, EU, Mode::Graceful), &spec);
+    assert_eq!(said.len(), 1, "its records would be rewritten only after the run has waited for them");
+    assert_eq!(
+        said[0].to_string(),
+        "switch-none: moving a service with `switch: none` is not supported by this version"
+    );
 }
 
 #[test]
