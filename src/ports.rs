@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use failoverd_domain::data::store::{BucketState, GlobalCluster, GlobalTable};
+use failoverd_domain::data::store::{BucketState, DbInstance, GlobalCluster, GlobalTable};
 use failoverd_domain::fleet::{Applied, Entry, EventHead, FleetState, HistoryEvent, verify_chain};
 use failoverd_domain::health::Report;
 use failoverd_domain::ids::{Region, RunId, ServiceName};
 use failoverd_domain::route53::{Change, HealthCheck, HealthCheckConfig, RecordSet, RecordType};
-use failoverd_domain::service::{Canary, Fence, ProbeSpec, Store};
+use failoverd_domain::service::{Canary, Fence, NewTable, ProbeSpec, Store};
 use failoverd_domain::time::Timestamp;
 use tokio::sync::watch;
 
@@ -52,9 +52,31 @@ pub enum Effect {
 /// Result of a call.
 pub type Call<T> = Result<T, CallError>;
 
+/// How much of something is used, and how much may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Used now.
+    pub used: u64,
+    /// At most.
+    pub limit: u64,
+}
+
+/// A hosted zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneInfo {
+    /// Name without a trailing dot.
+    pub name: String,
+    /// Route 53's id, `Z…`.
+    pub id: String,
+    /// Record sets in it.
+    pub records: Quota,
+}
+
 /// Record sets of a hosted zone (Route 53's control plane).
 #[async_trait]
 pub trait Records: Send + Sync {
+    /// The public zone of that name. Refused when there is none, only a private one, or two.
+    async fn zone(&self, zone: &str) -> Call<ZoneInfo>;
     /// All record sets of the zone with that name.
     async fn list(&self, zone: &str) -> Call<Vec<RecordSet>>;
     /// One batch, all or nothing. Returns a change id.
@@ -72,6 +94,10 @@ pub trait HealthChecks: Send + Sync {
     async fn create(&self, caller_reference: &str, config: HealthCheckConfig) -> Call<HealthCheck>;
     /// Replaces children and threshold of the check at that version; an older version is refused.
     async fn update(&self, check: &HealthCheck, config: HealthCheckConfig) -> Call<HealthCheck>;
+    /// Removes a check that nothing refers to any more.
+    async fn delete(&self, check: &HealthCheck) -> Call<()>;
+    /// Health checks of the account, and how many it may have.
+    async fn quota(&self) -> Call<Quota>;
 }
 
 /// Aurora global clusters (Regional control planes of RDS).
@@ -83,6 +109,21 @@ pub trait AuroraGlobal: Send + Sync {
     async fn switchover(&self, asked_in: &Region, global_cluster: &str, to: &Region) -> Call<()>;
     /// `FailoverGlobalCluster` with data loss allowed, asked in the surviving Region.
     async fn failover(&self, asked_in: &Region, global_cluster: &str, to: &Region) -> Call<()>;
+    /// Snapshots in `region` of the volume of `cluster` as it was before an unplanned failover: the writes that were lost.
+    async fn lost_writes(&self, region: &Region, cluster: &str) -> Call<Vec<String>>;
+}
+
+/// RDS instances with cross-Region read replicas (Regional control planes of RDS).
+#[async_trait]
+pub trait DbInstances: Send + Sync {
+    /// The instance; `None` when there is none of that name.
+    async fn describe(&self, region: &Region, instance: &str) -> Call<Option<DbInstance>>;
+    /// `PromoteReadReplica`: a one-way door; the replica reboots.
+    async fn promote(&self, region: &Region, instance: &str) -> Call<()>;
+    /// `CreateDBInstanceReadReplica` in `region`, of the instance with that ARN in another Region, in its class.
+    async fn create_replica(&self, region: &Region, instance: &str, source: &DbInstance) -> Call<()>;
+    /// Renames an instance, so that its endpoint answers nobody and its name is free. Nothing is deleted.
+    async fn put_aside(&self, region: &Region, instance: &str, new_name: &str) -> Call<()>;
 }
 
 /// DynamoDB global tables.
@@ -90,8 +131,29 @@ pub trait AuroraGlobal: Send + Sync {
 pub trait GlobalTables: Send + Sync {
     /// The table and its replicas as the API in `asked_in` describes them.
     async fn describe(&self, asked_in: &Region, table: &str) -> Call<GlobalTable>;
-    /// Adds a replica in `region`.
+    /// Makes the table in one Region, on demand, with streams of new and old images.
+    async fn create(&self, region: &Region, table: &str, new: &NewTable) -> Call<()>;
+    /// Turns streams of new and old images on: a table without them cannot be replicated.
+    async fn enable_streams(&self, region: &Region, table: &str) -> Call<()>;
+    /// Adds a replica in `region`. One change at a time.
     async fn add_replica(&self, asked_in: &Region, table: &str, region: &Region) -> Call<()>;
+    /// Deletes the replica in `region`, with its data. Only ever asked for by a person by name.
+    async fn remove_replica(&self, asked_in: &Region, table: &str, region: &Region) -> Call<()>;
+}
+
+/// A rule that a bucket shall have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplicationWish<'a> {
+    /// Source bucket.
+    pub from: &'a str,
+    /// Destination bucket.
+    pub to: &'a str,
+    /// The role that S3 assumes; absent: the one that the bucket's rules name already.
+    pub role_arn: Option<&'a str>,
+    /// Replicate changes of replicas' metadata too: needed when there are rules both ways.
+    pub both_ways: bool,
+    /// Replication time control.
+    pub time_control: bool,
 }
 
 /// S3 replication.
@@ -99,8 +161,8 @@ pub trait GlobalTables: Send + Sync {
 pub trait Buckets: Send + Sync {
     /// Versioning and rules of a bucket.
     async fn describe(&self, region: &Region, bucket: &str) -> Call<BucketState>;
-    /// Makes sure that `from` replicates to `to`.
-    async fn replicate(&self, region: &Region, from: &str, to: &str, role_arn: Option<&str>) -> Call<()>;
+    /// Adds that rule to those that the bucket in `region` has; other rules stay as they are.
+    async fn replicate(&self, region: &Region, wish: &ReplicationWish<'_>) -> Call<()>;
 }
 
 /// Canary writes and reads in a store's copy in one Region.
@@ -143,6 +205,41 @@ pub trait Metrics: Send + Sync {
     async fn replication_lag(&self, region: &Region, store: &Store) -> Call<Option<(u64, u64)>>;
     /// Whether the named alarm of `region` is in ALARM; `None`: insufficient data.
     async fn alarm(&self, region: &Region, name: &str) -> Call<Option<bool>>;
+    /// Publishes figures of the fleet itself, under the namespace `failoverd`.
+    async fn publish(&self, region: &Region, figures: &[Figure]) -> Call<()>;
+}
+
+/// One figure of the fleet's own state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figure {
+    /// Metric name, for example `Serving`.
+    pub name: &'static str,
+    /// Dimensions by name, for example `Service`.
+    pub dimensions: Vec<(&'static str, String)>,
+    /// The figure.
+    pub value: f64,
+}
+
+/// An API action on a resource, as IAM policies name them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Action {
+    /// `rds:FailoverGlobalCluster`.
+    pub name: String,
+    /// ARN, or `*` where the API knows no resources.
+    pub resource: String,
+}
+
+/// What this daemon may do, by IAM's own simulation (`SimulatePrincipalPolicy`).
+#[async_trait]
+pub trait Permissions: Send + Sync {
+    /// Those of `actions` that would be refused, each with IAM's word.
+    async fn denied(&self, actions: &[Action]) -> Call<Vec<(Action, String)>>;
+}
+
+/// Roles in the accounts of services.
+pub trait Roles: Send + Sync {
+    /// Everything outside, with that role assumed. Assuming it happens at the first call.
+    fn assuming(&self, role_arn: &str) -> World;
 }
 
 /// DNS questions to a zone's authoritative servers, never to a cache.
@@ -230,6 +327,8 @@ pub struct World {
     pub health_checks: Arc<dyn HealthChecks>,
     /// Aurora.
     pub aurora: Arc<dyn AuroraGlobal>,
+    /// RDS instances.
+    pub instances: Arc<dyn DbInstances>,
     /// DynamoDB.
     pub tables: Arc<dyn GlobalTables>,
     /// S3.
@@ -240,10 +339,23 @@ pub struct World {
     pub fences: Arc<dyn Fences>,
     /// CloudWatch.
     pub metrics: Arc<dyn Metrics>,
+    /// IAM.
+    pub permissions: Arc<dyn Permissions>,
+    /// Other roles.
+    pub roles: Arc<dyn Roles>,
     /// DNS.
     pub dns: Arc<dyn Dns>,
     /// Probes.
     pub prober: Arc<dyn Prober>,
+}
+
+impl World {
+    /// The world for a service's resources: as itself, or with the service's role assumed. DNS and probes stay.
+    #[must_use]
+    pub fn acting_as(&self, role_arn: Option<&str>) -> Self {
+        let Some(role_arn) = role_arn else { return self.clone() };
+        Self { dns: self.dns.clone(), prober: self.prober.clone(), ..self.roles.assuming(role_arn) }
+    }
 }
 
 /// Agreement with the other daemons: the replicated log as the runtime sees it.

@@ -10,7 +10,7 @@ use failoverd::adapters::clock::SystemClock;
 use failoverd::adapters::probe::{NetworkProber, ProberSettings};
 use failoverd::consensus::Disk;
 use failoverd::daemon::{Daemon, Listeners, Setup};
-use failoverd::ports::{Leadership, World};
+use failoverd::ports::{Leadership, Roles, World};
 use failoverd::runtime::Timing;
 use failoverd_domain::fleet::Role;
 use failoverd_domain::ids::Region;
@@ -100,18 +100,6 @@ async fn any() -> TcpListener {
 }
 
 fn nowhere() -> World {
-    let absent = Arc::new(Absent);
     let prober = NetworkProber::new(ProberSettings { references: BTreeMap::new(), ..Default::default() });
-    World {
-        records: absent.clone(),
-        health_checks: absent.clone(),
-        aurora: absent.clone(),
-        tables: absent.clone(),
-        buckets: absent.clone(),
-        canaries: absent.clone(),
-        fences: absent.clone(),
-        metrics: absent.clone(),
-        dns: absent,
-        prober: Arc::new(prober.unwrap()),
-    }
+    World { prober: Arc::new(prober.unwrap()), ..Absent.assuming("") }
 }

@@ -17,6 +17,9 @@ pub struct ServiceSpec {
     pub pattern: Pattern,
     /// Two or more; the first is where a *new* service starts and whose bit `on` means, for ever.
     pub regions: Vec<Region>,
+    /// Role assumed for everything of the service in AWS; its resources may be in another account.
+    #[serde(default)]
+    pub role_arn: Option<String>,
     /// Another service that must have moved first.
     pub follows: Option<ServiceName>,
     /// What the owner promised.
@@ -309,12 +312,22 @@ pub enum StoreKind {
         /// Cluster identifier per Region.
         clusters: BTreeMap<Region, String>,
     },
+    /// RDS instances: a writer, and a cross-Region read replica that is promoted.
+    Rds {
+        /// Instance identifier per Region.
+        instances: BTreeMap<Region, String>,
+        /// After a move, put the old primary aside and make a new replica the other way.
+        rebuild: bool,
+    },
     /// DynamoDB global table (2019.11.21).
     Dynamodb {
         /// Table name, the same in every Region.
         table: String,
         /// Create missing replicas.
         ensure_replicas: bool,
+        /// How to make the table where there is none.
+        #[serde(default)]
+        create: Option<NewTable>,
     },
     /// S3 replication between buckets.
     S3 {
@@ -324,14 +337,47 @@ pub enum StoreKind {
         bidirectional: bool,
         /// The role S3 assumes to replicate.
         role_arn: Option<String>,
+        /// Ask for replication time control: 15 minutes by contract, and metrics, at a price.
+        #[serde(default)]
+        time_control: bool,
     },
+}
+
+/// A table that is made where there is none: on demand, with streams of new and old images.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewTable {
+    /// Partition key.
+    pub partition_key: KeyAttribute,
+    /// Sort key, if any.
+    pub sort_key: Option<KeyAttribute>,
+}
+
+/// A key attribute of a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyAttribute {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub kind: KeyType,
+}
+
+/// Type of a key attribute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyType {
+    /// `S`.
+    String,
+    /// `N`.
+    Number,
+    /// `B`.
+    Binary,
 }
 
 impl StoreKind {
     /// Whether exactly one Region writes, so that moving it means promoting.
     #[must_use]
     pub const fn has_single_writer(&self) -> bool {
-        matches!(self, Self::Aurora { .. })
+        matches!(self, Self::Aurora { .. } | Self::Rds { .. })
     }
 }
 

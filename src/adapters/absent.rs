@@ -3,15 +3,18 @@
 //! A daemon with these agrees, observes, answers checkers and keeps history. It cannot see a store or a record: it opens
 //! no run by itself, and one that a person forces stops at its first step that needs AWS.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use failoverd_domain::data::store::{BucketState, GlobalCluster, GlobalTable};
+use failoverd_domain::data::store::{BucketState, DbInstance, GlobalCluster, GlobalTable};
 use failoverd_domain::ids::Region;
 use failoverd_domain::route53::{Change, HealthCheck, HealthCheckConfig, RecordSet, RecordType};
-use failoverd_domain::service::{Fence, Store};
+use failoverd_domain::service::{Fence, NewTable, ProbeSpec, Store};
 
 use crate::ports::{
-    AuroraGlobal, Buckets, Call, CallError, Canaries, CanaryAt, Dns, Effect, Fences, GlobalTables, HealthChecks,
-    Metrics, Records,
+    Action, AuroraGlobal, Buckets, Call, CallError, Canaries, CanaryAt, DbInstances, Dns, Effect, Fences, Figure,
+    GlobalTables, HealthChecks, Metrics, NotGood, Permissions, Prober, Quota, Records, ReplicationWish, Roles, World,
+    ZoneInfo,
 };
 
 /// No adapter.
@@ -38,6 +41,10 @@ fn refuse_global<T>(operation: &'static str) -> Call<T> {
 
 #[async_trait]
 impl Records for Absent {
+    async fn zone(&self, _: &str) -> Call<ZoneInfo> {
+        refuse_global("ListHostedZonesByName")
+    }
+
     async fn list(&self, _: &str) -> Call<Vec<RecordSet>> {
         refuse_global("ListResourceRecordSets")
     }
@@ -64,6 +71,14 @@ impl HealthChecks for Absent {
     async fn update(&self, _: &HealthCheck, _: HealthCheckConfig) -> Call<HealthCheck> {
         refuse_global("UpdateHealthCheck")
     }
+
+    async fn delete(&self, _: &HealthCheck) -> Call<()> {
+        refuse_global("DeleteHealthCheck")
+    }
+
+    async fn quota(&self) -> Call<Quota> {
+        refuse_global("GetAccountLimit")
+    }
 }
 
 #[async_trait]
@@ -79,6 +94,29 @@ impl AuroraGlobal for Absent {
     async fn failover(&self, asked_in: &Region, _: &str, _: &Region) -> Call<()> {
         refuse("rds", "FailoverGlobalCluster", asked_in)
     }
+
+    async fn lost_writes(&self, region: &Region, _: &str) -> Call<Vec<String>> {
+        refuse("rds", "DescribeDBClusterSnapshots", region)
+    }
+}
+
+#[async_trait]
+impl DbInstances for Absent {
+    async fn describe(&self, region: &Region, _: &str) -> Call<Option<DbInstance>> {
+        refuse("rds", "DescribeDBInstances", region)
+    }
+
+    async fn promote(&self, region: &Region, _: &str) -> Call<()> {
+        refuse("rds", "PromoteReadReplica", region)
+    }
+
+    async fn create_replica(&self, region: &Region, _: &str, _: &DbInstance) -> Call<()> {
+        refuse("rds", "CreateDBInstanceReadReplica", region)
+    }
+
+    async fn put_aside(&self, region: &Region, _: &str, _: &str) -> Call<()> {
+        refuse("rds", "ModifyDBInstance", region)
+    }
 }
 
 #[async_trait]
@@ -90,6 +128,18 @@ impl GlobalTables for Absent {
     async fn add_replica(&self, asked_in: &Region, _: &str, _: &Region) -> Call<()> {
         refuse("dynamodb", "UpdateTable", asked_in)
     }
+
+    async fn create(&self, region: &Region, _: &str, _: &NewTable) -> Call<()> {
+        refuse("dynamodb", "CreateTable", region)
+    }
+
+    async fn enable_streams(&self, region: &Region, _: &str) -> Call<()> {
+        refuse("dynamodb", "UpdateTable", region)
+    }
+
+    async fn remove_replica(&self, asked_in: &Region, _: &str, _: &Region) -> Call<()> {
+        refuse("dynamodb", "UpdateTable", asked_in)
+    }
 }
 
 #[async_trait]
@@ -98,7 +148,7 @@ impl Buckets for Absent {
         refuse("s3", "GetBucketReplication", region)
     }
 
-    async fn replicate(&self, region: &Region, _: &str, _: &str, _: Option<&str>) -> Call<()> {
+    async fn replicate(&self, region: &Region, _: &ReplicationWish<'_>) -> Call<()> {
         refuse("s3", "PutBucketReplication", region)
     }
 }
@@ -137,6 +187,50 @@ impl Metrics for Absent {
 
     async fn alarm(&self, region: &Region, _: &str) -> Call<Option<bool>> {
         refuse("cloudwatch", "DescribeAlarms", region)
+    }
+
+    async fn publish(&self, region: &Region, _: &[Figure]) -> Call<()> {
+        refuse("cloudwatch", "PutMetricData", region)
+    }
+}
+
+/// Nothing is reached, as whoever.
+impl Roles for Absent {
+    fn assuming(&self, _: &str) -> World {
+        let absent = Arc::new(Self);
+        World {
+            records: absent.clone(),
+            health_checks: absent.clone(),
+            aurora: absent.clone(),
+            instances: absent.clone(),
+            tables: absent.clone(),
+            buckets: absent.clone(),
+            canaries: absent.clone(),
+            fences: absent.clone(),
+            metrics: absent.clone(),
+            permissions: absent.clone(),
+            roles: absent.clone(),
+            dns: absent.clone(),
+            prober: absent,
+        }
+    }
+}
+
+#[async_trait]
+impl Prober for Absent {
+    async fn probe(&self, _: &ProbeSpec, region: &Region) -> Result<String, NotGood> {
+        Err(NotGood::Unknown(format!("nothing probes {region}")))
+    }
+
+    async fn reference(&self, _: &Region) -> bool {
+        false
+    }
+}
+
+#[async_trait]
+impl Permissions for Absent {
+    async fn denied(&self, _: &[Action]) -> Call<Vec<(Action, String)>> {
+        refuse_global("SimulatePrincipalPolicy")
     }
 }
 

@@ -88,6 +88,17 @@ const fn wire_type(record_type: RecordType) -> WireType {
         RecordType::Txt => WireType::TXT,
         RecordType::Ns => WireType::NS,
         RecordType::Soa => WireType::SOA,
+        RecordType::Mx => WireType::MX,
+        RecordType::Srv => WireType::SRV,
+        RecordType::Caa => WireType::CAA,
+        RecordType::Ptr => WireType::PTR,
+        RecordType::Spf => WireType::Unknown(99),
+        RecordType::Ds => WireType::DS,
+        RecordType::Naptr => WireType::NAPTR,
+        RecordType::Https => WireType::HTTPS,
+        RecordType::Svcb => WireType::SVCB,
+        RecordType::Sshfp => WireType::SSHFP,
+        RecordType::Tlsa => WireType::TLSA,
     }
 }
 

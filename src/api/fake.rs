@@ -43,6 +43,7 @@ pub fn spec(name: &str) -> ServiceSpec {
         labels: BTreeMap::from([("tier".to_owned(), "1".to_owned())]),
         pattern: Pattern::ActivePassive,
         regions: vec![region("us-east-1"), region("eu-west-1")],
+        role_arn: None,
         follows: None,
         objectives: Objectives { rto_ms: 300_000, rpo_ms: 5_000 },
         policy: Policy {

@@ -29,6 +29,9 @@ pub fn of(config: &Config) -> Result<World, Refusal> {
         canaries: absent.clone(),
         fences: absent.clone(),
         metrics: absent.clone(),
+        instances: absent.clone(),
+        permissions: absent.clone(),
+        roles: absent.clone(),
         dns: absent,
         prober: Arc::new(prober),
     })

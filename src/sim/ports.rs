@@ -10,13 +10,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use failoverd_domain::data::store::{BucketState, GlobalCluster, GlobalTable};
+use failoverd_domain::data::store::{BucketState, DbInstance, GlobalCluster, GlobalTable};
 use failoverd_domain::ids::Region;
 use failoverd_domain::route53::{Change, HealthCheck, HealthCheckConfig, RecordSet};
+use failoverd_domain::service::NewTable;
 use tokio::time::sleep;
 
 use super::world::{Gate, Plane, ROUTE53_REGION, Refusal, Service, SimulatedAws, World as SimulatedWorld};
-use crate::ports::{AuroraGlobal, Buckets, Call, CallError, Effect, GlobalTables, HealthChecks, Records, World};
+use crate::ports::{
+    Action, AuroraGlobal, Buckets, Call, CallError, DbInstances, Effect, GlobalTables, HealthChecks, Permissions,
+    Quota, Records, ReplicationWish, Roles, World, ZoneInfo,
+};
 
 /// The simulated AWS as seen by the daemon of one Region.
 #[derive(Clone)]
@@ -109,11 +113,14 @@ impl SimulatedPorts {
             records: all.clone(),
             health_checks: all.clone(),
             aurora: all.clone(),
+            instances: all.clone(),
             tables: all.clone(),
             buckets: all.clone(),
             canaries: all.clone(),
             fences: all.clone(),
             metrics: all.clone(),
+            permissions: all.clone(),
+            roles: all.clone(),
             dns: all.clone(),
             prober: all,
         }
@@ -174,6 +181,10 @@ impl SimulatedPorts {
 
 #[async_trait]
 impl Records for SimulatedPorts {
+    async fn zone(&self, zone: &str) -> Call<ZoneInfo> {
+        self.route53("ListHostedZonesByName", false, |world| world.zone_info(zone)).await
+    }
+
     async fn list(&self, zone: &str) -> Call<Vec<RecordSet>> {
         self.route53("ListResourceRecordSets", false, |world| world.list_records(zone)).await
     }
@@ -201,6 +212,14 @@ impl HealthChecks for SimulatedPorts {
         let version = check.version;
         self.route53("UpdateHealthCheck", true, move |world| world.update_check(&check.id, version, config)).await
     }
+
+    async fn delete(&self, check: &HealthCheck) -> Call<()> {
+        self.route53("DeleteHealthCheck", true, move |world| world.delete_check(&check.id)).await
+    }
+
+    async fn quota(&self) -> Call<Quota> {
+        self.route53("GetAccountLimit", false, |world| Ok(world.check_quota())).await
+    }
 }
 
 #[async_trait]
@@ -219,6 +238,34 @@ impl AuroraGlobal for SimulatedPorts {
         let ask = Ask::change(Service::Rds, "FailoverGlobalCluster", asked_in, Plane::Control);
         self.call(ask, |world| world.failover_cluster(asked_in, global_cluster, to)).await
     }
+
+    async fn lost_writes(&self, region: &Region, cluster: &str) -> Call<Vec<String>> {
+        let ask = Ask::read(Service::Rds, "DescribeDBClusterSnapshots", region, Plane::Control);
+        self.call(ask, |world| Ok(world.lost_write_snapshots(region, cluster))).await
+    }
+}
+
+#[async_trait]
+impl DbInstances for SimulatedPorts {
+    async fn describe(&self, region: &Region, instance: &str) -> Call<Option<DbInstance>> {
+        let ask = Ask::read(Service::Rds, "DescribeDBInstances", region, Plane::Control);
+        self.call(ask, |world| Ok(world.instance(region, instance))).await
+    }
+
+    async fn promote(&self, region: &Region, instance: &str) -> Call<()> {
+        let ask = Ask::change(Service::Rds, "PromoteReadReplica", region, Plane::Control);
+        self.call(ask, |world| world.promote_instance(region, instance)).await
+    }
+
+    async fn create_replica(&self, region: &Region, instance: &str, source: &DbInstance) -> Call<()> {
+        let ask = Ask::change(Service::Rds, "CreateDBInstanceReadReplica", region, Plane::Control);
+        self.call(ask, |world| world.create_replica(region, instance, &source.arn)).await
+    }
+
+    async fn put_aside(&self, region: &Region, instance: &str, new_name: &str) -> Call<()> {
+        let ask = Ask::change(Service::Rds, "ModifyDBInstance", region, Plane::Control);
+        self.call(ask, |world| world.rename_instance(region, instance, new_name)).await
+    }
 }
 
 #[async_trait]
@@ -232,6 +279,21 @@ impl GlobalTables for SimulatedPorts {
         let ask = Ask::change(Service::Dynamodb, "UpdateTable", asked_in, Plane::Control);
         self.call(ask, |world| world.add_replica(asked_in, table, region)).await
     }
+
+    async fn create(&self, region: &Region, table: &str, new: &NewTable) -> Call<()> {
+        let ask = Ask::change(Service::Dynamodb, "CreateTable", region, Plane::Control);
+        self.call(ask, |world| world.make_table(region, table, new)).await
+    }
+
+    async fn enable_streams(&self, region: &Region, table: &str) -> Call<()> {
+        let ask = Ask::change(Service::Dynamodb, "UpdateTable", region, Plane::Control);
+        self.call(ask, |world| world.enable_streams(region, table)).await
+    }
+
+    async fn remove_replica(&self, asked_in: &Region, table: &str, region: &Region) -> Call<()> {
+        let ask = Ask::change(Service::Dynamodb, "UpdateTable", asked_in, Plane::Control);
+        self.call(ask, |world| world.remove_replica(asked_in, table, region)).await
+    }
 }
 
 #[async_trait]
@@ -241,9 +303,23 @@ impl Buckets for SimulatedPorts {
         self.call(ask, |world| world.describe_bucket(region, bucket)).await
     }
 
-    async fn replicate(&self, region: &Region, from: &str, to: &str, role_arn: Option<&str>) -> Call<()> {
+    async fn replicate(&self, region: &Region, wish: &ReplicationWish<'_>) -> Call<()> {
         let ask = Ask::change(Service::S3, "PutBucketReplication", region, Plane::Control);
-        self.call(ask, |world| world.replicate_bucket(region, from, to, role_arn)).await
+        self.call(ask, |world| world.replicate_bucket(region, wish)).await
+    }
+}
+
+/// One account: whoever assumes a role acts in the same world.
+impl Roles for SimulatedPorts {
+    fn assuming(&self, _: &str) -> World {
+        self.clone().into_world()
+    }
+}
+
+#[async_trait]
+impl Permissions for SimulatedPorts {
+    async fn denied(&self, actions: &[Action]) -> Call<Vec<(Action, String)>> {
+        Ok(self.aws.with(|world| world.faults.denied(&self.caller, actions)))
     }
 }
 

@@ -160,7 +160,7 @@ async fn canaries_find_their_place_in_each_kind_of_store() {
     let service = ServiceName::from("checkout");
     let stores = [
         Store {
-            kind: StoreKind::Dynamodb { table: "Orders".into(), ensure_replicas: false },
+            kind: StoreKind::Dynamodb { table: "Orders".into(), ensure_replicas: false, create: None },
             canary: Some(Canary::Table { table: "Orders".into() }),
             fence: None,
             ..aurora_store()
@@ -170,6 +170,7 @@ async fn canaries_find_their_place_in_each_kind_of_store() {
                 buckets: BTreeMap::from([(use1(), "media-use1".into()), (euw1(), "media-euw1".into())]),
                 bidirectional: false,
                 role_arn: None,
+                time_control: false,
             },
             canary: Some(Canary::Prefix { prefix: ".failoverd/".into() }),
             fence: None,

@@ -15,6 +15,8 @@ pub struct GlobalCluster {
     pub members: BTreeMap<Region, ClusterMember>,
     /// A switchover or failover that is under way, and where to.
     pub moving_to: Option<Region>,
+    /// AWS's own word for its state: `available`, `switching-over`, `failing-over` …
+    pub status: String,
 }
 
 impl GlobalCluster {
@@ -43,6 +45,47 @@ pub struct ClusterMember {
     pub instances: u32,
     /// Engine version; must match to the minor.
     pub engine_version: String,
+    /// AWS's own word for the cluster's state; empty where the asked Region does not tell.
+    pub status: String,
+    /// Class of each instance, sorted; empty where the asked Region does not tell.
+    pub instance_classes: Vec<String>,
+}
+
+/// A DB instance that is, or was, one end of a cross-Region replication.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DbInstance {
+    /// Identifier in its Region.
+    pub id: String,
+    /// ARN.
+    pub arn: String,
+    /// AWS's own word for its state: `available`, `modifying`, `rebooting` …
+    pub status: String,
+    /// ARN (or identifier, in one Region) of the instance it replicates from; absent once it is promoted.
+    pub replica_of: Option<String>,
+    /// ARNs (or identifiers) of the replicas that it feeds.
+    pub replicas: Vec<String>,
+    /// `db.r6g.large` …
+    pub class: String,
+    /// Engine version; a replica must match to the major and not be older.
+    pub engine_version: String,
+    /// Days for which automatic backups are kept; a replica should have some before it is promoted.
+    pub backup_days: u32,
+    /// Whether replication is broken, in AWS's words (`replicating` is not).
+    pub replication_problem: Option<String>,
+}
+
+impl DbInstance {
+    /// Whether it takes writes by its role; a fence may stop them all the same.
+    #[must_use]
+    pub const fn is_writer(&self) -> bool {
+        self.replica_of.is_none()
+    }
+
+    /// Whether AWS calls it usable.
+    #[must_use]
+    pub fn is_available(&self) -> bool {
+        self.status == "available"
+    }
 }
 
 /// A DynamoDB global table as one Region's API describes it.
@@ -52,6 +95,38 @@ pub struct GlobalTable {
     pub table: String,
     /// Replica state by Region, the asked Region included.
     pub replicas: BTreeMap<Region, ReplicaStatus>,
+    /// What kind of table it is.
+    pub kind: TableKind,
+    /// How replicas agree.
+    pub consistency: Consistency,
+    /// The Region that only witnesses, of a strongly consistent table.
+    pub witness: Option<Region>,
+    /// Whether new and old images are streamed, as replication needs.
+    pub streams: bool,
+    /// Whether the table itself can be changed now (AWS: `ACTIVE`).
+    pub is_active: bool,
+}
+
+/// What kind of table it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TableKind {
+    /// In one Region only; a replica makes it global.
+    Single,
+    /// Global table of version 2019.11.21.
+    Global,
+    /// Global table of version 2017.11.29, made by `CreateGlobalTable`: has to be upgraded first.
+    Legacy,
+}
+
+/// How replicas of a global table agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Consistency {
+    /// The last writer wins.
+    Eventual,
+    /// Three Regions agree on each write (`MultiRegionConsistency: STRONG`).
+    Strong,
 }
 
 /// State of a DynamoDB replica.
@@ -64,8 +139,12 @@ pub enum ReplicaStatus {
     Active,
     /// Going away.
     Deleting,
-    /// Key or Region trouble; AWS's word is in the text of the error that follows.
+    /// Its key cannot be used (AWS: `INACCESSIBLE_ENCRYPTION_CREDENTIALS`).
     Inaccessible,
+    /// The account has switched the Region off (AWS: `REGION_DISABLED`).
+    RegionDisabled,
+    /// It could not be made (AWS: `CREATION_FAILED`).
+    Failed,
 }
 
 /// Replication of a bucket.
@@ -75,10 +154,37 @@ pub struct BucketState {
     pub bucket: String,
     /// Replication needs it on both sides.
     pub versioning: bool,
-    /// Buckets that this one replicates to.
-    pub replicates_to: Vec<String>,
+    /// Its replication rules.
+    pub rules: Vec<ReplicationRule>,
+    /// Whether anything is in it: a new rule copies nothing that is there already.
+    pub has_objects: bool,
     /// Objects whose replication is still pending, where known.
     pub pending: Option<u64>,
     /// Objects whose replication failed, where known.
     pub failed: Option<u64>,
+}
+
+impl BucketState {
+    /// Whether an enabled rule replicates everything to that bucket.
+    #[must_use]
+    pub fn replicates_to(&self, bucket: &str) -> bool {
+        self.rules.iter().any(|rule| rule.to == bucket && rule.enabled && rule.is_whole)
+    }
+}
+
+/// One replication rule of a bucket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicationRule {
+    /// Destination bucket.
+    pub to: String,
+    /// Whether it is in force.
+    pub enabled: bool,
+    /// Whether it covers every object: no prefix, no tag.
+    pub is_whole: bool,
+    /// Whether changes of a replica's metadata are replicated too, as rules both ways need.
+    pub replica_modifications: bool,
+    /// Whether delete markers are replicated.
+    pub delete_markers: bool,
+    /// Replication time control, which brings the metrics along.
+    pub time_control: bool,
 }

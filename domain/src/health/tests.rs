@@ -24,6 +24,7 @@ pub(crate) fn spec(name: &str) -> ServiceSpec {
         labels: BTreeMap::new(),
         pattern: Pattern::ActivePassive,
         regions: vec!["us-east-1".into(), "eu-west-1".into()],
+        role_arn: None,
         follows: None,
         objectives: Objectives { rto_ms: 300_000, rpo_ms: 5_000 },
         policy: Policy {

@@ -97,6 +97,10 @@ fn identities(kind: &StoreKind) -> Vec<(String, String)> {
             }));
             all
         }
+        StoreKind::Rds { instances, .. } => instances
+            .iter()
+            .map(|(region, instance)| (format!("instance {instance} in {region}"), format!("rds.instances.{region}")))
+            .collect(),
         StoreKind::Dynamodb { table, .. } => vec![(format!("table {table}"), "dynamodb.table".to_owned())],
         StoreKind::S3 { buckets, .. } => buckets
             .iter()

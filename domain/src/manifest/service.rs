@@ -81,6 +81,7 @@ fn spec(field: &Field<'_>, fleet: &BTreeMap<Region, Role>) -> Option<ServiceSpec
         labels: BTreeMap::new(),
         pattern: pattern?,
         regions: regions?,
+        role_arn: None,
         follows: follows?.map(ServiceName::new),
         objectives: objectives?,
         policy: policy?,

@@ -56,7 +56,7 @@ fn dynamodb(field: &Field<'_>) -> Option<StoreKind> {
     let table = keys.need("table", |field| names::resource(&field));
     let ensure_replicas = keys.or("ensure_replicas", false, |field| field.boolean());
     keys.finish();
-    Some(StoreKind::Dynamodb { table: table?, ensure_replicas: ensure_replicas? })
+    Some(StoreKind::Dynamodb { table: table?, ensure_replicas: ensure_replicas?, create: None })
 }
 
 fn s3(field: &Field<'_>, regions: Option<&[Region]>) -> Option<StoreKind> {
@@ -66,7 +66,7 @@ fn s3(field: &Field<'_>, regions: Option<&[Region]>) -> Option<StoreKind> {
     let bidirectional = keys.or("bidirectional", false, |field| field.boolean());
     let role_arn = keys.maybe("role_arn", |field| names::role_arn(&field));
     keys.finish();
-    Some(StoreKind::S3 { buckets: buckets?, bidirectional: bidirectional?, role_arn: role_arn? })
+    Some(StoreKind::S3 { buckets: buckets?, bidirectional: bidirectional?, role_arn: role_arn?, time_control: false })
 }
 
 /// Rules for names of buckets: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>

@@ -148,10 +148,14 @@ fn store(store: &Store) -> Value {
         StoreKind::Aurora { global_cluster, clusters } => {
             object.with("aurora", json!({ "global_cluster": global_cluster, "clusters": clusters }))
         }
-        StoreKind::Dynamodb { table, ensure_replicas } => {
+        StoreKind::Rds { instances, rebuild } => {
+            let rebuild = if *rebuild { "automatic" } else { "manual" };
+            object.with("rds", json!({ "instances": instances, "rebuild": rebuild }))
+        }
+        StoreKind::Dynamodb { table, ensure_replicas, .. } => {
             object.with("dynamodb", json!({ "table": table, "ensure_replicas": ensure_replicas }))
         }
-        StoreKind::S3 { buckets, bidirectional, role_arn } => {
+        StoreKind::S3 { buckets, bidirectional, role_arn, .. } => {
             let s3 = Object::default()
                 .with("buckets", buckets)
                 .with("bidirectional", bidirectional)

@@ -111,13 +111,22 @@ fn fence_step(request: &PlanRequest<'_>, store: &Store, fence: &Fence) -> Step {
 }
 
 fn promote_step(request: &PlanRequest<'_>, store: &Store, fencing: Fencing, after: Vec<StepName>) -> Step {
-    let StoreKind::Aurora { global_cluster, clusters } = &store.kind else {
-        unreachable!("only stores with a single writer are promoted, and Aurora is the only one")
-    };
-    let target = clusters.get(request.to).map_or("", String::as_str);
-    let operation = match request.mode {
-        Mode::Graceful => "rds:SwitchoverGlobalCluster",
-        Mode::Forced => "rds:FailoverGlobalCluster with data loss allowed",
+    let call = match (&store.kind, request.mode) {
+        (StoreKind::Aurora { global_cluster, clusters }, mode) => {
+            let target = clusters.get(request.to).map_or("", String::as_str);
+            let operation = match mode {
+                Mode::Graceful => "rds:SwitchoverGlobalCluster",
+                Mode::Forced => "rds:FailoverGlobalCluster with data loss allowed",
+            };
+            format!("{operation} in {}: {global_cluster} to {target}", request.to)
+        }
+        (StoreKind::Rds { instances, .. }, _) => {
+            let target = instances.get(request.to).map_or("", String::as_str);
+            format!("rds:PromoteReadReplica in {}: {target}", request.to)
+        }
+        (StoreKind::Dynamodb { .. } | StoreKind::S3 { .. }, _) => {
+            unreachable!("only stores with a single writer are promoted")
+        }
     };
     Step {
         name: name("promote", store.name.as_str()),
@@ -128,7 +137,7 @@ fn promote_step(request: &PlanRequest<'_>, store: &Store, fencing: Fencing, afte
         after,
         undo: Undo::Irreversible,
         timeout_ms: PROMOTE_TIMEOUT_MS,
-        calls: vec![format!("{operation} in {}: {global_cluster} to {target}", request.to)],
+        calls: vec![call],
     }
 }
 
@@ -155,6 +164,11 @@ fn check_step(request: &PlanRequest<'_>, store: &Store, after: Vec<StepName>) ->
         StoreKind::Aurora { global_cluster, .. } => {
             format!("rds:DescribeGlobalClusters in {}: {global_cluster} writes there", request.to)
         }
+        StoreKind::Rds { instances, .. } => format!(
+            "rds:DescribeDBInstances in {}: {} writes there",
+            request.to,
+            instances.get(request.to).map_or("", String::as_str)
+        ),
         StoreKind::Dynamodb { table, .. } => {
             format!("dynamodb:DescribeTable in {}: the replica of {table} is ACTIVE", request.to)
         }

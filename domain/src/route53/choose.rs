@@ -63,6 +63,8 @@ fn by_policy(candidates: &[Candidate<'_>], pool: &[usize], from: &Place, draw: u
         Policy::Weighted(_) => weighted(candidates, pool, draw),
         Policy::Latency(_) => latency(candidates, pool, from, first),
         Policy::Geolocation(_) => geolocation(candidates, pool, first),
+        Policy::MultiValue => (first, "one of the values that may answer".to_owned()),
+        Policy::Other(word) => (first, format!("by {word}, which is not worked out here: the first that may answer")),
     })
 }
 
@@ -150,6 +152,7 @@ fn rejection(candidate: &Candidate<'_>, from: &Place, none_healthy: bool, chosen
         (Policy::Weighted(_), _) => "not drawn",
         (Policy::Latency(_), _) => "another Region is nearer",
         (Policy::Geolocation(_), _) => "a more specific place answers",
+        (Policy::MultiValue | Policy::Other(_), _) => "another record answers",
     }
     .to_owned()
 }

@@ -22,18 +22,86 @@ pub enum RecordType {
     Ns,
     /// Start of authority.
     Soa,
+    /// Mail exchanger; this and what follows is never failoverd's own, only seen beside it.
+    Mx,
+    /// Service locator.
+    Srv,
+    /// Certification authorities that may issue.
+    Caa,
+    /// Pointer.
+    Ptr,
+    /// Sender policy, of old.
+    Spf,
+    /// Delegation signer.
+    Ds,
+    /// Naming authority pointer.
+    Naptr,
+    /// HTTPS binding.
+    Https,
+    /// Service binding.
+    Svcb,
+    /// SSH fingerprint.
+    Sshfp,
+    /// TLS authentication.
+    Tlsa,
 }
 
-impl fmt::Display for RecordType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+impl RecordType {
+    /// Every type that Route 53 knows.
+    pub const ALL: [Self; 17] = [
+        Self::A,
+        Self::Aaaa,
+        Self::Cname,
+        Self::Txt,
+        Self::Ns,
+        Self::Soa,
+        Self::Mx,
+        Self::Srv,
+        Self::Caa,
+        Self::Ptr,
+        Self::Spf,
+        Self::Ds,
+        Self::Naptr,
+        Self::Https,
+        Self::Svcb,
+        Self::Sshfp,
+        Self::Tlsa,
+    ];
+
+    /// The type as Route 53 and DNS write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
             Self::A => "A",
             Self::Aaaa => "AAAA",
             Self::Cname => "CNAME",
             Self::Txt => "TXT",
             Self::Ns => "NS",
             Self::Soa => "SOA",
-        })
+            Self::Mx => "MX",
+            Self::Srv => "SRV",
+            Self::Caa => "CAA",
+            Self::Ptr => "PTR",
+            Self::Spf => "SPF",
+            Self::Ds => "DS",
+            Self::Naptr => "NAPTR",
+            Self::Https => "HTTPS",
+            Self::Svcb => "SVCB",
+            Self::Sshfp => "SSHFP",
+            Self::Tlsa => "TLSA",
+        }
+    }
+
+    /// The type of that name.
+    #[must_use]
+    pub fn named(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|record_type| record_type.as_str().eq_ignore_ascii_case(text))
+    }
+}
+
+impl fmt::Display for RecordType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
     }
 }
 
@@ -75,6 +143,10 @@ pub enum Policy {
     Latency(Region),
     /// By the asker's place.
     Geolocation(Location),
+    /// Up to eight healthy sets at random.
+    MultiValue,
+    /// A policy that failoverd only ever sees beside its own records (geoproximity, CIDR), by AWS's word.
+    Other(String),
 }
 
 /// A place as geolocation records name it, from widest to narrowest.

@@ -113,6 +113,7 @@ fn settlement(service: &ServiceState) -> proto::Settlement {
 fn store_status(at: &Snapshot, service: &ServiceState, store: &Store) -> proto::StoreStatus {
     let kind = match store.kind {
         StoreKind::Aurora { .. } => "aurora",
+        StoreKind::Rds { .. } => "rds",
         StoreKind::Dynamodb { .. } => "dynamodb",
         StoreKind::S3 { .. } => "s3",
     };

@@ -201,7 +201,7 @@ impl StepEffect {
         };
         let world = &self.executor.world;
         let look = match &store.kind {
-            StoreKind::Aurora { .. } => self.look_promoted().await,
+            StoreKind::Aurora { .. } | StoreKind::Rds { .. } => self.look_promoted().await,
             StoreKind::Dynamodb { table, .. } => match world.tables.describe(self.to(), table).await {
                 Ok(described) if described.replicas.get(self.to()) == Some(&ReplicaStatus::Active) => {
                     Look::Done(format!("the replica of {table} in {} is ACTIVE", self.to()))

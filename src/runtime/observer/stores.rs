@@ -81,6 +81,9 @@ impl Observer {
     async fn readiness(&self, copy: &CopyAt) -> (ReplicaReadiness, Option<bool>) {
         match &copy.store.kind {
             StoreKind::Aurora { global_cluster, .. } => self.aurora(&copy.region, global_cluster).await,
+            StoreKind::Rds { instances, .. } => {
+                self.instance(&copy.region, instances.get(&copy.region).map_or("", String::as_str)).await
+            }
             StoreKind::Dynamodb { table, .. } => (self.table(&copy.region, table).await, None),
             StoreKind::S3 { buckets, .. } => {
                 let bucket = buckets.get(&copy.region).map_or("", String::as_str);
@@ -113,6 +116,20 @@ impl Observer {
             () => ReplicaReadiness::Ready,
         };
         (readiness, Some(member.is_writer))
+    }
+
+    async fn instance(&self, region: &Region, instance: &str) -> (ReplicaReadiness, Option<bool>) {
+        match self.world.instances.describe(region, instance).await {
+            Ok(Some(found)) if found.is_available() && found.replication_problem.is_none() => {
+                (ReplicaReadiness::Ready, Some(found.is_writer()))
+            }
+            Ok(Some(found)) => {
+                let problem = found.replication_problem.clone().unwrap_or_else(|| found.status.clone());
+                (ReplicaReadiness::NotReady(format!("{instance} is {problem}")), Some(found.is_writer()))
+            }
+            Ok(None) => (ReplicaReadiness::NotReady(format!("there is no instance {instance} in {region}")), None),
+            Err(error) => (unreadable(&error), None),
+        }
     }
 
     async fn table(&self, region: &Region, table: &str) -> ReplicaReadiness {

@@ -8,13 +8,13 @@ use failoverd_domain::ids::Region;
 use failoverd_domain::service::{Fence, Store, StoreKind};
 
 use super::{Settler, Unsettled};
-use crate::ports::Effect;
+use crate::ports::{Effect, ReplicationWish};
 
 /// One thing to mend.
 enum Mend<'a> {
     Unfence { store: &'a Store, fence: &'a Fence },
     AddReplica { table: &'a str, region: &'a Region },
-    Replicate { from: &'a str, to: &'a str, role_arn: Option<&'a str> },
+    Replicate(ReplicationWish<'a>),
 }
 
 impl Settler {
@@ -62,7 +62,7 @@ impl Settler {
     async fn needed<'a>(&self, service: &'a ServiceState, store: &'a Store) -> Result<Option<Mend<'a>>, Unsettled> {
         let primary = &service.primary;
         match &store.kind {
-            StoreKind::Dynamodb { table, ensure_replicas: true } => {
+            StoreKind::Dynamodb { table, ensure_replicas: true, .. } => {
                 let replicas = self.world.tables.describe(primary, table).await?.replicas;
                 if replicas.values().any(|status| *status == ReplicaStatus::Creating) {
                     // One at a time.
@@ -71,15 +71,21 @@ impl Settler {
                 let missing = service.spec.regions.iter().find(|region| !replicas.contains_key(*region));
                 Ok(missing.map(|region| Mend::AddReplica { table, region }))
             }
-            StoreKind::S3 { buckets, bidirectional, role_arn } => {
+            StoreKind::S3 { buckets, bidirectional, role_arn, time_control } => {
                 let (Some(from), Some(standby)) = (buckets.get(primary), service.standby()) else { return Ok(None) };
                 let Some(to) = buckets.get(standby) else { return Ok(None) };
                 let needs_rule = *bidirectional || service.spec.regions.first() == Some(primary);
-                let has_rule = self.world.buckets.describe(primary, from).await?.replicates_to.contains(to);
-                let rule = Mend::Replicate { from, to, role_arn: role_arn.as_deref() };
+                let has_rule = self.world.buckets.describe(primary, from).await?.replicates_to(to);
+                let rule = Mend::Replicate(ReplicationWish {
+                    from,
+                    to,
+                    role_arn: role_arn.as_deref(),
+                    both_ways: *bidirectional,
+                    time_control: *time_control,
+                });
                 Ok((needs_rule && !has_rule).then_some(rule))
             }
-            StoreKind::Aurora { .. } | StoreKind::Dynamodb { .. } => Ok(None),
+            StoreKind::Aurora { .. } | StoreKind::Rds { .. } | StoreKind::Dynamodb { .. } => Ok(None),
         }
     }
 
@@ -88,7 +94,7 @@ impl Settler {
         match mend {
             Mend::Unfence { store, fence } => self.world.fences.unfence(primary, store, fence).await?,
             Mend::AddReplica { table, region } => self.world.tables.add_replica(primary, table, region).await?,
-            Mend::Replicate { from, to, role_arn } => self.world.buckets.replicate(primary, from, to, role_arn).await?,
+            Mend::Replicate(wish) => self.world.buckets.replicate(primary, &wish).await?,
         }
         Ok(())
     }
@@ -98,6 +104,6 @@ fn describe(mend: &Mend<'_>, primary: &Region) -> String {
     match mend {
         Mend::Unfence { store, .. } => format!("let {} in {primary} take writes again: it serves", store.name),
         Mend::AddReplica { table, region } => format!("add the replica of {table} in {region}"),
-        Mend::Replicate { from, to, .. } => format!("replicate {from} to {to}"),
+        Mend::Replicate(ReplicationWish { from, to, .. }) => format!("replicate {from} to {to}"),
     }
 }

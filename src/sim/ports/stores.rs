@@ -5,7 +5,7 @@ use failoverd_domain::ids::Region;
 use failoverd_domain::service::{Canary, Fence, Store, StoreKind};
 
 use super::{Ask, SimulatedPorts};
-use crate::ports::{Call, Canaries, CanaryAt, Fences, Metrics};
+use crate::ports::{Call, Canaries, CanaryAt, Fences, Figure, Metrics};
 use crate::sim::world::{Plane, Service, StoreId};
 
 /// Where a canary really is: what to ask, and the name of the row, item or object.
@@ -113,6 +113,9 @@ fn emitters(store: &StoreKind, region: &Region, replicas: Vec<Region>) -> Option
         StoreKind::Aurora { global_cluster, .. } => {
             Some((StoreId::Aurora(global_cluster.clone()), vec![region.clone()]))
         }
+        StoreKind::Rds { instances, .. } => {
+            instances.get(region).map(|instance| (StoreId::Instance(instance.clone()), vec![region.clone()]))
+        }
         StoreKind::Dynamodb { table, .. } => Some((StoreId::Table(table.clone()), replicas)),
         StoreKind::S3 { buckets, .. } => {
             buckets.get(region).map(|bucket| (StoreId::Bucket(bucket.clone()), vec![region.clone()]))
@@ -146,5 +149,10 @@ impl Metrics for SimulatedPorts {
     async fn alarm(&self, region: &Region, name: &str) -> Call<Option<bool>> {
         let ask = Ask::read(Service::Cloudwatch, "DescribeAlarms", region, Plane::Data);
         self.call(ask, |world| Ok(world.metrics.alarm(region, name))).await
+    }
+
+    async fn publish(&self, region: &Region, figures: &[Figure]) -> Call<()> {
+        let ask = Ask::change(Service::Cloudwatch, "PutMetricData", region, Plane::Data);
+        self.call(ask, |world| world.publish(region, figures)).await
     }
 }

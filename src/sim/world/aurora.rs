@@ -31,6 +31,7 @@ pub(super) struct Member {
     pub(super) cluster: String,
     pub(super) instances: u32,
     pub(super) engine_version: String,
+    pub(super) class: String,
     /// What the global cluster says.
     pub(super) is_writer: bool,
     /// What the database does.
@@ -84,6 +85,7 @@ impl AuroraCluster {
                 cluster: cluster.clone(),
                 instances: 1,
                 engine_version: "16.4".into(),
+                class: "db.r6g.large".into(),
                 is_writer: writes,
                 accepts_writes: writes,
                 fenced: false,
@@ -206,6 +208,8 @@ impl AuroraCluster {
                 in_sync: member.standing == Standing::InSync,
                 instances: member.instances,
                 engine_version: member.engine_version.clone(),
+                status: "available".to_owned(),
+                instance_classes: vec![member.class.clone(); usize::try_from(member.instances).unwrap_or_default()],
             };
             (region.clone(), described)
         };
@@ -213,6 +217,12 @@ impl AuroraCluster {
             id: self.id.clone(),
             members: self.members.iter().map(member).collect(),
             moving_to: self.moving.as_ref().map(|under_way| under_way.to.clone()),
+            status: match &self.moving {
+                None => "available",
+                Some(under_way) if under_way.forced => "failing-over",
+                Some(_) => "switching-over",
+            }
+            .to_owned(),
         }
     }
 

@@ -31,6 +31,15 @@ impl World {
         Ok(member.stale_view.clone().unwrap_or_else(|| cluster.describe()))
     }
 
+    /// Snapshots of what unplanned failovers lost, in the Region that lost it, once that can be reached.
+    #[must_use]
+    pub fn lost_write_snapshots(&self, region: &Region, cluster: &str) -> Vec<String> {
+        let of = |found: &&AuroraCluster| found.members.get(region).is_some_and(|member| member.cluster == cluster);
+        let lost = self.clusters.values().filter(of).flat_map(|found| &found.lost);
+        let lost = lost.filter(|lost| &lost.from == region && lost.undelivered.writes > 0);
+        lost.map(|lost| format!("rds:unplanned-global-failover-{cluster}-{}", lost.at_ms)).collect()
+    }
+
     /// `SwitchoverGlobalCluster`: both sides must be up; the writer stops at once, the target takes over without loss.
     pub fn switchover_cluster(&mut self, asked_in: &Region, id: &str, to: &Region) -> Result<(), Refusal> {
         let ends_ms = self.now_ms + self.timing.switchover_ms;

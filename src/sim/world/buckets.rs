@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use failoverd_domain::data::store::BucketState;
+use failoverd_domain::data::store::{BucketState, ReplicationRule};
 use failoverd_domain::ids::Region;
 
 use super::faults::Service;
 use super::refusal::Refusal;
 use super::replication::{Replication, Written};
 use super::{Moment, SimulatedAws, World};
+use crate::ports::ReplicationWish;
 
 /// All buckets.
 #[derive(Clone, Debug, Default)]
@@ -64,20 +65,16 @@ impl World {
         Ok(BucketState {
             bucket: name.to_owned(),
             versioning: bucket.versioning,
-            replicates_to: bucket.rules.clone(),
+            rules: bucket.rules.iter().map(|to| rule(to)).collect(),
+            has_objects: self.buckets.objects.holds_any(name),
             pending: Some(self.buckets.objects.undelivered_from(name).writes),
             failed: Some(bucket.failed),
         })
     }
 
     /// `PutBucketReplication` with one more rule. A rule that is there already stays.
-    pub fn replicate_bucket(
-        &mut self,
-        region: &Region,
-        from: &str,
-        to: &str,
-        role: Option<&str>,
-    ) -> Result<(), Refusal> {
+    pub fn replicate_bucket(&mut self, region: &Region, wish: &ReplicationWish<'_>) -> Result<(), Refusal> {
+        let ReplicationWish { from, to, role_arn: role, .. } = *wish;
         let bucket = self.buckets.bucket(region, from)?;
         let changed = !bucket.rules.iter().any(|rule| rule == to);
         if role.is_none() && changed {
@@ -150,5 +147,16 @@ impl SimulatedAws {
                 bucket.rules.push(to.to_owned());
             }
         });
+    }
+}
+
+fn rule(to: &str) -> ReplicationRule {
+    ReplicationRule {
+        to: to.to_owned(),
+        enabled: true,
+        is_whole: true,
+        replica_modifications: true,
+        delete_markers: false,
+        time_control: false,
     }
 }

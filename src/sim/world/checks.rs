@@ -13,6 +13,7 @@ use super::World;
 use super::faults::{ROUTE53_REGION, Service};
 use super::refusal::Refusal;
 use super::timing::Timing;
+use crate::ports::Quota;
 
 /// Simulated checker sites; each counts for itself.
 pub const SITES: usize = 3;
@@ -132,6 +133,13 @@ fn interval_ms(endpoint: &EndpointCheck, percent: u64) -> u64 {
 }
 
 impl World {
+    /// `GetAccountLimit` for health checks.
+    #[must_use]
+    pub fn check_quota(&self) -> Quota {
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        Quota { used: count(self.checks.iter().count()), limit: count(self.timing.health_check_quota) }
+    }
+
     /// State of a check as the name servers use it.
     #[must_use]
     pub fn check_is_healthy(&self, id: &HealthCheckId) -> bool {

@@ -195,8 +195,11 @@ async fn objects_follow_the_rules_with_a_lag_and_pending_is_counted() {
     pass(7_000).await;
     assert_eq!((pending(&aws), get("media-euw1", &euw1())), (Some(0), Some(1)));
     let role = Some("arn:aws:iam::1:role/r");
-    let reverse =
-        |aws: &SimulatedAws, role| aws.with(|w| w.replicate_bucket(&euw1(), "media-euw1", "media-use1", role));
+    let reverse = |aws: &SimulatedAws, role_arn| {
+        let (from, to) = ("media-euw1", "media-use1");
+        let wish = crate::ports::ReplicationWish { from, to, role_arn, both_ways: true, time_control: false };
+        aws.with(|w| w.replicate_bucket(&euw1(), &wish))
+    };
     assert_eq!(reverse(&aws, None).unwrap_err().code, "InvalidRequest");
     aws.set_versioning("media-use1", false);
     assert!(reverse(&aws, role).unwrap_err().message.contains("versioning"));

@@ -8,6 +8,7 @@ use failoverd_domain::ids::Region;
 
 use super::refusal::Refusal;
 use super::timing::Timing;
+use crate::ports::Action;
 
 /// Where Route 53's control plane lives.
 pub const ROUTE53_REGION: &str = "us-east-1";
@@ -90,6 +91,8 @@ pub struct Faults {
     pub(super) cuts: BTreeSet<(Region, Region)>,
     pub(super) isolated: BTreeSet<Region>,
     pub(super) without_dns: BTreeSet<Region>,
+    /// API actions that the role of the daemon in a Region may not do.
+    pub(super) denied_actions: BTreeSet<(Region, String)>,
 }
 
 impl Faults {
@@ -163,6 +166,13 @@ impl Faults {
         let near = caller.is_none_or(|caller| caller == region);
         let base = if near { timing.call_ms } else { timing.far_call_ms };
         Gate::Open { latency_ms: base + self.slow_ms.get(&at).copied().unwrap_or(0) }
+    }
+
+    /// Those of `actions` that `caller` may not do, with IAM's word.
+    #[must_use]
+    pub fn denied(&self, caller: &Region, actions: &[Action]) -> Vec<(Action, String)> {
+        let is_denied = |action: &&Action| self.denied_actions.contains(&(caller.clone(), action.name.clone()));
+        actions.iter().filter(is_denied).map(|action| (action.clone(), "explicitDeny".to_owned())).collect()
     }
 
     /// Takes one of the answers that are to be lost, if any is left.

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use failoverd_domain::ids::Region;
 
+use super::refusal::Refusal;
 use super::{SimulatedAws, World};
+use crate::ports::Figure;
 
 /// A store as the simulated AWS knows it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,6 +18,8 @@ pub enum StoreId {
     Aurora(String),
     /// A global table.
     Table(String),
+    /// A read replica by identifier.
+    Instance(String),
     /// A bucket that is replicated to (its name tells the Region).
     Bucket(String),
 }
@@ -27,6 +31,8 @@ pub struct Metrics {
     points: BTreeMap<(StoreId, Region, Region), Point>,
     next_sample_ms: u64,
     alarms: BTreeMap<(Region, String), Alarm>,
+    /// The newest of each of the fleet's own figures.
+    published: BTreeMap<Region, Vec<Figure>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +64,16 @@ impl Metrics {
 }
 
 impl World {
+    /// `PutMetricData` of the fleet's own figures.
+    pub fn publish(&mut self, region: &Region, figures: &[Figure]) -> Result<(), Refusal> {
+        let held = self.metrics.published.entry(region.clone()).or_default();
+        for figure in figures {
+            held.retain(|other| other.name != figure.name || other.dimensions != figure.dimensions);
+            held.push(figure.clone());
+        }
+        Ok(())
+    }
+
     /// Emits one data point a period for each copy that is replicated to.
     pub(super) fn sample_metrics(&mut self) {
         if self.now_ms < self.metrics.next_sample_ms {
@@ -117,6 +133,7 @@ impl SimulatedAws {
         self.with(|world| match store {
             StoreId::Aurora(id) => world.clusters.get_mut(id).and_then(|c| c.lags_ms.insert(to.clone(), lag_ms)),
             StoreId::Table(name) => world.tables.get_mut(name).and_then(|t| t.lags_ms.insert(to.clone(), lag_ms)),
+            StoreId::Instance(_) => None,
             StoreId::Bucket(name) => world.buckets.lags_ms.insert(name.clone(), lag_ms),
         });
     }

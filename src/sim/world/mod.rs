@@ -13,6 +13,7 @@ mod draws;
 mod effects;
 mod fault_switches;
 mod faults;
+mod instances;
 mod metrics;
 mod provision;
 mod refusal;

@@ -52,6 +52,12 @@ impl Replication {
         self.copies.get(place)?.get(key)
     }
 
+    /// Whether a copy holds anything.
+    #[must_use]
+    pub fn holds_any(&self, place: &str) -> bool {
+        self.copies.get(place).is_some_and(|copy| !copy.is_empty())
+    }
+
     /// Stores in one copy alone.
     pub fn put(&mut self, key: &str, written: Written) {
         self.copies.entry(written.by.clone()).or_default().insert(key.to_owned(), written);

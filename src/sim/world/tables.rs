@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use failoverd_domain::data::store::{GlobalTable, ReplicaStatus};
+use failoverd_domain::data::store::{Consistency, GlobalTable, ReplicaStatus, TableKind};
 use failoverd_domain::ids::Region;
+use failoverd_domain::service::NewTable;
 
 use super::faults::Service;
 use super::refusal::Refusal;
@@ -21,6 +22,7 @@ pub(super) struct Table {
     pub(super) replicas: BTreeMap<Region, Replica>,
     pub(super) items: Replication,
     pub(super) lags_ms: BTreeMap<Region, u64>,
+    pub(super) streams: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -73,7 +75,16 @@ impl World {
     pub fn describe_table(&self, asked_in: &Region, table: &str) -> Result<GlobalTable, Refusal> {
         let found = self.tables.table(table, asked_in)?;
         let replicas = found.replicas.iter().map(|(region, replica)| (region.clone(), replica.status)).collect();
-        Ok(GlobalTable { table: table.to_owned(), replicas })
+        let is_active = !found.replicas.values().any(|replica| replica.status == ReplicaStatus::Creating);
+        Ok(GlobalTable {
+            table: table.to_owned(),
+            replicas,
+            kind: if found.replicas.len() > 1 { TableKind::Global } else { TableKind::Single },
+            consistency: Consistency::Eventual,
+            witness: None,
+            streams: found.streams,
+            is_active,
+        })
     }
 
     /// Regions with a replica of the table, other than `region`.
@@ -100,6 +111,40 @@ impl World {
         let replica = Replica { status: ReplicaStatus::Creating, active_at_ms, copies: asked_in.clone() };
         found.replicas.insert(region.clone(), replica);
         self.note(Service::Dynamodb, "UpdateTable", asked_in, format!("{table} add replica {region}"), true);
+        Ok(())
+    }
+
+    /// `CreateTable` on demand, with streams.
+    pub fn make_table(&mut self, region: &Region, table: &str, _: &NewTable) -> Result<(), Refusal> {
+        if self.tables.tables.contains_key(table) {
+            return Err(Refusal::new("ResourceInUseException", format!("Table already exists: {table}")));
+        }
+        let replica = Replica { status: ReplicaStatus::Active, active_at_ms: 0, copies: region.clone() };
+        let made = Table { replicas: BTreeMap::from([(region.clone(), replica)]), streams: true, ..Table::default() };
+        self.tables.tables.insert(table.to_owned(), made);
+        self.note(Service::Dynamodb, "CreateTable", region, table.to_owned(), true);
+        Ok(())
+    }
+
+    /// `UpdateTable` with a stream of new and old images.
+    pub fn enable_streams(&mut self, region: &Region, table: &str) -> Result<(), Refusal> {
+        self.tables.table(table, region)?;
+        let found = self.tables.get_mut(table).ok_or_else(|| not_found(table))?;
+        if std::mem::replace(&mut found.streams, true) {
+            return Err(Refusal::new("ValidationException", format!("Table already has an enabled stream: {table}")));
+        }
+        self.note(Service::Dynamodb, "UpdateTable", region, format!("{table} enable streams"), true);
+        Ok(())
+    }
+
+    /// `UpdateTable` that deletes a replica, with what is in it.
+    pub fn remove_replica(&mut self, asked_in: &Region, table: &str, region: &Region) -> Result<(), Refusal> {
+        self.tables.table(table, asked_in)?;
+        let found = self.tables.get_mut(table).ok_or_else(|| not_found(table))?;
+        if found.replicas.remove(region).is_none() {
+            return Err(Refusal::new("ReplicaNotFoundException", format!("{table} has no replica in {region}")));
+        }
+        self.note(Service::Dynamodb, "UpdateTable", asked_in, format!("{table} delete replica {region}"), true);
         Ok(())
     }
 
@@ -139,7 +184,7 @@ impl SimulatedAws {
                 let replica = Replica { status: ReplicaStatus::Active, active_at_ms: 0, copies: region.clone() };
                 (region.clone(), replica)
             };
-            let made = || Table { replicas: regions.iter().map(replica).collect(), ..Table::default() };
+            let made = || Table { replicas: regions.iter().map(replica).collect(), streams: true, ..Table::default() };
             world.tables.tables.entry(table.to_owned()).or_insert_with(made);
         });
     }

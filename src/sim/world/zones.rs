@@ -8,6 +8,7 @@ use failoverd_domain::route53::{Answer, Change, Place, Policy, Query, RecordSet,
 use super::faults::{ROUTE53_REGION, Service};
 use super::refusal::Refusal;
 use super::{SimulatedAws, World, zone_rules};
+use crate::ports::{Quota, ZoneInfo};
 
 /// Name, type and set identifier: what tells record sets apart.
 pub(super) type Key = (String, RecordType, Option<String>);
@@ -118,6 +119,13 @@ impl World {
         };
         self.zones.insert(name, zone);
         id
+    }
+
+    /// The zone of that name, and how full it is ("Quotas on records").
+    pub fn zone_info(&self, zone: &str) -> Result<ZoneInfo, Refusal> {
+        let zone = self.zone(zone)?;
+        let records = Quota { used: u64::try_from(zone.records.len()).unwrap_or(u64::MAX), limit: 10_000 };
+        Ok(ZoneInfo { name: zone.name.clone(), id: zone.id.clone(), records })
     }
 
     /// `ListResourceRecordSets`.

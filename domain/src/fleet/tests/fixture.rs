@@ -40,11 +40,16 @@ pub(crate) fn shop() -> ServiceSpec {
     let by_region = |us: &str, eu: &str| BTreeMap::from([(US.into(), us.to_owned()), (EU.into(), eu.to_owned())]);
     let store = |name: &str, kind, fence| Store { name: name.into(), kind, canary: None, fence };
     let aurora = StoreKind::Aurora { global_cluster: "shop-global".into(), clusters: by_region("use1", "euw1") };
-    let buckets = StoreKind::S3 { buckets: by_region("media-us", "media-eu"), bidirectional: true, role_arn: None };
+    let buckets = StoreKind::S3 {
+        buckets: by_region("media-us", "media-eu"),
+        bidirectional: true,
+        role_arn: None,
+        time_control: false,
+    };
     let mut spec = spec("shop");
     spec.data = vec![
         store("orders-db", aurora, Some(Fence::SecurityGroup(by_region("sg-us", "sg-eu")))),
-        store("orders", StoreKind::Dynamodb { table: "Orders".into(), ensure_replicas: false }, None),
+        store("orders", StoreKind::Dynamodb { table: "Orders".into(), ensure_replicas: false, create: None }, None),
         store("media", buckets, None),
     ];
     spec
