@@ -229,9 +229,22 @@ pub struct Action {
     pub resource: String,
 }
 
+/// Whom AWS takes this daemon for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Twelve digits.
+    pub account: String,
+    /// ARN of the user or assumed role.
+    pub arn: String,
+    /// `aws`, `aws-cn`, `aws-us-gov`.
+    pub partition: String,
+}
+
 /// What this daemon may do, by IAM's own simulation (`SimulatePrincipalPolicy`).
 #[async_trait]
 pub trait Permissions: Send + Sync {
+    /// Whom AWS takes this daemon for (`GetCallerIdentity`).
+    async fn identity(&self) -> Call<Identity>;
     /// Those of `actions` that would be refused, each with IAM's word.
     async fn denied(&self, actions: &[Action]) -> Call<Vec<(Action, String)>>;
 }

@@ -13,8 +13,8 @@ use failoverd_domain::service::{Fence, NewTable, ProbeSpec, Store};
 
 use crate::ports::{
     Action, AuroraGlobal, Buckets, Call, CallError, Canaries, CanaryAt, DbInstances, Dns, Effect, Fences, Figure,
-    GlobalTables, HealthChecks, Metrics, NotGood, Permissions, Prober, Quota, Records, ReplicationWish, Roles, World,
-    ZoneInfo,
+    GlobalTables, HealthChecks, Identity, Metrics, NotGood, Permissions, Prober, Quota, Records, ReplicationWish,
+    Roles, World, ZoneInfo,
 };
 
 /// No adapter.
@@ -229,6 +229,10 @@ impl Prober for Absent {
 
 #[async_trait]
 impl Permissions for Absent {
+    async fn identity(&self) -> Call<Identity> {
+        refuse_global("GetCallerIdentity")
+    }
+
     async fn denied(&self, _: &[Action]) -> Call<Vec<(Action, String)>> {
         refuse_global("SimulatePrincipalPolicy")
     }

@@ -16,10 +16,10 @@ use failoverd_domain::route53::{Change, HealthCheck, HealthCheckConfig, RecordSe
 use failoverd_domain::service::NewTable;
 use tokio::time::sleep;
 
-use super::world::{Gate, Plane, ROUTE53_REGION, Refusal, Service, SimulatedAws, World as SimulatedWorld};
+use super::world::{ACCOUNT, Gate, Plane, ROUTE53_REGION, Refusal, Service, SimulatedAws, World as SimulatedWorld};
 use crate::ports::{
-    Action, AuroraGlobal, Buckets, Call, CallError, DbInstances, Effect, GlobalTables, HealthChecks, Permissions,
-    Quota, Records, ReplicationWish, Roles, World, ZoneInfo,
+    Action, AuroraGlobal, Buckets, Call, CallError, DbInstances, Effect, GlobalTables, HealthChecks, Identity,
+    Permissions, Quota, Records, ReplicationWish, Roles, World, ZoneInfo,
 };
 
 /// The simulated AWS as seen by the daemon of one Region.
@@ -318,6 +318,12 @@ impl Roles for SimulatedPorts {
 
 #[async_trait]
 impl Permissions for SimulatedPorts {
+    async fn identity(&self) -> Call<Identity> {
+        let account = ACCOUNT.to_owned();
+        let arn = format!("arn:aws:sts::{ACCOUNT}:assumed-role/failoverd/{}", self.caller);
+        Ok(Identity { account, arn, partition: "aws".to_owned() })
+    }
+
     async fn denied(&self, actions: &[Action]) -> Call<Vec<(Action, String)>> {
         Ok(self.aws.with(|world| world.faults.denied(&self.caller, actions)))
     }

@@ -56,6 +56,9 @@ pub use tables::Tables;
 pub use timing::Timing;
 pub use zones::{Resolution, Zone};
 
+/// The only account.
+pub const ACCOUNT: &str = "123456789012";
+
 /// The state of the simulated AWS.
 #[derive(Debug)]
 pub struct World {
