@@ -2,6 +2,7 @@
 //! fleet has agreed. A reconciler: it takes no input, yields to any open run, and whoever leads goes on with it.
 
 mod copies;
+mod word;
 mod zone;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,10 +15,13 @@ use failoverd_domain::ids::{LogIndex, ServiceName};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::timing::Timing;
 use crate::ports::{Agreement, Clock, World};
+use word::Speaker;
+pub use word::{Standing, Word, Words};
 
 /// A settled service is looked at again this often, for drift.
 const LOOK_FOR_DRIFT: Duration = Duration::from_secs(60);
@@ -33,6 +37,7 @@ pub(super) struct Settler {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) world: World,
     pub(super) agreement: Arc<dyn Agreement>,
+    speaker: Speaker,
 }
 
 /// Why a round of settlement ended early. Every one of them is tried again later.
@@ -59,6 +64,18 @@ struct Due {
 type Ended = (ServiceName, Result<(), Unsettled>);
 
 impl Settler {
+    /// A settler, and where its word is heard.
+    pub(super) fn new(
+        view: View,
+        timing: Timing,
+        clock: Arc<dyn Clock>,
+        world: World,
+        agreement: Arc<dyn Agreement>,
+    ) -> (Self, watch::Receiver<Words>) {
+        let (speaker, words) = Speaker::new();
+        (Self { view, timing, clock, world, agreement, speaker }, words)
+    }
+
     /// Runs for ever; writes nothing while another daemon leads. Services are settled side by side: one that waits for
     /// AWS or for a person holds nobody else up.
     pub(super) async fn run(self) {
@@ -72,6 +89,9 @@ impl Settler {
                 biased;
                 Some((name, ended)) = under_way.next(), if !under_way.is_empty() => {
                     busy.remove(&name);
+                    if self.leads() {
+                        self.speaker.conclude(&name, self.clock.now(), &ended);
+                    }
                     note(&mut due, name, ended);
                 }
                 _ = ticks.tick() => {
@@ -93,12 +113,14 @@ impl Settler {
         busy: &BTreeSet<ServiceName>,
         room: usize,
     ) -> Vec<ServiceState> {
-        if !self.agreement.leadership().borrow().is_me {
+        if !self.leads() {
             due.clear();
+            self.speaker.retain(|_| false);
             return Vec::new();
         }
         let state = self.state();
         due.retain(|name, _| state.services.contains_key(name));
+        self.speaker.retain(|name| state.services.contains_key(name));
         let is_due = |service: &&ServiceState| {
             let name = &service.spec.name;
             let waits = due
@@ -122,6 +144,10 @@ impl Settler {
         writers.and(zone).and(copies)
     }
 
+    fn leads(&self) -> bool {
+        self.agreement.leadership().borrow().is_me
+    }
+
     fn state(&self) -> Arc<FleetState> {
         self.agreement.state().borrow().clone()
     }
@@ -140,7 +166,7 @@ impl Settler {
             .services
             .get(&service.spec.name)
             .is_some_and(|now| now.epoch == service.epoch && now.spec_index == service.spec_index);
-        if !self.agreement.leadership().borrow().is_me || !unchanged || state.open_run(&service.spec.name).is_some() {
+        if !self.leads() || !unchanged || state.open_run(&service.spec.name).is_some() {
             return Err(Unsettled::Yield("the fleet has moved on".to_owned()));
         }
         Ok(())
@@ -149,6 +175,7 @@ impl Settler {
     /// Commits the intent to write, and makes sure that this daemon still leads. Returns the intent's log index.
     async fn intend(&self, service: &ServiceState, work: Vec<String>) -> Result<LogIndex, Unsettled> {
         let name = service.spec.name.clone();
+        self.speaker.say(&name, self.clock.now(), Standing::Writes(work.clone()));
         let index = self.propose(Command::SettleIntent { service: name, epoch: service.epoch, work }).await?;
         self.may_write(service).await?;
         Ok(index)
