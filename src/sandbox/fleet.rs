@@ -12,8 +12,10 @@ use failoverd_domain::manifest::read_set;
 use failoverd_domain::service::ServiceSpec;
 use failoverd_domain::traffic::SwitchEndpoint;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 
 use super::addresses::Addresses;
+use super::door::{Door, Order};
 use super::endpoints::ServiceEndpoint;
 use super::network::{SandboxFetch, SandboxProber, names};
 use super::postgres::{PostgresError, PrivatePostgres};
@@ -104,6 +106,7 @@ pub struct Sandbox {
     folder: Scratch,
     daemons: BTreeMap<Region, Daemon>,
     endpoints: BTreeMap<Region, ServiceEndpoint>,
+    door: Door,
 }
 
 impl Sandbox {
@@ -125,6 +128,7 @@ impl Sandbox {
             folder,
             daemons: BTreeMap::new(),
             endpoints: BTreeMap::new(),
+            door: Door::default(),
             settings,
         };
         match sandbox.populate().await {
@@ -156,8 +160,15 @@ impl Sandbox {
         Ok(())
     }
 
-    /// The name server and Route 53's checkers, outside every Region.
+    /// What lies outside every Region: AWS's port, the name server, Route 53's checkers.
     async fn start_outside(&mut self) -> Result<(), SandboxError> {
+        let listener = listen("the simulated AWS", self.settings.addresses.aws()).await?;
+        let router = self.door.routes();
+        self.supervisor.spawn(TaskKind::Listener, async move {
+            if let Err(error) = std::future::IntoFuture::into_future(axum::serve(listener, router)).await {
+                tracing::error!(%error, "the simulated AWS ended");
+            }
+        });
         let address = self.settings.addresses.dns();
         let dns = DnsServer::bind(self.aws.clone(), address).await;
         let dns = dns.map_err(|source| port("the name server", address, source))?;
@@ -231,6 +242,11 @@ impl Sandbox {
         let Some(database) = self.databases.get(region) else { return Ok(None) };
         let url = database.url.clone();
         Ok(Some(Arc::new(PostgresHistory::connect(url, FleetId::new(FLEET), Limits::default()))))
+    }
+
+    /// Orders from other processes, from now on. `None` when they are taken already.
+    pub(super) fn take_orders(&self) -> Option<mpsc::Receiver<Order>> {
+        self.door.open()
     }
 
     /// The running daemon of a Region.
