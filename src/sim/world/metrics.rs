@@ -1,7 +1,7 @@
 //! CloudWatch: lag metrics that are sampled once a period, and alarms that a test sets.
 //!
-//! A dead Region emits nothing. Who emits: `AuroraGlobalDBReplicationLag` the secondary's Region, DynamoDB's
-//! `ReplicationLatency` the source's, S3's replication metrics the destination's.
+//! A dead Region emits nothing. Who emits: `AuroraGlobalDBReplicationLag` and RDS's `ReplicaLag` the secondary's
+//! Region, DynamoDB's `ReplicationLatency` the source's, S3's replication metrics the destination's.
 
 use std::collections::BTreeMap;
 
@@ -101,6 +101,12 @@ impl World {
                 lags.push((StoreId::Aurora(cluster.id.clone()), to.clone(), to.clone(), value_ms));
             }
         }
+        for replica in self.instances.all.values().filter(|instance| instance.source.is_some()) {
+            let lag_ms = replica.lag_ms.unwrap_or(self.timing.instance_lag_ms);
+            let value_ms = age(self.instances.rows.undelivered_to(&replica.place).oldest_ms, lag_ms);
+            let store = StoreId::Instance(replica.id.clone());
+            lags.push((store, replica.region.clone(), replica.region.clone(), value_ms));
+        }
         for (name, table) in self.tables.iter() {
             for to in table.replicas.keys() {
                 let lag_ms = table.lags_ms.get(to).copied().unwrap_or(self.timing.table_lag_ms);
@@ -133,7 +139,7 @@ impl SimulatedAws {
         self.with(|world| match store {
             StoreId::Aurora(id) => world.clusters.get_mut(id).and_then(|c| c.lags_ms.insert(to.clone(), lag_ms)),
             StoreId::Table(name) => world.tables.get_mut(name).and_then(|t| t.lags_ms.insert(to.clone(), lag_ms)),
-            StoreId::Instance(_) => None,
+            StoreId::Instance(id) => world.instances.get_mut(to, id).and_then(|i| i.lag_ms.replace(lag_ms)),
             StoreId::Bucket(name) => world.buckets.lags_ms.insert(name.clone(), lag_ms),
         });
     }

@@ -5,6 +5,8 @@
 
 mod aurora;
 mod aurora_calls;
+mod aurora_members;
+mod aurora_moves;
 mod buckets;
 mod checkers;
 mod checks;
@@ -14,19 +16,30 @@ mod effects;
 mod fault_switches;
 mod faults;
 mod instances;
+mod instances_calls;
+mod instances_rows;
 mod metrics;
+mod phases;
 mod provision;
+mod rds_events;
+mod rds_names;
+mod rds_views;
 mod refusal;
 mod replication;
+mod security_groups;
 mod tables;
 mod timing;
 mod zone_rules;
 mod zones;
 
 #[cfg(test)]
+mod aurora_tests;
+#[cfg(test)]
 mod checks_tests;
 #[cfg(test)]
 mod data_tests;
+#[cfg(test)]
+mod instances_tests;
 #[cfg(test)]
 pub(crate) mod test_ground;
 #[cfg(test)]
@@ -42,6 +55,7 @@ use failoverd_domain::time::Timestamp;
 use crate::ports::Clock;
 
 pub use aurora::{AuroraCluster, LostWrites};
+pub use aurora_members::{ClusterChanges, NewCluster, NewGlobalCluster};
 pub use buckets::Buckets;
 pub use checkers::{Fetch, run_checkers};
 pub use checks::{Checks, Poll, SITES};
@@ -49,7 +63,14 @@ pub use clock::TokioClock;
 pub use draws::Draws;
 pub use effects::EffectRecord;
 pub use faults::{Faults, Gate, Plane, ROUTE53_REGION, Service};
+pub use instances::{Instance, Instances, PendingValues};
+pub use instances_calls::{InstanceChanges, NewInstance};
 pub use metrics::{Metrics, StoreId};
+pub use rds_events::RdsEvent;
+pub use rds_names::{CLOSED_GROUP, OPEN_GROUP, cluster_arn, global_arn, instance_arn, new_identifier, parse_arn};
+pub use rds_views::{
+    ClusterSnapshot, ClusterView, GlobalClusterView, GlobalMemberView, InstanceView, MoveView, NodeView,
+};
 pub use refusal::Refusal;
 pub use replication::{Replication, Undelivered, Written};
 pub use tables::Tables;
@@ -76,6 +97,13 @@ pub struct World {
     /// Health checks.
     pub checks: Checks,
     pub(super) clusters: BTreeMap<String, AuroraCluster>,
+    /// Aurora clusters that belong to no global cluster.
+    pub(super) lone_clusters: BTreeMap<(Region, String), AuroraCluster>,
+    /// DB instances.
+    pub instances: Instances,
+    pub(super) rds_events: Vec<RdsEvent>,
+    /// Security groups that let nobody in.
+    pub(super) closed_groups: BTreeSet<String>,
     /// DynamoDB.
     pub tables: Tables,
     /// S3.
@@ -106,6 +134,10 @@ impl World {
             load_balancers: BTreeMap::new(),
             checks: Checks::default(),
             clusters: BTreeMap::new(),
+            lone_clusters: BTreeMap::new(),
+            instances: Instances::default(),
+            rds_events: Vec::new(),
+            closed_groups: security_groups::closed_at_first(),
             tables: Tables::default(),
             buckets: Buckets::default(),
             metrics: Metrics::default(),
@@ -125,8 +157,11 @@ impl World {
         let moment = Moment { now_ms: self.now_ms, faults: &self.faults, timing: &self.timing };
         self.zones.values_mut().for_each(|zone| zone.advance(self.now_ms));
         self.clusters.values_mut().for_each(|cluster| cluster.advance(moment));
+        self.lone_clusters.values_mut().for_each(|cluster| cluster.advance(moment));
+        let said = self.instances.advance(moment);
         self.tables.advance(moment);
         self.buckets.advance(moment);
+        self.collect_rds(said);
         self.sample_metrics();
     }
 
