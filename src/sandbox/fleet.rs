@@ -116,7 +116,7 @@ impl Sandbox {
     /// [`SandboxError`]; whatever was started is stopped again.
     pub async fn start(settings: Settings) -> Result<Self, SandboxError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let aws = SimulatedAws::new(clock.clone(), settings.seed, aws_timing());
+        let aws = SimulatedAws::new(clock.clone(), settings.seed, AwsTiming::brisk());
         let folder = new_folder()?;
         let (postgres, databases) = databases(&settings, folder.path()).await?;
         let mut sandbox = Self {
@@ -350,39 +350,6 @@ impl Sandbox {
         if let Some(postgres) = self.postgres.take() {
             postgres.stop().await;
         }
-    }
-}
-
-/// Everything that takes minutes in AWS takes seconds here; the order of things and who waits for whom stay.
-fn aws_timing() -> AwsTiming {
-    AwsTiming {
-        call_ms: 2,
-        far_call_ms: 20,
-        call_timeout_ms: 1_000,
-        dns_propagation_ms: 1_000,
-        checker_interval_percent: 10,
-        checker_timeout_ms: 900,
-        switchover_ms: 3_000,
-        failover_ms: 3_000,
-        rebuild_ms: 10_000,
-        late_fence_ms: 1_000,
-        cancel_ms: 500,
-        cluster_create_ms: 3_000,
-        cluster_modify_ms: 1_000,
-        instance_create_ms: 5_000,
-        instance_backup_ms: 2_000,
-        instance_modify_ms: 1_000,
-        instance_rename_ms: 2_000,
-        instance_reboot_ms: 1_000,
-        instance_promote_ms: 2_000,
-        instance_delete_ms: 2_000,
-        instance_lag_ms: 150,
-        aurora_lag_ms: 120,
-        table_lag_ms: 200,
-        bucket_lag_ms: 900,
-        replica_create_ms: 3_000,
-        metric_period_ms: 1_000,
-        ..AwsTiming::default()
     }
 }
 

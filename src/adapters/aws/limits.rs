@@ -20,8 +20,6 @@ pub(super) const MOST_QUERIES: usize = 500;
 pub(super) const MOST_ALARMS: usize = 100;
 /// Data in one `PutMetricData`.
 pub(super) const MOST_DATA: usize = 1_000;
-/// Characters of one string of a TXT value.
-pub(super) const TXT_STRING: usize = 255;
 /// How old a shared listing may be.
 pub(super) const LISTING_AGE: Duration = Duration::from_secs(10);
 /// How old a figure of CloudWatch may be that several ask for: its data points are a minute apart.

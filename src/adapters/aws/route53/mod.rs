@@ -3,7 +3,6 @@
 mod checks;
 mod health_checks;
 mod records;
-mod text;
 mod zones;
 
 use std::collections::BTreeMap;

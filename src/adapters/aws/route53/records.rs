@@ -2,9 +2,10 @@
 
 use aws_sdk_route53::types as aws;
 use failoverd_domain::ids::{HealthCheckId, Region};
-use failoverd_domain::route53::{AliasTarget, Change, Location, Policy, RecordSet, RecordType};
+use failoverd_domain::route53::{
+    AliasTarget, Change, Location, Policy, RecordSet, RecordType, plain_name, plain_text, quoted_text,
+};
 
-use super::text::{canonical, quoted, unquoted};
 use super::zones::Zone;
 
 /// One that Route 53 holds. A type that DNS has gained since is left out: it is never ours, and nothing of ours can
@@ -13,7 +14,7 @@ pub(super) fn from_aws(set: &aws::ResourceRecordSet, zone: &Zone) -> Option<Reco
     let record_type = RecordType::named(set.r#type().as_str())?;
     let value = |record: &aws::ResourceRecord| value_from_aws(record_type, record.value());
     Some(RecordSet {
-        name: canonical(set.name()),
+        name: plain_name(set.name()),
         record_type,
         set_identifier: set.set_identifier().map(str::to_owned),
         policy: policy_from_aws(set),
@@ -26,8 +27,8 @@ pub(super) fn from_aws(set: &aws::ResourceRecordSet, zone: &Zone) -> Option<Reco
 
 fn value_from_aws(record_type: RecordType, value: &str) -> String {
     match record_type {
-        RecordType::Txt => unquoted(value),
-        RecordType::Cname | RecordType::Ns => canonical(value),
+        RecordType::Txt => plain_text(value),
+        RecordType::Cname | RecordType::Ns => plain_name(value),
         _ => value.to_owned(),
     }
 }
@@ -36,7 +37,7 @@ fn value_from_aws(record_type: RecordType, value: &str) -> String {
 fn alias_from_aws(alias: &aws::AliasTarget, zone: &Zone) -> AliasTarget {
     let own = alias.hosted_zone_id().trim_start_matches("/hostedzone/") == zone.id;
     AliasTarget {
-        dns_name: canonical(alias.dns_name()),
+        dns_name: plain_name(alias.dns_name()),
         hosted_zone: if own { zone.name.clone() } else { alias.hosted_zone_id().to_owned() },
         evaluate_target_health: alias.evaluate_target_health(),
     }
@@ -104,7 +105,7 @@ fn set_to_aws(set: &RecordSet, zone: &Zone) -> Result<aws::ResourceRecordSet, St
         }
     };
     for value in &set.values {
-        let value = if set.record_type == RecordType::Txt { quoted(value) } else { value.clone() };
+        let value = if set.record_type == RecordType::Txt { quoted_text(value) } else { value.clone() };
         let record = aws::ResourceRecord::builder().value(value).build().map_err(|error| error.to_string())?;
         made = made.resource_records(record);
     }

@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, PoisonError};
 
-use failoverd_domain::route53::RecordSet;
+use failoverd_domain::route53::{RecordSet, plain_name};
 
 use super::Route53;
-use super::text::canonical;
+
 use crate::adapters::aws::budget::Kind;
 use crate::adapters::aws::shared::Shared;
 use crate::ports::Call;
@@ -26,14 +26,14 @@ pub(super) struct Zone {
 impl Route53 {
     /// The public zone of that name, remembered once it was found.
     pub(super) async fn find_zone(&self, name: &str) -> Call<Arc<Zone>> {
-        let name = canonical(name);
+        let name = plain_name(name);
         if let Some(zone) = self.zones.lock().unwrap_or_else(PoisonError::into_inner).get(&name) {
             return Ok(zone.clone());
         }
         let ask = self.read("ListHostedZonesByName");
         let sending = self.client(Kind::Read).await.list_hosted_zones_by_name().dns_name(&name).max_items(PAGE).send();
         let page = self.account.call(ask, sending).await?;
-        let named: Vec<_> = page.hosted_zones().iter().filter(|zone| canonical(zone.name()) == name).collect();
+        let named: Vec<_> = page.hosted_zones().iter().filter(|zone| plain_name(zone.name()) == name).collect();
         let is_private = |zone: &&&aws_sdk_route53::types::HostedZone| {
             zone.config().is_some_and(aws_sdk_route53::types::HostedZoneConfig::private_zone)
         };

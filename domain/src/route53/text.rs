@@ -1,12 +1,24 @@
-//! Names and TXT values, as Route 53 writes them and as the domain does.
+//! Names and TXT values, as Route 53 writes them and as failoverd does.
 //!
 //! <https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DomainNameFormat.html>, and "TXT record type".
 
-use crate::adapters::aws::limits::TXT_STRING;
+/// Bytes of one string of a TXT value.
+const TXT_STRING: usize = 255;
 
 /// Lower case, no trailing dot, octal escapes undone: `\052.example.com.` is `*.example.com`.
-pub(super) fn canonical(name: &str) -> String {
+#[must_use]
+pub fn plain_name(name: &str) -> String {
     unescape(name.strip_suffix('.').unwrap_or(name)).to_ascii_lowercase()
+}
+
+/// With octal escapes and a trailing dot: what `plain_name` undoes.
+#[must_use]
+pub fn escaped_name(name: &str) -> String {
+    let escaped = name.bytes().fold(String::new(), |text, byte| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => text + &char::from(byte).to_string(),
+        _ => text + &format!("\\{byte:03o}"),
+    });
+    escaped + "."
 }
 
 /// `\ooo` becomes the character; anything else behind a backslash stays as it is.
@@ -31,7 +43,8 @@ fn unescape(text: &str) -> String {
 }
 
 /// A TXT value in quotes, in strings of at most 255 bytes.
-pub(super) fn quoted(value: &str) -> String {
+#[must_use]
+pub fn quoted_text(value: &str) -> String {
     let mut strings = vec![String::new()];
     let mut length = 0;
     for letter in value.chars() {
@@ -55,7 +68,8 @@ pub(super) fn quoted(value: &str) -> String {
 }
 
 /// The strings of a TXT value without their quotes, one after the other.
-pub(super) fn unquoted(value: &str) -> String {
+#[must_use]
+pub fn plain_text(value: &str) -> String {
     let mut bytes = Vec::with_capacity(value.len());
     let mut inside = false;
     let mut letters = value.bytes().peekable();
@@ -89,10 +103,10 @@ mod tests {
 
     #[test]
     fn names_come_back_as_people_write_them() {
-        assert_eq!(canonical("\\052.Example.COM."), "*.example.com");
-        assert_eq!(canonical("a\\040b.example.com"), "a b.example.com");
-        assert_eq!(canonical("_failoverd.shop.example.com."), "_failoverd.shop.example.com");
-        assert_eq!(canonical("odd\\9.example.com."), "odd\\9.example.com");
+        assert_eq!(plain_name("\\052.Example.COM."), "*.example.com");
+        assert_eq!(plain_name("a\\040b.example.com"), "a b.example.com");
+        assert_eq!(plain_name("_failoverd.shop.example.com."), "_failoverd.shop.example.com");
+        assert_eq!(plain_name("odd\\9.example.com."), "odd\\9.example.com");
     }
 
     #[test]
@@ -101,11 +115,11 @@ mod tests {
         for text in
             ["fleet=prod generation=0 epoch=2 index=31", "say \"hi\"", "back\\slash", "ümläut", "", long.as_str()]
         {
-            assert_eq!(unquoted(&quoted(text)), text, "{}", quoted(text));
+            assert_eq!(plain_text(&quoted_text(text)), text, "{}", quoted_text(text));
         }
-        assert_eq!(quoted("a b"), "\"a b\"");
-        assert_eq!(quoted("é"), "\"\\303\\251\"");
-        assert_eq!(quoted(&long).matches('"').count(), 4);
-        assert_eq!(unquoted("\"one \" \"two\""), "one two");
+        assert_eq!(quoted_text("a b"), "\"a b\"");
+        assert_eq!(quoted_text("é"), "\"\\303\\251\"");
+        assert_eq!(quoted_text(&long).matches('"').count(), 4);
+        assert_eq!(plain_text("\"one \" \"two\""), "one two");
     }
 }
