@@ -109,3 +109,6 @@ fn check_final_snapshot(params: &Params<'_>, name: &str, is_asked_for: bool) -> 
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;
