@@ -12,8 +12,10 @@ use failoverd_domain::manifest::read_set;
 use failoverd_domain::service::ServiceSpec;
 use failoverd_domain::traffic::SwitchEndpoint;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 
 use super::addresses::Addresses;
+use super::door::{Door, Order};
 use super::endpoints::ServiceEndpoint;
 use super::network::{SandboxFetch, SandboxProber, names};
 use super::postgres::{PostgresError, PrivatePostgres};
@@ -104,6 +106,7 @@ pub struct Sandbox {
     folder: Scratch,
     daemons: BTreeMap<Region, Daemon>,
     endpoints: BTreeMap<Region, ServiceEndpoint>,
+    door: Door,
 }
 
 impl Sandbox {
@@ -113,7 +116,7 @@ impl Sandbox {
     /// [`SandboxError`]; whatever was started is stopped again.
     pub async fn start(settings: Settings) -> Result<Self, SandboxError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let aws = SimulatedAws::new(clock.clone(), settings.seed, aws_timing());
+        let aws = SimulatedAws::new(clock.clone(), settings.seed, AwsTiming::brisk());
         let folder = new_folder()?;
         let (postgres, databases) = databases(&settings, folder.path()).await?;
         let mut sandbox = Self {
@@ -125,6 +128,7 @@ impl Sandbox {
             folder,
             daemons: BTreeMap::new(),
             endpoints: BTreeMap::new(),
+            door: Door::default(),
             settings,
         };
         match sandbox.populate().await {
@@ -156,8 +160,15 @@ impl Sandbox {
         Ok(())
     }
 
-    /// The name server and Route 53's checkers, outside every Region.
+    /// What lies outside every Region: AWS's port, the name server, Route 53's checkers.
     async fn start_outside(&mut self) -> Result<(), SandboxError> {
+        let listener = listen("the simulated AWS", self.settings.addresses.aws()).await?;
+        let router = self.door.routes();
+        self.supervisor.spawn(TaskKind::Listener, async move {
+            if let Err(error) = std::future::IntoFuture::into_future(axum::serve(listener, router)).await {
+                tracing::error!(%error, "the simulated AWS ended");
+            }
+        });
         let address = self.settings.addresses.dns();
         let dns = DnsServer::bind(self.aws.clone(), address).await;
         let dns = dns.map_err(|source| port("the name server", address, source))?;
@@ -231,6 +242,11 @@ impl Sandbox {
         let Some(database) = self.databases.get(region) else { return Ok(None) };
         let url = database.url.clone();
         Ok(Some(Arc::new(PostgresHistory::connect(url, FleetId::new(FLEET), Limits::default()))))
+    }
+
+    /// Orders from other processes, from now on. `None` when they are taken already.
+    pub(super) fn take_orders(&self) -> Option<mpsc::Receiver<Order>> {
+        self.door.open()
     }
 
     /// The running daemon of a Region.
@@ -334,39 +350,6 @@ impl Sandbox {
         if let Some(postgres) = self.postgres.take() {
             postgres.stop().await;
         }
-    }
-}
-
-/// Everything that takes minutes in AWS takes seconds here; the order of things and who waits for whom stay.
-fn aws_timing() -> AwsTiming {
-    AwsTiming {
-        call_ms: 2,
-        far_call_ms: 20,
-        call_timeout_ms: 1_000,
-        dns_propagation_ms: 1_000,
-        checker_interval_percent: 10,
-        checker_timeout_ms: 900,
-        switchover_ms: 3_000,
-        failover_ms: 3_000,
-        rebuild_ms: 10_000,
-        late_fence_ms: 1_000,
-        cancel_ms: 500,
-        cluster_create_ms: 3_000,
-        cluster_modify_ms: 1_000,
-        instance_create_ms: 5_000,
-        instance_backup_ms: 2_000,
-        instance_modify_ms: 1_000,
-        instance_rename_ms: 2_000,
-        instance_reboot_ms: 1_000,
-        instance_promote_ms: 2_000,
-        instance_delete_ms: 2_000,
-        instance_lag_ms: 150,
-        aurora_lag_ms: 120,
-        table_lag_ms: 200,
-        bucket_lag_ms: 900,
-        replica_create_ms: 3_000,
-        metric_period_ms: 1_000,
-        ..AwsTiming::default()
     }
 }
 

@@ -4,6 +4,7 @@
 mod addresses;
 mod control;
 pub mod demo;
+mod door;
 mod endpoints;
 mod fleet;
 mod network;

@@ -160,7 +160,12 @@ async fn canaries_find_their_place_in_each_kind_of_store() {
     let service = ServiceName::from("checkout");
     let stores = [
         Store {
-            kind: StoreKind::Dynamodb { table: "Orders".into(), ensure_replicas: false, create: None },
+            kind: StoreKind::Dynamodb {
+                table: "Orders".into(),
+                ensure_replicas: false,
+                replicas: vec![],
+                create: None,
+            },
             canary: Some(Canary::Table { table: "Orders".into() }),
             fence: None,
             ..aurora_store()

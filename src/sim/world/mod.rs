@@ -18,6 +18,7 @@ mod faults;
 mod instances;
 mod instances_calls;
 mod instances_rows;
+mod labels;
 mod metrics;
 mod phases;
 mod provision;
@@ -65,6 +66,7 @@ pub use effects::EffectRecord;
 pub use faults::{Faults, Gate, Plane, ROUTE53_REGION, Service};
 pub use instances::{Instance, Instances, PendingValues};
 pub use instances_calls::{InstanceChanges, NewInstance};
+pub use labels::Labels;
 pub use metrics::{Metrics, StoreId};
 pub use rds_events::RdsEvent;
 pub use rds_names::{CLOSED_GROUP, OPEN_GROUP, cluster_arn, global_arn, instance_arn, new_identifier, parse_arn};
@@ -96,6 +98,8 @@ pub struct World {
     pub(super) load_balancers: BTreeMap<String, Vec<IpAddr>>,
     /// Health checks.
     pub checks: Checks,
+    /// What strangers wrote on Route 53's things.
+    pub labels: Labels,
     pub(super) clusters: BTreeMap<String, AuroraCluster>,
     /// Aurora clusters that belong to no global cluster.
     pub(super) lone_clusters: BTreeMap<(Region, String), AuroraCluster>,
@@ -133,6 +137,7 @@ impl World {
             changes: 0,
             load_balancers: BTreeMap::new(),
             checks: Checks::default(),
+            labels: Labels::default(),
             clusters: BTreeMap::new(),
             lone_clusters: BTreeMap::new(),
             instances: Instances::default(),

@@ -85,7 +85,8 @@ mod tests {
             |suffix: &str| BTreeMap::from([(use1(), format!("{suffix}-use1")), (euw1(), format!("{suffix}-euw1"))]);
         let aurora = StoreKind::Aurora { global_cluster: "shop".into(), clusters: named("shop") };
         let ledger = StoreKind::Rds { instances: named("ledger"), rebuild: true };
-        let table = StoreKind::Dynamodb { table: "Carts".into(), ensure_replicas: true, create: None };
+        let table =
+            StoreKind::Dynamodb { table: "Carts".into(), ensure_replicas: true, replicas: vec![], create: None };
         let buckets =
             StoreKind::S3 { buckets: named("pictures"), bidirectional: true, role_arn: None, time_control: false };
         ServiceSpec {

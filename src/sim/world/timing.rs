@@ -94,3 +94,39 @@ impl Default for Timing {
         }
     }
 }
+
+impl Timing {
+    /// Everything that takes minutes in AWS takes seconds; the order of things and who waits for whom stay.
+    #[must_use]
+    pub fn brisk() -> Self {
+        Self {
+            call_ms: 2,
+            far_call_ms: 20,
+            call_timeout_ms: 1_000,
+            dns_propagation_ms: 1_000,
+            checker_interval_percent: 10,
+            checker_timeout_ms: 900,
+            switchover_ms: 3_000,
+            failover_ms: 3_000,
+            rebuild_ms: 10_000,
+            late_fence_ms: 1_000,
+            cancel_ms: 500,
+            cluster_create_ms: 3_000,
+            cluster_modify_ms: 1_000,
+            instance_create_ms: 5_000,
+            instance_backup_ms: 2_000,
+            instance_modify_ms: 1_000,
+            instance_rename_ms: 2_000,
+            instance_reboot_ms: 1_000,
+            instance_promote_ms: 2_000,
+            instance_delete_ms: 2_000,
+            instance_lag_ms: 150,
+            aurora_lag_ms: 120,
+            table_lag_ms: 200,
+            bucket_lag_ms: 900,
+            replica_create_ms: 3_000,
+            metric_period_ms: 1_000,
+            ..Self::default()
+        }
+    }
+}
