@@ -2,7 +2,7 @@
 
 use super::answer::{Answer, Protocol, unknown_operation};
 use super::request::WireRequest;
-use super::{iam, route53, sts};
+use super::{iam, rds, route53, sts};
 use crate::sim::world::{Plane, Refusal, Service, World};
 
 /// A service on the wire.
@@ -86,7 +86,8 @@ impl Api {
     pub(super) fn operation(self, request: &WireRequest) -> Result<Operation, Refusal> {
         match self {
             Self::Route53 => route53::operation(request),
-            Self::Rds | Self::Dynamodb | Self::S3 | Self::Cloudwatch => Err(unknown_operation(self.service().name())),
+            Self::Rds => rds::operation(request),
+            Self::Dynamodb | Self::S3 | Self::Cloudwatch => Err(unknown_operation(self.service().name())),
             Self::Sts => sts::operation(request),
             Self::Iam => iam::operation(request),
         }
@@ -96,7 +97,8 @@ impl Api {
     pub(super) fn act(self, world: &mut World, request: &WireRequest, operation: Operation) -> Result<Answer, Refusal> {
         match self {
             Self::Route53 => route53::act(world, request, operation),
-            Self::Rds | Self::Dynamodb | Self::S3 | Self::Cloudwatch => Err(unknown_operation(operation.name)),
+            Self::Rds => rds::act(world, request, operation),
+            Self::Dynamodb | Self::S3 | Self::Cloudwatch => Err(unknown_operation(operation.name)),
             Self::Sts => sts::act(world, request, operation),
             Self::Iam => iam::act(world, request, operation),
         }

@@ -10,6 +10,7 @@ mod door;
 mod faults;
 mod iam;
 mod query;
+mod rds;
 mod request;
 mod route53;
 mod sts;

@@ -2,12 +2,12 @@
 
 use failoverd_domain::time::Timestamp;
 
-use super::params::{Page, local_id, passes};
-use super::xml::Xml;
-use super::{Answer, Asked, shapes};
+use super::super::xml::Xml;
+use super::params::{Page, local_id};
+use super::{Asked, Inside, shapes};
 use crate::sim::world::{ACCOUNT, ClusterSnapshot, Refusal, World, cluster_arn};
 
-pub(super) fn snapshots(world: &mut World, asked: &Asked<'_>) -> Answer {
+pub(super) fn snapshots(world: &mut World, asked: &Asked<'_>) -> Inside {
     let params = &asked.params;
     let filters = params.filters(&["db-cluster-id", "db-cluster-snapshot-id", "snapshot-type", "engine"])?;
     let mut found = world.snapshot_views(asked.region);
@@ -25,19 +25,14 @@ pub(super) fn snapshots(world: &mut World, asked: &Asked<'_>) -> Answer {
     // What a failover leaves behind is a system snapshot, which counts as automated.
     found.retain(|snapshot| {
         matches!(params.get("SnapshotType"), None | Some("automated"))
-            && passes(&filters, "db-cluster-id", &[&snapshot.cluster, &cluster_arn(asked.region, &snapshot.cluster)])
-            && passes(&filters, "db-cluster-snapshot-id", &[&snapshot.id])
-            && passes(&filters, "snapshot-type", &["automated"])
-            && passes(&filters, "engine", &[&snapshot.engine])
+            && filters.pass("db-cluster-id", &[&snapshot.cluster, &cluster_arn(asked.region, &snapshot.cluster)])
+            && filters.pass("db-cluster-snapshot-id", &[&snapshot.id])
+            && filters.pass("snapshot-type", &["automated"])
+            && filters.pass("engine", &[&snapshot.engine])
     });
     found.sort_by(|a, b| a.id.cmp(&b.id));
     let page = Page::of(params, found, |snapshot| snapshot.id.clone())?;
-    let mut xml = Xml::default();
-    xml.within("DBClusterSnapshots", |xml| {
-        page.items.iter().for_each(|found| shapes::snapshot(xml, found, &arn_of(asked, found)));
-    });
-    xml.maybe("Marker", page.marker);
-    Ok(xml)
+    Ok(page.told("DBClusterSnapshots", |found| shapes::snapshot(found, &arn_of(asked, found))))
 }
 
 fn arn_of(asked: &Asked<'_>, snapshot: &ClusterSnapshot) -> String {
@@ -45,7 +40,7 @@ fn arn_of(asked: &Asked<'_>, snapshot: &ClusterSnapshot) -> String {
 }
 
 /// The last hour, unless `Duration` or `StartTime` says otherwise.
-pub(super) fn events(world: &mut World, asked: &Asked<'_>) -> Answer {
+pub(super) fn events(world: &mut World, asked: &Asked<'_>) -> Inside {
     let params = &asked.params;
     let (source, source_type) = (params.get("SourceIdentifier"), params.get("SourceType"));
     if source.is_some() && source_type.is_none() {
@@ -64,38 +59,32 @@ pub(super) fn events(world: &mut World, asked: &Asked<'_>) -> Answer {
     };
     let found: Vec<_> = world.rds_events(asked.region).filter(fits).cloned().enumerate().collect();
     let page = Page::of(params, found, |(index, _)| format!("{index:012}"))?;
-    let mut xml = Xml::default();
-    xml.within("Events", |xml| page.items.iter().for_each(|(_, event)| shapes::event(xml, event)));
-    xml.maybe("Marker", page.marker);
-    Ok(xml)
+    Ok(page.told("Events", |(_, event)| shapes::event(event)))
 }
 
-pub(super) fn add_tags(world: &mut World, asked: &Asked<'_>) -> Answer {
+pub(super) fn add_tags(world: &mut World, asked: &Asked<'_>) -> Inside {
     let arn = asked.params.required("ResourceName")?;
     let tags = asked.params.tags();
     world.rds_tags(asked.region, arn)?.extend(tags);
     world.note_rds_tags("AddTagsToResource", asked.region, arn);
-    Ok(Xml::default())
+    Ok(Vec::new())
 }
 
-pub(super) fn remove_tags(world: &mut World, asked: &Asked<'_>) -> Answer {
+pub(super) fn remove_tags(world: &mut World, asked: &Asked<'_>) -> Inside {
     let arn = asked.params.required("ResourceName")?;
     let keys = asked.params.list("TagKeys");
     world.rds_tags(asked.region, arn)?.retain(|key, _| !keys.contains(key));
     world.note_rds_tags("RemoveTagsFromResource", asked.region, arn);
-    Ok(Xml::default())
+    Ok(Vec::new())
 }
 
-pub(super) fn list_tags(world: &mut World, asked: &Asked<'_>) -> Answer {
+pub(super) fn list_tags(world: &mut World, asked: &Asked<'_>) -> Inside {
     let arn = asked.params.required("ResourceName")?;
-    let tags = world.rds_tags(asked.region, arn)?;
-    let mut xml = Xml::default();
-    shapes::tags(&mut xml, tags);
-    Ok(xml)
+    Ok(vec![shapes::tags(world.rds_tags(asked.region, arn)?)])
 }
 
 /// AWS's defaults; nothing is refused for them, except more read replicas than 15.
-pub(super) fn account_attributes(world: &mut World, asked: &Asked<'_>) -> Answer {
+pub(super) fn account_attributes(world: &mut World, asked: &Asked<'_>) -> Inside {
     let instances = world.instance_views(asked.region);
     let most_replicas = instances.iter().map(|instance| instance.replicas.len()).max().unwrap_or(0);
     let quotas = [
@@ -103,15 +92,8 @@ pub(super) fn account_attributes(world: &mut World, asked: &Asked<'_>) -> Answer
         ("DBClusters", world.cluster_views(asked.region).len(), 40),
         ("ReadReplicasPerMaster", most_replicas, 15),
     ];
-    let mut xml = Xml::default();
-    xml.within("AccountQuotas", |xml| {
-        for (name, used, most) in quotas {
-            xml.within("AccountQuota", |xml| {
-                xml.text("AccountQuotaName", name);
-                xml.text("Used", used);
-                xml.text("Max", most);
-            });
-        }
-    });
-    Ok(xml)
+    let quota = |(name, used, most): (&str, usize, usize)| {
+        Xml::new("AccountQuota").text("AccountQuotaName", name).text("Used", used).text("Max", most)
+    };
+    Ok(vec![Xml::new("AccountQuotas").children(quotas.map(quota))])
 }

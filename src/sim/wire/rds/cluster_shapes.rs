@@ -1,8 +1,9 @@
 //! DB clusters and global clusters as the RDS API writes them.
 
-use super::shapes::{groups, has_endpoint, host, port, tags};
-use super::xml::Xml;
-use crate::sim::world::{ClusterView, GlobalClusterView, GlobalMemberView, global_arn};
+use super::super::time_text;
+use super::super::xml::Xml;
+use super::shapes::{each, groups, has_endpoint, host, port, tags};
+use crate::sim::world::{ClusterView, GlobalClusterView, GlobalMemberView, NodeView, global_arn};
 
 /// `unknown` is what AWS says of a writer, which has nobody to forward to.
 const fn forwarding(on: Option<bool>) -> &'static str {
@@ -13,101 +14,88 @@ const fn forwarding(on: Option<bool>) -> &'static str {
     }
 }
 
-pub(super) fn cluster(xml: &mut Xml, cluster: &ClusterView) {
-    xml.within("DBCluster", |xml| {
-        xml.text("DBClusterIdentifier", &cluster.id);
-        xml.text("DBClusterArn", &cluster.arn);
-        xml.text("DbClusterResourceId", resource_id("cluster", &cluster.arn));
-        xml.text("Status", cluster.status);
-        xml.text("Engine", &cluster.engine);
-        xml.text("EngineVersion", &cluster.engine_version);
-        xml.text("EngineMode", "provisioned");
-        if has_endpoint(cluster.status) {
-            // A secondary has no endpoint that takes writes.
-            if cluster.source.is_none() {
-                xml.text("Endpoint", host(&cluster.id, "cluster-", &cluster.region));
-            }
-            xml.text("ReaderEndpoint", host(&cluster.id, "cluster-ro-", &cluster.region));
-        }
-        xml.text("Port", port(&cluster.engine));
-        xml.text("MultiAZ", cluster.nodes.len() > 1);
-        xml.text("BackupRetentionPeriod", cluster.backup_days);
-        xml.within("AvailabilityZones", |xml| {
-            ["a", "b", "c"].iter().for_each(|zone| xml.text("AvailabilityZone", format!("{}{zone}", cluster.region)));
-        });
-        xml.maybe("ReplicationSourceIdentifier", cluster.source.as_ref());
-        xml.within("ReadReplicaIdentifiers", |xml| {
-            cluster.readers.iter().for_each(|reader| xml.text("ReadReplicaIdentifier", reader));
-        });
-        xml.within("DBClusterMembers", |xml| {
-            for node in &cluster.nodes {
-                xml.within("DBClusterMember", |xml| {
-                    xml.text("DBInstanceIdentifier", &node.id);
-                    xml.text("IsClusterWriter", node.is_writer);
-                    xml.text("DBClusterParameterGroupStatus", "in-sync");
-                    xml.text("PromotionTier", node.tier);
-                });
-            }
-        });
-        groups(xml, &cluster.groups);
-        xml.text("ClusterCreateTime", cluster.created);
-        xml.text("DeletionProtection", cluster.deletion_protection);
-        xml.maybe("GlobalClusterIdentifier", cluster.global.as_ref());
-        if cluster.global.is_some() {
-            xml.text("GlobalWriteForwardingStatus", forwarding(cluster.write_forwarding));
-            xml.text("GlobalWriteForwardingRequested", cluster.write_forwarding.unwrap_or(false));
-        }
-        tags(xml, &cluster.tags);
-    });
+fn node(node: &NodeView) -> Xml {
+    Xml::new("DBClusterMember")
+        .text("DBInstanceIdentifier", &node.id)
+        .text("IsClusterWriter", node.is_writer)
+        .text("DBClusterParameterGroupStatus", "in-sync")
+        .text("PromotionTier", node.tier)
 }
 
-pub(super) fn global(xml: &mut Xml, global: &GlobalClusterView) {
-    xml_global(xml, "GlobalCluster", global);
+pub(super) fn cluster(cluster: &ClusterView) -> Xml {
+    let zones = ["a", "b", "c"].map(|zone| Xml::new("AvailabilityZone").body(format!("{}{zone}", cluster.region)));
+    let mut xml = Xml::new("DBCluster")
+        .text("DBClusterIdentifier", &cluster.id)
+        .text("DBClusterArn", &cluster.arn)
+        .text("DbClusterResourceId", resource_id(&cluster.arn))
+        .text("Status", cluster.status)
+        .text("Engine", &cluster.engine)
+        .text("EngineVersion", &cluster.engine_version)
+        .text("EngineMode", "provisioned")
+        .text("Port", port(&cluster.engine))
+        .text("MultiAZ", cluster.nodes.len() > 1)
+        .text("StorageEncrypted", false)
+        .text("BackupRetentionPeriod", cluster.backup_days)
+        .text("ClusterCreateTime", time_text(cluster.created))
+        .text("DeletionProtection", cluster.deletion_protection)
+        .list("AvailabilityZones", zones)
+        .maybe("ReplicationSourceIdentifier", cluster.source.as_ref())
+        .list("ReadReplicaIdentifiers", each("ReadReplicaIdentifier", &cluster.readers))
+        .list("DBClusterMembers", cluster.nodes.iter().map(node))
+        .child(groups(&cluster.groups))
+        .child(tags(&cluster.tags));
+    if has_endpoint(cluster.status) {
+        // A secondary has no endpoint that takes writes.
+        let writes = cluster.source.is_none().then(|| host(&cluster.id, "cluster-", &cluster.region));
+        let reads = host(&cluster.id, "cluster-ro-", &cluster.region);
+        xml = xml.maybe("Endpoint", writes).text("ReaderEndpoint", reads);
+    }
+    if let Some(global) = &cluster.global {
+        xml = xml
+            .text("GlobalClusterIdentifier", global)
+            .text("GlobalWriteForwardingStatus", forwarding(cluster.write_forwarding))
+            .text("GlobalWriteForwardingRequested", cluster.write_forwarding.unwrap_or(false));
+    }
+    xml
 }
 
-/// In a list of global clusters AWS calls each of them a member.
-pub(super) fn listed_global(xml: &mut Xml, global: &GlobalClusterView) {
-    xml_global(xml, "GlobalClusterMember", global);
+/// `name`: in a list of global clusters AWS calls each of them a member.
+pub(super) fn global(name: &str, global: &GlobalClusterView) -> Xml {
+    let arn = global_arn(&global.id);
+    let mut xml = Xml::new(name)
+        .text("GlobalClusterIdentifier", &global.id)
+        .text("GlobalClusterResourceId", resource_id(&arn))
+        .text("GlobalClusterArn", arn)
+        .text("Status", &global.status)
+        .text("Engine", &global.engine)
+        .text("EngineVersion", &global.engine_version)
+        .maybe("DatabaseName", global.database.as_ref())
+        .text("StorageEncrypted", false)
+        .text("DeletionProtection", global.deletion_protection)
+        .list("GlobalClusterMembers", global.members.iter().map(member))
+        .child(tags(&global.tags));
+    if let Some(moving) = &global.moving {
+        let state = Xml::new("FailoverState")
+            .text("Status", moving.status)
+            .text("FromDbClusterArn", &moving.from)
+            .text("ToDbClusterArn", &moving.to)
+            .text("IsDataLossAllowed", moving.forced);
+        xml = xml.child(state);
+    }
+    xml
 }
 
-fn xml_global(xml: &mut Xml, name: &str, global: &GlobalClusterView) {
-    xml.within(name, |xml| {
-        xml.text("GlobalClusterIdentifier", &global.id);
-        xml.text("GlobalClusterArn", global_arn(&global.id));
-        xml.text("GlobalClusterResourceId", resource_id("cluster", &global_arn(&global.id)));
-        xml.text("Status", &global.status);
-        xml.text("Engine", &global.engine);
-        xml.text("EngineVersion", &global.engine_version);
-        xml.maybe("DatabaseName", global.database.as_ref());
-        xml.text("StorageEncrypted", false);
-        xml.text("DeletionProtection", global.deletion_protection);
-        xml.within("GlobalClusterMembers", |xml| global.members.iter().for_each(|found| member(xml, found)));
-        if let Some(moving) = &global.moving {
-            xml.within("FailoverState", |xml| {
-                xml.text("Status", moving.status);
-                xml.text("FromDbClusterArn", &moving.from);
-                xml.text("ToDbClusterArn", &moving.to);
-                xml.text("IsDataLossAllowed", moving.forced);
-            });
-        }
-        tags(xml, &global.tags);
-    });
-}
-
-fn member(xml: &mut Xml, member: &GlobalMemberView) {
-    xml.within("GlobalClusterMember", |xml| {
-        xml.text("DBClusterArn", &member.arn);
-        xml.text("IsWriter", member.is_writer);
-        xml.within("Readers", |xml| member.readers.iter().for_each(|reader| xml.text("member", reader)));
-        xml.text("GlobalWriteForwardingStatus", forwarding(member.write_forwarding));
-        xml.text("SynchronizationStatus", if member.in_sync { "connected" } else { "pending-resync" });
-    });
+fn member(member: &GlobalMemberView) -> Xml {
+    Xml::new("GlobalClusterMember")
+        .text("DBClusterArn", &member.arn)
+        .text("IsWriter", member.is_writer)
+        .list("Readers", each("member", &member.readers))
+        .text("GlobalWriteForwardingStatus", forwarding(member.write_forwarding))
+        .text("SynchronizationStatus", if member.in_sync { "connected" } else { "pending-resync" })
 }
 
 /// An identifier that stays as long as the ARN does (FNV-1a over it).
-fn resource_id(kind: &str, arn: &str) -> String {
-    let hash = arn
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-    format!("{kind}-{hash:016X}")
+fn resource_id(arn: &str) -> String {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    format!("cluster-{:016X}", arn.bytes().fold(0xcbf2_9ce4_8422_2325, step))
 }

@@ -1,12 +1,10 @@
 //! Operations on DB clusters and global clusters.
 
 use super::cluster_shapes as shapes;
-use super::params::{Page, local_id, passes};
-use super::xml::Xml;
-use super::{Answer, Asked};
+use super::params::{Page, local_id};
+use super::{Asked, Inside};
 use crate::sim::world::{
-    ClusterChanges, ClusterView, GlobalClusterView, NewCluster, NewGlobalCluster, Refusal, World, cluster_arn,
-    parse_arn,
+    ClusterChanges, GlobalClusterView, NewCluster, NewGlobalCluster, Refusal, World, cluster_arn, parse_arn,
 };
 
 fn not_found(given: &str) -> Refusal {
@@ -26,37 +24,28 @@ fn global_id(asked: &Asked<'_>) -> Result<String, Refusal> {
     }
 }
 
-fn one(cluster: &ClusterView) -> Xml {
-    let mut xml = Xml::default();
-    shapes::cluster(&mut xml, cluster);
-    xml
+fn one(world: &World, asked: &Asked<'_>, id: &str) -> Inside {
+    Ok(vec![shapes::cluster(&world.view_cluster(asked.region, id)?)])
 }
 
-fn one_global(world: &World, asked: &Asked<'_>, id: &str) -> Answer {
-    let view = world.view_global(asked.region, id)?;
-    let mut xml = Xml::default();
-    shapes::global(&mut xml, &view);
-    Ok(xml)
+fn one_global(world: &World, asked: &Asked<'_>, id: &str) -> Inside {
+    Ok(vec![shapes::global("GlobalCluster", &world.view_global(asked.region, id)?)])
 }
 
-pub(super) fn describe(world: &mut World, asked: &Asked<'_>) -> Answer {
+pub(super) fn describe(world: &mut World, asked: &Asked<'_>) -> Inside {
     let filters = asked.params.filters(&["db-cluster-id", "engine"])?;
     let mut found = match asked.params.get("DBClusterIdentifier") {
         Some(_) => vec![world.view_cluster(asked.region, &id_of(asked)?)?],
         None => world.cluster_views(asked.region),
     };
     found.retain(|cluster| {
-        passes(&filters, "db-cluster-id", &[&cluster.id, &cluster.arn])
-            && passes(&filters, "engine", &[&cluster.engine])
+        filters.pass("db-cluster-id", &[&cluster.id, &cluster.arn]) && filters.pass("engine", &[&cluster.engine])
     });
     let page = Page::of(&asked.params, found, |cluster| cluster.id.clone())?;
-    let mut xml = Xml::default();
-    xml.within("DBClusters", |xml| page.items.iter().for_each(|found| shapes::cluster(xml, found)));
-    xml.maybe("Marker", page.marker);
-    Ok(xml)
+    Ok(page.told("DBClusters", shapes::cluster))
 }
 
-pub(super) fn create(world: &mut World, asked: &Asked<'_>) -> Answer {
+pub(super) fn create(world: &mut World, asked: &Asked<'_>) -> Inside {
     let params = &asked.params;
     let id = params.required("DBClusterIdentifier")?;
     let new = NewCluster {
@@ -70,10 +59,10 @@ pub(super) fn create(world: &mut World, asked: &Asked<'_>) -> Answer {
         tags: params.tags(),
     };
     world.create_db_cluster(asked.region, id, new)?;
-    Ok(one(&world.view_cluster(asked.region, &id.to_ascii_lowercase())?))
+    one(world, asked, &id.to_ascii_lowercase())
 }
 
-pub(super) fn modify(world: &mut World, asked: &Asked<'_>) -> Answer {
+pub(super) fn modify(world: &mut World, asked: &Asked<'_>) -> Inside {
     let (id, params) = (id_of(asked)?, &asked.params);
     let groups = params.list("VpcSecurityGroupIds");
     let changes = ClusterChanges {
@@ -84,18 +73,18 @@ pub(super) fn modify(world: &mut World, asked: &Asked<'_>) -> Answer {
         engine_version: params.owned("EngineVersion"),
     };
     world.modify_db_cluster(asked.region, &id, changes)?;
-    Ok(one(&world.view_cluster(asked.region, &id)?))
+    one(world, asked, &id)
 }
 
-pub(super) fn delete(world: &mut World, asked: &Asked<'_>) -> Answer {
+pub(super) fn delete(world: &mut World, asked: &Asked<'_>) -> Inside {
     let id = id_of(asked)?;
     let view = world.view_cluster(asked.region, &id)?;
     super::check_final_snapshot(&asked.params, "FinalDBSnapshotIdentifier", view.source.is_none())?;
     world.delete_db_cluster(asked.region, &id)?;
-    Ok(one(&world.view_cluster(asked.region, &id)?))
+    one(world, asked, &id)
 }
 
-pub(super) fn describe_globals(world: &mut World, asked: &Asked<'_>) -> Answer {
+pub(super) fn describe_globals(world: &mut World, asked: &Asked<'_>) -> Inside {
     // Today's API knows `region`; `db-cluster-id` is what it knew before.
     let filters = asked.params.filters(&["db-cluster-id", "region"])?;
     let mut found = match asked.params.get("GlobalClusterIdentifier") {
@@ -108,20 +97,17 @@ pub(super) fn describe_globals(world: &mut World, asked: &Asked<'_>) -> Answer {
         let regions: Vec<&str> = arns.iter().map(|(region, _)| region.as_str()).collect();
         let ids: Vec<&str> =
             arns.iter().flat_map(|(_, arn)| [*arn, arn.rsplit(':').next().unwrap_or_default()]).collect();
-        passes(&filters, "region", &regions) && passes(&filters, "db-cluster-id", &ids)
+        filters.pass("region", &regions) && filters.pass("db-cluster-id", &ids)
     });
     let page = Page::of(&asked.params, found, |global| global.id.clone())?;
-    let mut xml = Xml::default();
-    xml.within("GlobalClusters", |xml| page.items.iter().for_each(|found| shapes::listed_global(xml, found)));
-    xml.maybe("Marker", page.marker);
-    Ok(xml)
+    Ok(page.told("GlobalClusters", |global| shapes::global("GlobalClusterMember", global)))
 }
 
 fn region_of(arn: &str) -> String {
     parse_arn(arn).map(|(region, _, _)| region.to_string()).unwrap_or_default()
 }
 
-pub(super) fn create_global(world: &mut World, asked: &Asked<'_>) -> Answer {
+pub(super) fn create_global(world: &mut World, asked: &Asked<'_>) -> Inside {
     let params = &asked.params;
     let id = params.required("GlobalClusterIdentifier")?;
     let new = NewGlobalCluster {
@@ -136,14 +122,14 @@ pub(super) fn create_global(world: &mut World, asked: &Asked<'_>) -> Answer {
     one_global(world, asked, &id.to_ascii_lowercase())
 }
 
-pub(super) fn delete_global(world: &mut World, asked: &Asked<'_>) -> Answer {
+pub(super) fn delete_global(world: &mut World, asked: &Asked<'_>) -> Inside {
     let id = global_id(asked)?;
     world.delete_global(asked.region, &id)?;
     one_global(world, asked, &id)
 }
 
 /// Answered as the Region of the removed cluster saw the global cluster last: it may have no other member there.
-pub(super) fn remove_from_global(world: &mut World, asked: &Asked<'_>) -> Answer {
+pub(super) fn remove_from_global(world: &mut World, asked: &Asked<'_>) -> Inside {
     let id = global_id(asked)?;
     let given = asked.params.required("DbClusterIdentifier")?;
     let mut view = world.view_global(asked.region, &id)?;
@@ -152,9 +138,7 @@ pub(super) fn remove_from_global(world: &mut World, asked: &Asked<'_>) -> Answer
     view.members.retain(|member| member.arn != arn);
     view.members.iter_mut().for_each(|member| member.readers.retain(|reader| *reader != arn));
     "modifying".clone_into(&mut view.status);
-    let mut xml = Xml::default();
-    shapes::global(&mut xml, &view);
-    Ok(xml)
+    Ok(vec![shapes::global("GlobalCluster", &view)])
 }
 
 /// The Region of the member that the ARN names.
@@ -165,14 +149,14 @@ fn target(world: &World, asked: &Asked<'_>, id: &str) -> Result<failoverd_domain
     parse_arn(given).filter(|_| found).map(|(region, _, _)| region).ok_or_else(|| not_found(given))
 }
 
-pub(super) fn switchover(world: &mut World, asked: &Asked<'_>) -> Answer {
+pub(super) fn switchover(world: &mut World, asked: &Asked<'_>) -> Inside {
     let id = global_id(asked)?;
     let to = target(world, asked, &id)?;
     world.switchover_cluster(asked.region, &id, &to)?;
     one_global(world, asked, &id)
 }
 
-pub(super) fn failover(world: &mut World, asked: &Asked<'_>) -> Answer {
+pub(super) fn failover(world: &mut World, asked: &Asked<'_>) -> Inside {
     let id = global_id(asked)?;
     let to = target(world, asked, &id)?;
     match (asked.params.flag("AllowDataLoss")?, asked.params.flag("Switchover")?) {

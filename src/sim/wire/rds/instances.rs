@@ -1,9 +1,7 @@
 //! Operations on DB instances.
 
-use super::params::{Page, Params, local_id, passes};
-use super::shapes;
-use super::xml::Xml;
-use super::{Answer, Asked};
+use super::params::{Page, Params, local_id};
+use super::{Asked, Inside, shapes};
 use crate::sim::world::{InstanceChanges, InstanceView, NewInstance, PendingValues, Refusal, World};
 
 fn id_of(asked: &Asked<'_>) -> Result<String, Refusal> {
@@ -12,14 +10,12 @@ fn id_of(asked: &Asked<'_>) -> Result<String, Refusal> {
     local_id(given, "db", asked.region).ok_or_else(not_found)
 }
 
-fn one(world: &World, asked: &Asked<'_>, id: &str) -> Answer {
+fn one(world: &World, asked: &Asked<'_>, id: &str) -> Inside {
     let view = world.view_instance(asked.region, id)?;
-    let mut xml = Xml::default();
-    shapes::instance(&mut xml, &view);
-    Ok(xml)
+    Ok(vec![shapes::instance(&view)])
 }
 
-pub(super) fn describe(world: &mut World, asked: &Asked<'_>) -> Answer {
+pub(super) fn describe(world: &mut World, asked: &Asked<'_>) -> Inside {
     const FILTERS: &[&str] = &["db-cluster-id", "db-instance-id", "dbi-resource-id", "engine"];
     let filters = asked.params.filters(FILTERS)?;
     let mut found = match asked.params.get("DBInstanceIdentifier") {
@@ -29,19 +25,16 @@ pub(super) fn describe(world: &mut World, asked: &Asked<'_>) -> Answer {
     found.retain(|instance: &InstanceView| {
         let cluster = instance.cluster.as_deref().unwrap_or_default();
         let cluster_arn = crate::sim::world::cluster_arn(asked.region, cluster);
-        passes(&filters, "db-cluster-id", &[cluster, &cluster_arn])
-            && passes(&filters, "db-instance-id", &[&instance.id, &instance.arn])
-            && passes(&filters, "dbi-resource-id", &[&instance.resource_id])
-            && passes(&filters, "engine", &[&instance.engine])
+        filters.pass("db-cluster-id", &[cluster, &cluster_arn])
+            && filters.pass("db-instance-id", &[&instance.id, &instance.arn])
+            && filters.pass("dbi-resource-id", &[&instance.resource_id])
+            && filters.pass("engine", &[&instance.engine])
     });
     let page = Page::of(&asked.params, found, |instance| instance.id.clone())?;
-    let mut xml = Xml::default();
-    xml.within("DBInstances", |xml| page.items.iter().for_each(|found| shapes::instance(xml, found)));
-    xml.maybe("Marker", page.marker);
-    Ok(xml)
+    Ok(page.told("DBInstances", shapes::instance))
 }
 
-fn wanted(params: &Params<'_>) -> Result<NewInstance, Refusal> {
+fn wanted(params: &Params) -> Result<NewInstance, Refusal> {
     Ok(NewInstance {
         class: params.owned("DBInstanceClass"),
         engine: params.owned("Engine"),
@@ -57,7 +50,7 @@ fn wanted(params: &Params<'_>) -> Result<NewInstance, Refusal> {
     })
 }
 
-pub(super) fn create(world: &mut World, asked: &Asked<'_>) -> Answer {
+pub(super) fn create(world: &mut World, asked: &Asked<'_>) -> Inside {
     let id = asked.params.required("DBInstanceIdentifier")?;
     asked.params.required("DBInstanceClass")?;
     asked.params.required("Engine")?;
@@ -66,14 +59,14 @@ pub(super) fn create(world: &mut World, asked: &Asked<'_>) -> Answer {
 }
 
 /// SDKs add `PreSignedUrl` for a source in another Region; its ARN says the same.
-pub(super) fn create_replica(world: &mut World, asked: &Asked<'_>) -> Answer {
+pub(super) fn create_replica(world: &mut World, asked: &Asked<'_>) -> Inside {
     let id = asked.params.required("DBInstanceIdentifier")?;
     let source = asked.params.required("SourceDBInstanceIdentifier")?;
     world.create_replica_as(asked.region, id, source, wanted(&asked.params)?)?;
     one(world, asked, &id.to_ascii_lowercase())
 }
 
-pub(super) fn modify(world: &mut World, asked: &Asked<'_>) -> Answer {
+pub(super) fn modify(world: &mut World, asked: &Asked<'_>) -> Inside {
     let (id, params) = (id_of(asked)?, &asked.params);
     let groups = params.list("VpcSecurityGroupIds");
     let changes = InstanceChanges {
@@ -92,19 +85,19 @@ pub(super) fn modify(world: &mut World, asked: &Asked<'_>) -> Answer {
     one(world, asked, &id)
 }
 
-pub(super) fn promote(world: &mut World, asked: &Asked<'_>) -> Answer {
+pub(super) fn promote(world: &mut World, asked: &Asked<'_>) -> Inside {
     let id = id_of(asked)?;
     world.promote_instance_with(asked.region, &id, asked.params.int("BackupRetentionPeriod")?)?;
     one(world, asked, &id)
 }
 
-pub(super) fn reboot(world: &mut World, asked: &Asked<'_>) -> Answer {
+pub(super) fn reboot(world: &mut World, asked: &Asked<'_>) -> Inside {
     let id = id_of(asked)?;
     world.reboot_instance(asked.region, &id)?;
     one(world, asked, &id)
 }
 
-pub(super) fn delete(world: &mut World, asked: &Asked<'_>) -> Answer {
+pub(super) fn delete(world: &mut World, asked: &Asked<'_>) -> Inside {
     let id = id_of(asked)?;
     let view = world.view_instance(asked.region, &id)?;
     let keeps_snapshots = view.cluster.is_none() && view.source.is_none();

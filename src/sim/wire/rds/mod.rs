@@ -9,98 +9,76 @@ mod clusters;
 mod instances;
 mod params;
 mod shapes;
-mod xml;
 
 use failoverd_domain::ids::Region;
 
 use self::params::Params;
-use self::xml::Xml;
+use super::answer::{Answer, unknown_operation};
+use super::api::Operation;
+use super::query::{Form, response};
+use super::request::WireRequest;
+use super::xml::Xml;
 use crate::sim::world::{Refusal, World};
 
 /// XML namespace of everything that is answered.
-pub(super) const NAMESPACE: &str = "http://rds.amazonaws.com/doc/2014-10-31/";
+const NAMESPACE: &str = "http://rds.amazonaws.com/doc/2014-10-31/";
 
 /// One call: the Region whose API was asked, and what it brought along.
 struct Asked<'a> {
     region: &'a Region,
-    params: Params<'a>,
+    params: Params,
 }
 
-/// What goes inside `<OperationResult>`, or a refusal.
-type Answer = Result<Xml, Refusal>;
+/// What goes inside `<OPERATIONResult>`, or a refusal.
+type Inside = Result<Vec<Xml>, Refusal>;
 
-/// One operation of the API. All belong to the control plane.
-pub(super) struct Operation {
-    /// AWS's name.
-    pub(super) name: &'static str,
-    /// Whether it changes anything.
-    pub(super) mutates: bool,
-    /// Whether its answer has a result.
-    pub(super) has_result: bool,
-    act: fn(&mut World, &Asked<'_>) -> Answer,
-}
+/// One operation of the API, and what does it.
+type Entry = (Operation, fn(&mut World, &Asked<'_>) -> Inside);
 
-const fn read(name: &'static str, act: fn(&mut World, &Asked<'_>) -> Answer) -> Operation {
-    Operation { name, mutates: false, has_result: true, act }
-}
-
-const fn change(name: &'static str, act: fn(&mut World, &Asked<'_>) -> Answer) -> Operation {
-    Operation { name, mutates: true, has_result: true, act }
-}
-
-const fn silent(name: &'static str, act: fn(&mut World, &Asked<'_>) -> Answer) -> Operation {
-    Operation { name, mutates: true, has_result: false, act }
-}
-
-const OPERATIONS: &[Operation] = &[
-    read("DescribeGlobalClusters", clusters::describe_globals),
-    change("CreateGlobalCluster", clusters::create_global),
-    change("DeleteGlobalCluster", clusters::delete_global),
-    change("RemoveFromGlobalCluster", clusters::remove_from_global),
-    change("SwitchoverGlobalCluster", clusters::switchover),
-    change("FailoverGlobalCluster", clusters::failover),
-    read("DescribeDBClusters", clusters::describe),
-    change("CreateDBCluster", clusters::create),
-    change("ModifyDBCluster", clusters::modify),
-    change("DeleteDBCluster", clusters::delete),
-    read("DescribeDBInstances", instances::describe),
-    change("CreateDBInstance", instances::create),
-    change("CreateDBInstanceReadReplica", instances::create_replica),
-    change("ModifyDBInstance", instances::modify),
-    change("PromoteReadReplica", instances::promote),
-    change("RebootDBInstance", instances::reboot),
-    change("DeleteDBInstance", instances::delete),
-    read("DescribeDBClusterSnapshots", around::snapshots),
-    read("DescribeEvents", around::events),
-    read("ListTagsForResource", around::list_tags),
-    silent("AddTagsToResource", around::add_tags),
-    silent("RemoveTagsFromResource", around::remove_tags),
-    read("DescribeAccountAttributes", around::account_attributes),
+/// All belong to the control plane.
+const OPERATIONS: &[Entry] = &[
+    (Operation::read("DescribeGlobalClusters"), clusters::describe_globals),
+    (Operation::change("CreateGlobalCluster"), clusters::create_global),
+    (Operation::change("DeleteGlobalCluster"), clusters::delete_global),
+    (Operation::change("RemoveFromGlobalCluster"), clusters::remove_from_global),
+    (Operation::change("SwitchoverGlobalCluster"), clusters::switchover),
+    (Operation::change("FailoverGlobalCluster"), clusters::failover),
+    (Operation::read("DescribeDBClusters"), clusters::describe),
+    (Operation::change("CreateDBCluster"), clusters::create),
+    (Operation::change("ModifyDBCluster"), clusters::modify),
+    (Operation::change("DeleteDBCluster"), clusters::delete),
+    (Operation::read("DescribeDBInstances"), instances::describe),
+    (Operation::change("CreateDBInstance"), instances::create),
+    (Operation::change("CreateDBInstanceReadReplica"), instances::create_replica),
+    (Operation::change("ModifyDBInstance"), instances::modify),
+    (Operation::change("PromoteReadReplica"), instances::promote),
+    (Operation::change("RebootDBInstance"), instances::reboot),
+    (Operation::change("DeleteDBInstance"), instances::delete),
+    (Operation::read("DescribeDBClusterSnapshots"), around::snapshots),
+    (Operation::read("DescribeEvents"), around::events),
+    (Operation::read("ListTagsForResource"), around::list_tags),
+    (Operation::change("AddTagsToResource"), around::add_tags),
+    (Operation::change("RemoveTagsFromResource"), around::remove_tags),
+    (Operation::read("DescribeAccountAttributes"), around::account_attributes),
 ];
 
-/// The operation of that name.
-pub(super) fn operation(name: &str) -> Option<&'static Operation> {
-    OPERATIONS.iter().find(|operation| operation.name == name)
+pub(super) fn operation(request: &WireRequest) -> Result<Operation, Refusal> {
+    let form = Form::of(request);
+    let name = form.get("Action").unwrap_or_default();
+    let found = OPERATIONS.iter().find(|(operation, _)| operation.name == name);
+    found.map(|(operation, _)| *operation).ok_or_else(|| unknown_operation(name))
 }
 
-impl Operation {
-    /// Does it in a Region; what goes inside `<OperationResult>`.
-    pub(super) fn act(&self, world: &mut World, region: &Region, form: &[(String, String)]) -> Result<String, Refusal> {
-        (self.act)(world, &Asked { region, params: Params::new(form) }).map(Xml::finish)
-    }
-}
-
-/// HTTP status of a refusal, as the service's model has it.
-pub(super) fn http_status(code: &str) -> u16 {
-    match code {
-        "ExpiredToken" | "DBClusterQuotaExceededFault" => 403,
-        _ if code.contains("NotFound") => 404,
-        _ => 400,
-    }
+pub(super) fn act(world: &mut World, request: &WireRequest, operation: Operation) -> Result<Answer, Refusal> {
+    let found = OPERATIONS.iter().find(|(known, _)| *known == operation);
+    let (_, act) = found.ok_or_else(|| unknown_operation(operation.name))?;
+    let asked = Asked { region: &request.region, params: Params::new(Form::of(request)) };
+    let inside = act(world, &asked)?;
+    Ok(response(NAMESPACE, operation.name, |result| result.children(inside)))
 }
 
 /// Deleting asks for a final snapshot unless told not to.
-fn check_final_snapshot(params: &Params<'_>, name: &str, is_asked_for: bool) -> Result<(), Refusal> {
+fn check_final_snapshot(params: &Params, name: &str, is_asked_for: bool) -> Result<(), Refusal> {
     let refuse = |message: String| Err(Refusal::new("InvalidParameterCombination", message));
     match (params.flag("SkipFinalSnapshot")?, params.get(name)) {
         (true, Some(_)) => refuse(format!("{name} can not be specified when deleting with SkipFinalSnapshot.")),

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use failoverd_domain::ids::Region;
 
-use super::xml::Xml;
+use super::super::time_text;
+use super::super::xml::Xml;
 use crate::sim::world::{ClusterSnapshot, InstanceView, PendingValues, RdsEvent};
 
 /// The part of an endpoint's name that AWS gives an account in a Region.
@@ -24,107 +25,93 @@ pub(super) fn has_endpoint(status: &str) -> bool {
     status != "creating"
 }
 
-pub(super) fn tags(xml: &mut Xml, tags: &BTreeMap<String, String>) {
-    xml.within("TagList", |xml| {
-        for (key, value) in tags {
-            xml.within("Tag", |xml| {
-                xml.text("Key", key);
-                xml.text("Value", value);
-            });
-        }
-    });
+/// An element of one name for each value.
+pub(super) fn each(name: &str, values: &[String]) -> Vec<Xml> {
+    values.iter().map(|value| Xml::new(name).body(value)).collect()
 }
 
-pub(super) fn groups(xml: &mut Xml, groups: &[String]) {
-    xml.within("VpcSecurityGroups", |xml| {
-        for group in groups {
-            xml.within("VpcSecurityGroupMembership", |xml| {
-                xml.text("VpcSecurityGroupId", group);
-                // "Currently, the only valid status is active."
-                xml.text("Status", "active");
-            });
-        }
-    });
+pub(super) fn tags(tags: &BTreeMap<String, String>) -> Xml {
+    let tag = |(key, value): (&String, &String)| Xml::new("Tag").text("Key", key).text("Value", value);
+    Xml::new("TagList").children(tags.iter().map(tag))
 }
 
-fn pending(xml: &mut Xml, pending: &PendingValues) {
-    xml.within("PendingModifiedValues", |xml| {
-        xml.maybe("DBInstanceClass", pending.class.as_ref());
-        xml.maybe("BackupRetentionPeriod", pending.backup_days);
-        xml.maybe("MultiAZ", pending.multi_az);
-        xml.maybe("EngineVersion", pending.engine_version.as_ref());
-        xml.maybe("DBInstanceIdentifier", pending.id.as_ref());
-    });
+pub(super) fn groups(groups: &[String]) -> Xml {
+    // "Currently, the only valid status is active."
+    let member = |group: &String| {
+        Xml::new("VpcSecurityGroupMembership").text("VpcSecurityGroupId", group).text("Status", "active")
+    };
+    Xml::new("VpcSecurityGroups").children(groups.iter().map(member))
 }
 
-pub(super) fn instance(xml: &mut Xml, instance: &InstanceView) {
-    xml.within("DBInstance", |xml| {
-        xml.text("DBInstanceIdentifier", &instance.id);
-        xml.text("DBInstanceClass", &instance.class);
-        xml.text("Engine", &instance.engine);
-        xml.text("EngineVersion", &instance.engine_version);
-        xml.text("DBInstanceStatus", instance.status);
-        if has_endpoint(instance.status) {
-            xml.within("Endpoint", |xml| {
-                xml.text("Address", host(&instance.id, "", &instance.region));
-                xml.text("Port", port(&instance.engine));
-            });
-            xml.text("InstanceCreateTime", instance.created);
-        }
-        xml.text("AllocatedStorage", instance.storage_gb);
-        xml.text("BackupRetentionPeriod", instance.backup_days);
-        groups(xml, &instance.groups);
-        xml.text("AvailabilityZone", format!("{}a", instance.region));
-        pending(xml, &instance.pending);
-        xml.text("MultiAZ", instance.multi_az);
-        xml.maybe("ReadReplicaSourceDBInstanceIdentifier", instance.source.as_ref());
-        xml.within("ReadReplicaDBInstanceIdentifiers", |xml| {
-            instance.replicas.iter().for_each(|replica| xml.text("ReadReplicaDBInstanceIdentifier", replica));
-        });
-        if let Some(replication) = &instance.replication {
-            xml.within("StatusInfos", |xml| {
-                xml.within("DBInstanceStatusInfo", |xml| {
-                    xml.text("StatusType", "read replication");
-                    xml.text("Normal", replication == "replicating");
-                    xml.text("Status", replication);
-                });
-            });
-        }
-        xml.maybe("DBClusterIdentifier", instance.cluster.as_ref());
-        if instance.cluster.is_some() {
-            xml.text("PromotionTier", instance.promotion_tier);
-        }
-        xml.text("DbiResourceId", &instance.resource_id);
-        xml.text("DBInstanceArn", &instance.arn);
-        xml.text("DeletionProtection", instance.deletion_protection);
-        tags(xml, &instance.tags);
-    });
+fn pending(pending: &PendingValues) -> Xml {
+    Xml::new("PendingModifiedValues")
+        .maybe("DBInstanceClass", pending.class.as_ref())
+        .maybe("BackupRetentionPeriod", pending.backup_days)
+        .maybe("MultiAZ", pending.multi_az)
+        .maybe("EngineVersion", pending.engine_version.as_ref())
+        .maybe("DBInstanceIdentifier", pending.id.as_ref())
 }
 
-pub(super) fn snapshot(xml: &mut Xml, snapshot: &ClusterSnapshot, arn: &str) {
-    xml.within("DBClusterSnapshot", |xml| {
-        xml.text("DBClusterSnapshotIdentifier", &snapshot.id);
-        xml.text("DBClusterIdentifier", &snapshot.cluster);
-        xml.text("SnapshotCreateTime", snapshot.at);
-        xml.text("Engine", &snapshot.engine);
-        xml.text("EngineVersion", &snapshot.engine_version);
-        xml.text("Status", "available");
-        xml.text("SnapshotType", "automated");
-        xml.text("PercentProgress", 100);
-        xml.text("Port", port(&snapshot.engine));
-        xml.text("DBClusterSnapshotArn", arn);
-    });
+pub(super) fn instance(instance: &InstanceView) -> Xml {
+    let mut xml = Xml::new("DBInstance")
+        .text("DBInstanceIdentifier", &instance.id)
+        .text("DBInstanceClass", &instance.class)
+        .text("Engine", &instance.engine)
+        .text("EngineVersion", &instance.engine_version)
+        .text("DBInstanceStatus", instance.status)
+        .text("AllocatedStorage", instance.storage_gb)
+        .text("BackupRetentionPeriod", instance.backup_days)
+        .text("AvailabilityZone", format!("{}a", instance.region))
+        .text("MultiAZ", instance.multi_az)
+        .text("StorageEncrypted", false)
+        .text("DbiResourceId", &instance.resource_id)
+        .text("DBInstanceArn", &instance.arn)
+        .text("DeletionProtection", instance.deletion_protection)
+        .maybe("ReadReplicaSourceDBInstanceIdentifier", instance.source.as_ref())
+        .list("ReadReplicaDBInstanceIdentifiers", each("ReadReplicaDBInstanceIdentifier", &instance.replicas))
+        .maybe("DBClusterIdentifier", instance.cluster.as_ref())
+        .child(groups(&instance.groups))
+        .child(pending(&instance.pending))
+        .child(tags(&instance.tags));
+    if has_endpoint(instance.status) {
+        let address = host(&instance.id, "", &instance.region);
+        let endpoint = Xml::new("Endpoint").text("Address", address).text("Port", port(&instance.engine));
+        xml = xml.child(endpoint).text("InstanceCreateTime", time_text(instance.created));
+    }
+    if let Some(replication) = &instance.replication {
+        let info = Xml::new("DBInstanceStatusInfo")
+            .text("StatusType", "read replication")
+            .text("Normal", replication == "replicating")
+            .text("Status", replication);
+        xml = xml.list("StatusInfos", [info]);
+    }
+    if instance.cluster.is_some() {
+        xml = xml.text("PromotionTier", instance.promotion_tier);
+    }
+    xml
 }
 
-pub(super) fn event(xml: &mut Xml, event: &RdsEvent) {
-    xml.within("Event", |xml| {
-        xml.text("SourceIdentifier", &event.source);
-        xml.text("SourceType", event.source_type);
-        xml.text("Message", &event.message);
-        xml.within("EventCategories", |xml| {
-            event.categories.iter().for_each(|category| xml.text("EventCategory", category));
-        });
-        xml.text("Date", event.at);
-        xml.text("SourceArn", &event.arn);
-    });
+pub(super) fn snapshot(snapshot: &ClusterSnapshot, arn: &str) -> Xml {
+    Xml::new("DBClusterSnapshot")
+        .text("DBClusterSnapshotIdentifier", &snapshot.id)
+        .text("DBClusterIdentifier", &snapshot.cluster)
+        .text("SnapshotCreateTime", time_text(snapshot.at))
+        .text("Engine", &snapshot.engine)
+        .text("EngineVersion", &snapshot.engine_version)
+        .text("Status", "available")
+        .text("SnapshotType", "automated")
+        .text("PercentProgress", 100)
+        .text("Port", port(&snapshot.engine))
+        .text("DBClusterSnapshotArn", arn)
+}
+
+pub(super) fn event(event: &RdsEvent) -> Xml {
+    let categories = event.categories.iter().map(|category| Xml::new("EventCategory").body(category));
+    Xml::new("Event")
+        .text("SourceIdentifier", &event.source)
+        .text("SourceType", event.source_type)
+        .text("Message", &event.message)
+        .list("EventCategories", categories)
+        .text("Date", time_text(event.at))
+        .text("SourceArn", &event.arn)
 }

@@ -1,5 +1,7 @@
 //! What the AWS SDK makes of the answers: every operation's shape, read by the client that daemons use.
 
+use std::time::Duration;
+
 use aws_sdk_rds::Client;
 use aws_sdk_rds::config::retry::RetryConfig;
 use aws_sdk_rds::config::{BehaviorVersion, Credentials, StalledStreamProtectionConfig};
@@ -9,19 +11,17 @@ use aws_sdk_rds::types::{
 };
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
 use failoverd_domain::ids::Region;
 
-use super::*;
+use super::super::{caller_key, door};
 use crate::sim::world::test_ground::{euw1, pass, use1, world};
-use crate::sim::world::{CLOSED_GROUP, SimulatedAws, StoreId, cluster_arn, instance_arn};
+use crate::sim::world::{CLOSED_GROUP, Service, SimulatedAws, StoreId, cluster_arn, instance_arn};
 
-/// Takes what the SDK sends straight to the operations of this module, in the envelopes of the Query protocol.
+/// Takes what the SDK sends to the simulated AWS's door, without a socket between: time can be virtual.
 #[derive(Clone)]
-struct Straight {
-    aws: SimulatedAws,
-    region: Region,
-}
+struct Straight(SimulatedAws);
 
 impl std::fmt::Debug for Straight {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -31,33 +31,30 @@ impl std::fmt::Debug for Straight {
 
 impl HttpConnector for Straight {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let form: Vec<(String, String)> =
-            form_urlencoded::parse(request.body().bytes().unwrap_or_default()).into_owned().collect();
-        let name = form.iter().find(|(key, _)| key == "Action").map(|(_, name)| name.clone()).unwrap();
-        let operation = operation(&name).unwrap();
-        let (status, xml) = match self.aws.with(|world| operation.act(world, &self.region, &form)) {
-            Ok(inside) => {
-                let result =
-                    if operation.has_result { format!("<{name}Result>{inside}</{name}Result>") } else { inside };
-                (200, format!("<{name}Response xmlns=\"{NAMESPACE}\">{result}</{name}Response>"))
-            }
-            Err(refusal) => {
-                let error = format!("<Code>{}</Code><Message>{}</Message>", refusal.code, refusal.message);
-                let xml = format!("<ErrorResponse xmlns=\"{NAMESPACE}\"><Error>{error}</Error></ErrorResponse>");
-                (http_status(refusal.code), xml)
-            }
-        };
-        HttpConnectorFuture::ready(Ok(HttpResponse::new(status.try_into().unwrap(), SdkBody::from(xml))))
+        let aws = self.0.clone();
+        HttpConnectorFuture::new(async move {
+            let (parts, body) = request.try_into_http1x().unwrap().into_parts();
+            let body = axum::body::Body::from(body.bytes().unwrap_or_default().to_vec());
+            let response = door::pass(&aws, axum::extract::Request::from_parts(parts, body)).await;
+            let status = response.status().as_u16();
+            let body = axum::body::to_bytes(response.into_body(), usize::MAX).await;
+            let body = body.map_err(|lost| ConnectorError::io(lost.into()))?;
+            Ok(HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body.to_vec())))
+        })
     }
 }
 
 fn client(aws: &SimulatedAws, region: &Region) -> Client {
-    let straight = Straight { aws: aws.clone(), region: region.clone() };
+    client_of("AKIASTRANGER", aws, region)
+}
+
+fn client_of(key: &str, aws: &SimulatedAws, region: &Region) -> Client {
+    let straight = Straight(aws.clone());
     let http = http_client_fn(move |_, _| SharedHttpConnector::new(straight.clone()));
     let config = aws_sdk_rds::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(aws_sdk_rds::config::Region::new(region.to_string()))
-        .credentials_provider(Credentials::from_keys("AKIATEST", "secret", None))
+        .credentials_provider(Credentials::from_keys(key, "secret", None))
         .retry_config(RetryConfig::disabled())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .http_client(http);
@@ -188,9 +185,22 @@ async fn the_sdk_reads_a_replica_from_its_making_to_its_promotion() {
     assert_eq!(headless.marker(), None);
 }
 
-#[test]
-fn statuses_are_those_of_the_service_model() {
-    let known =
-        ["DBInstanceNotFound", "DBClusterNotFoundFault", "GlobalClusterNotFoundFault", "InvalidDBInstanceState"];
-    assert_eq!(known.map(http_status), [404, 404, 404, 400]);
+#[tokio::test(start_paused = true)]
+async fn faults_are_felt_through_the_sdk() {
+    let aws = world();
+    let stranger = client(&aws, &use1());
+    let daemon = client_of(&caller_key(&euw1()), &aws, &use1());
+    let look = |client: &Client| client.describe_global_clusters().send();
+    aws.throttle(&use1(), Service::Rds, true);
+    assert_eq!(code(look(&stranger).await), ("Throttling".into(), 400));
+    aws.throttle(&use1(), Service::Rds, false);
+    aws.lose_next_answers(&use1(), Service::Rds, 1);
+    let change = stranger.create_global_cluster().global_cluster_identifier("new").engine("aurora-postgresql");
+    assert!(matches!(change.clone().send().await, Err(SdkError::DispatchFailure(_))), "the answer is lost");
+    assert_eq!(code(change.send().await), ("GlobalClusterAlreadyExistsFault".into(), 400), "its effect is not");
+    aws.cut(&euw1(), &use1());
+    assert!(tokio::time::timeout(Duration::from_secs(30), look(&daemon)).await.is_err(), "nothing answers");
+    assert!(look(&stranger).await.is_ok(), "the cut is between two Regions");
+    aws.break_region(&use1());
+    assert!(tokio::time::timeout(Duration::from_secs(30), look(&stranger)).await.is_err(), "nothing answers");
 }
