@@ -1,8 +1,8 @@
 //! The services that are served, and how each is asked.
 
-use super::answer::{Answer, Protocol, unknown_operation};
+use super::answer::{Answer, Protocol};
 use super::request::WireRequest;
-use super::{cloudwatch, dynamodb, iam, route53, s3, sts};
+use super::{cloudwatch, dynamodb, iam, rds, route53, s3, sts};
 use crate::sim::world::{Plane, Refusal, Service, World};
 
 /// A service on the wire.
@@ -86,7 +86,7 @@ impl Api {
     pub(super) fn operation(self, request: &WireRequest) -> Result<Operation, Refusal> {
         match self {
             Self::Route53 => route53::operation(request),
-            Self::Rds => Err(unknown_operation(self.service().name())),
+            Self::Rds => rds::operation(request),
             Self::Dynamodb => dynamodb::operation(request),
             Self::S3 => s3::operation(request),
             Self::Cloudwatch => cloudwatch::operation(request),
@@ -99,7 +99,7 @@ impl Api {
     pub(super) fn act(self, world: &mut World, request: &WireRequest, operation: Operation) -> Result<Answer, Refusal> {
         match self {
             Self::Route53 => route53::act(world, request, operation),
-            Self::Rds => Err(unknown_operation(operation.name)),
+            Self::Rds => rds::act(world, request, operation),
             Self::Dynamodb => dynamodb::act(world, request, operation),
             Self::S3 => s3::act(world, request, operation),
             Self::Cloudwatch => cloudwatch::act(world, request, operation),

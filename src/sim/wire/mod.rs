@@ -12,6 +12,7 @@ mod dynamodb;
 mod faults;
 mod iam;
 mod query;
+mod rds;
 mod request;
 mod route53;
 mod s3;

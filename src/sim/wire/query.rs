@@ -15,6 +15,11 @@ impl Form {
         Self(body.into_iter().chain(request.query.iter().cloned()).collect())
     }
 
+    #[cfg(test)]
+    pub(super) const fn given(pairs: Vec<(String, String)>) -> Self {
+        Self(pairs)
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }

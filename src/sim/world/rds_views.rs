@@ -9,6 +9,7 @@ use super::World;
 use super::aurora::{AuroraCluster, LostWrites, Member};
 use super::aurora_calls::not_found;
 use super::aurora_members::no_cluster;
+use super::faults::Service;
 use super::instances::{Instance, PendingValues};
 use super::instances_calls;
 use super::rds_events::RdsEvent;
@@ -352,6 +353,11 @@ impl World {
             "global-cluster" => self.cluster_mut(id, asked_in).map(|cluster| &mut cluster.tags),
             _ => Err(invalid()),
         }
+    }
+
+    /// Notes that tags were changed.
+    pub fn note_rds_tags(&mut self, operation: &'static str, region: &Region, arn: &str) {
+        self.note(Service::Rds, operation, region, arn.to_owned(), true);
     }
 }
 
