@@ -122,7 +122,9 @@ impl Settler {
 fn describe(mend: &Mend<'_>, primary: &Region) -> String {
     match mend {
         Mend::Unfence { store, .. } => format!("let {} in {primary} take writes again: it serves", store.name),
-        Mend::Fence { store, region, .. } => format!("keep the old primary of {} in {region} from taking writes", store.name),
+        Mend::Fence { store, region, .. } => {
+            format!("keep the old primary of {} in {region} from taking writes", store.name)
+        }
         Mend::CreateTable { table, .. } => format!("make the table {table} in {primary}"),
         Mend::EnableStreams { table } => format!("turn the streams of {table} on"),
         Mend::AddReplica { table, region } => format!("add the replica of {table} in {region}"),

@@ -20,7 +20,9 @@ impl Settler {
     ) -> Result<Option<Mend<'a>>, Unsettled> {
         let StoreKind::Rds { instances, rebuild } = &store.kind else { return Ok(None) };
         let Some(standby) = service.standby() else { return Ok(None) };
-        let (Some(here), Some(there)) = (instances.get(&service.primary), instances.get(standby)) else { return Ok(None) };
+        let (Some(here), Some(there)) = (instances.get(&service.primary), instances.get(standby)) else {
+            return Ok(None);
+        };
         let world = self.world_of(service);
         let writer = world.instances.describe(&service.primary, here).await?;
         let Some(writer) = writer.filter(|writer| writer.is_writer() && writer.is_available()) else {
@@ -33,7 +35,9 @@ impl Settler {
         }
         if !self.left_behind(service, store, standby) {
             return Err(Unsettled::Stuck(match other {
-                Some(_) => format!("{there} in {standby} is no replica of {here}, and no run of this fleet made it so: make it one, or correct the manifest"),
+                Some(_) => format!(
+                    "{there} in {standby} is no replica of {here}, and no run of this fleet made it so: make it one, or correct the manifest"
+                ),
                 None => format!("there is no {there} in {standby}: make a cross-Region read replica of {here}"),
             }));
         }
