@@ -17,17 +17,18 @@ use tokio::sync::mpsc;
 use super::addresses::Addresses;
 use super::door::{Door, Order};
 use super::endpoints::ServiceEndpoint;
-use super::network::{SandboxFetch, SandboxProber, names};
+use super::network::{SandboxFetch, names};
 use super::postgres::{PostgresError, PrivatePostgres};
 use super::scratch::Scratch;
+use super::world;
 use crate::adapters::clock::SystemClock;
-use crate::adapters::dns::AuthoritativeDns;
 use crate::adapters::postgres::{DatabaseUrl, Limits, PostgresHistory, create_database};
 use crate::consensus::Disk;
 use crate::daemon::{Daemon, DaemonError, Listeners, Setup};
 use crate::ports::{Clock, History, World};
 use crate::runtime::{Supervisor, TaskKind, Timing};
 use crate::sim::dns::DnsServer;
+use crate::sim::wire;
 use crate::sim::world::{SimulatedAws, Timing as AwsTiming, run_checkers};
 
 /// The Regions, members first.
@@ -163,7 +164,7 @@ impl Sandbox {
     /// What lies outside every Region: AWS's port, the name server, Route 53's checkers.
     async fn start_outside(&mut self) -> Result<(), SandboxError> {
         let listener = listen("the simulated AWS", self.settings.addresses.aws()).await?;
-        let router = self.door.routes();
+        let router = wire::router(&self.aws).merge(self.door.routes());
         self.supervisor.spawn(TaskKind::Listener, async move {
             if let Err(error) = std::future::IntoFuture::into_future(axum::serve(listener, router)).await {
                 tracing::error!(%error, "the simulated AWS ended");
@@ -199,6 +200,7 @@ impl Sandbox {
         }
         let addresses = self.settings.addresses;
         let switch = addresses.switch(at);
+        let timing = Timing::fast();
         let setup = Setup {
             me: region.clone(),
             fleet: FleetId::new(FLEET),
@@ -218,10 +220,10 @@ impl Sandbox {
             },
             tls: None,
             disk: Disk::Directory(self.folder.path().join(region.as_str())),
-            world: self.world(region)?,
+            world: self.world(region, timing.mutation)?,
             history: self.history(region)?,
             clock: self.clock.clone(),
-            timing: Timing::fast(),
+            timing,
             heartbeat: HEARTBEAT,
             election_timeout: ELECTION_TIMEOUT,
         };
@@ -230,12 +232,9 @@ impl Sandbox {
         Ok(())
     }
 
-    /// The simulated AWS, asked over real DNS and real HTTP where a real daemon would.
-    fn world(&self, region: &Region) -> Result<World, SandboxError> {
-        let ports = self.aws.ports(region.clone());
-        let prober = SandboxProber::new(ports.clone(), names(&self.endpoint_addresses())).map_err(machine)?;
-        let dns = AuthoritativeDns::new(&[self.settings.addresses.dns()]).map_err(SandboxError::Machine)?;
-        Ok(World { prober: Arc::new(prober), dns: Arc::new(dns), ..ports.into_world() })
+    fn world(&self, region: &Region, mutation: Duration) -> Result<World, SandboxError> {
+        let endpoints = self.endpoint_addresses();
+        world::of(&self.aws, region, self.settings.addresses, &endpoints, mutation).map_err(SandboxError::Machine)
     }
 
     fn history(&self, region: &Region) -> Result<Option<Arc<dyn History>>, SandboxError> {

@@ -10,6 +10,7 @@ mod fleet;
 mod network;
 pub mod postgres;
 mod scratch;
+mod world;
 
 pub use addresses::{Addresses, DEFAULT_PORT_BASE};
 pub use control::{ControlError, Word, ask_running, serve_control, stop_asked};

@@ -185,7 +185,7 @@ impl Metrics for SimulatedPorts {
 
     async fn alarm(&self, region: &Region, name: &str) -> Call<Option<bool>> {
         let ask = Ask::read(Service::Cloudwatch, "DescribeAlarms", region, Plane::Data);
-        self.call(ask, |world| Ok(world.metrics.alarm(region, name))).await
+        self.call(ask, |world| Ok(world.alarm_state(region, name))).await
     }
 
     async fn publish(&self, region: &Region, figures: &[Figure]) -> Call<()> {

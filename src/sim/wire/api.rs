@@ -1,8 +1,8 @@
 //! The services that are served, and how each is asked.
 
-use super::answer::{Answer, Protocol, unknown_operation};
+use super::answer::{Answer, Protocol};
 use super::request::WireRequest;
-use super::{iam, rds, route53, sts};
+use super::{cloudwatch, dynamodb, iam, rds, route53, s3, sts};
 use crate::sim::world::{Plane, Refusal, Service, World};
 
 /// A service on the wire.
@@ -87,7 +87,9 @@ impl Api {
         match self {
             Self::Route53 => route53::operation(request),
             Self::Rds => rds::operation(request),
-            Self::Dynamodb | Self::S3 | Self::Cloudwatch => Err(unknown_operation(self.service().name())),
+            Self::Dynamodb => dynamodb::operation(request),
+            Self::S3 => s3::operation(request),
+            Self::Cloudwatch => cloudwatch::operation(request),
             Self::Sts => sts::operation(request),
             Self::Iam => iam::operation(request),
         }
@@ -98,7 +100,9 @@ impl Api {
         match self {
             Self::Route53 => route53::act(world, request, operation),
             Self::Rds => rds::act(world, request, operation),
-            Self::Dynamodb | Self::S3 | Self::Cloudwatch => Err(unknown_operation(operation.name)),
+            Self::Dynamodb => dynamodb::act(world, request, operation),
+            Self::S3 => s3::act(world, request, operation),
+            Self::Cloudwatch => cloudwatch::act(world, request, operation),
             Self::Sts => sts::act(world, request, operation),
             Self::Iam => iam::act(world, request, operation),
         }

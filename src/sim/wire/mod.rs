@@ -6,13 +6,16 @@
 
 mod answer;
 mod api;
+mod cloudwatch;
 mod door;
+mod dynamodb;
 mod faults;
 mod iam;
 mod query;
 mod rds;
 mod request;
 mod route53;
+mod s3;
 mod sts;
 mod xml;
 
@@ -41,6 +44,12 @@ async fn answer_call(State(aws): State<SimulatedAws>, request: Request) -> Respo
 fn time_text(at: failoverd_domain::time::Timestamp) -> String {
     let instant = i64::try_from(at.0).ok().and_then(chrono::DateTime::from_timestamp_millis).unwrap_or_default();
     instant.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+}
+
+/// An instant as HTTP's headers write it.
+fn http_time(ms: u64) -> String {
+    let instant = i64::try_from(ms).ok().and_then(chrono::DateTime::from_timestamp_millis).unwrap_or_default();
+    instant.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 /// The simulated AWS on a port of its own.

@@ -230,7 +230,7 @@ impl AuroraCluster {
         if !self.rows.accepts(region.as_str(), key, version) {
             return Err(Refusal::new("ConditionalCheckFailedException", "a version as new or newer is there"));
         }
-        let written = Written { version, at_ms: moment.now_ms, by: region.as_str().to_owned() };
+        let written = Written { version, at_ms: moment.now_ms, by: region.as_str().to_owned(), payload: None };
         self.rows.put(key, written.clone());
         if !is_writer {
             self.split_brain_writes += 1;

@@ -54,7 +54,7 @@ impl World {
         if !self.instances.rows.accepts(&place, key, version) {
             return Err(Refusal::new("ConditionalCheckFailedException", "a version as new or newer is there"));
         }
-        let written = Written { version, at_ms: self.now_ms, by: place.clone() };
+        let written = Written { version, at_ms: self.now_ms, by: place.clone(), payload: None };
         self.instances.rows.put(key, written.clone());
         if superseded {
             *self.instances.split_brain.entry((region.clone(), id.to_owned())).or_default() += 1;

@@ -28,6 +28,7 @@ mod rds_views;
 mod refusal;
 mod replication;
 mod security_groups;
+mod series;
 mod tables;
 mod timing;
 mod zone_rules;
@@ -57,7 +58,7 @@ use crate::ports::Clock;
 
 pub use aurora::{AuroraCluster, LostWrites};
 pub use aurora_members::{ClusterChanges, NewCluster, NewGlobalCluster};
-pub use buckets::Buckets;
+pub use buckets::{BucketRule, Buckets};
 pub use checkers::{Fetch, run_checkers};
 pub use checks::{Checks, Poll, SITES};
 pub use clock::TokioClock;
@@ -75,6 +76,7 @@ pub use rds_views::{
 };
 pub use refusal::Refusal;
 pub use replication::{Replication, Undelivered, Written};
+pub use series::{AlarmRule, Series, Watch};
 pub use tables::Tables;
 pub use timing::Timing;
 pub use zones::{Resolution, Zone};
@@ -114,6 +116,8 @@ pub struct World {
     pub buckets: Buckets,
     /// CloudWatch.
     pub metrics: Metrics,
+    /// What strangers made in CloudWatch.
+    pub watch: Watch,
     pub(super) bad_endpoints: BTreeSet<(Region, ServiceName)>,
 }
 
@@ -146,6 +150,7 @@ impl World {
             tables: Tables::default(),
             buckets: Buckets::default(),
             metrics: Metrics::default(),
+            watch: Watch::default(),
             bad_endpoints: BTreeSet::new(),
         }
     }
