@@ -11,7 +11,22 @@ use failoverd::sim::world::{SimulatedAws, Timing};
 
 /// Everything that takes minutes in AWS takes a moment here.
 fn timing() -> Timing {
-    Timing { dns_propagation_ms: 300, ..Timing::brisk() }
+    Timing {
+        dns_propagation_ms: 300,
+        switchover_ms: 2_000,
+        failover_ms: 2_000,
+        rebuild_ms: 2_000,
+        cluster_create_ms: 1_000,
+        cluster_modify_ms: 500,
+        instance_create_ms: 1_000,
+        instance_backup_ms: 500,
+        instance_modify_ms: 500,
+        instance_rename_ms: 700,
+        instance_reboot_ms: 500,
+        instance_promote_ms: 700,
+        instance_delete_ms: 700,
+        ..Timing::brisk()
+    }
 }
 
 #[tokio::main]

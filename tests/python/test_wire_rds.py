@@ -4,14 +4,16 @@ The endpoint is taken from AWS_ENDPOINT_URL (see examples/wire.rs). Every wait i
 """
 
 import datetime
+import json
 import os
 import time
 import unittest
+import urllib.request
 import uuid
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
 ENDPOINT = os.environ["AWS_ENDPOINT_URL"]
 ACCOUNT = "123456789012"
@@ -21,15 +23,27 @@ OPEN_GROUP, CLOSED_GROUP = "sg-0defa017000000000", "sg-0fe0ce00000000000"
 BOUND_S = float(os.environ.get("SIM_WAIT_S", "60"))
 
 
-def rds(region):
+def rds(region, key="AKIASTRANGER", read_timeout=10):
     return boto3.client(
         "rds",
         region_name=region,
         endpoint_url=ENDPOINT,
-        aws_access_key_id="AKIASTRANGER",
+        aws_access_key_id=key,
         aws_secret_access_key="secret",
-        config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=10),
+        config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=read_timeout),
     )
+
+
+def turn(action, **arguments):
+    """Breaks or heals something."""
+    body = json.dumps({"action": action, **arguments}).encode()
+    headers = {"content-type": "application/json"}
+    urllib.request.urlopen(urllib.request.Request(f"{ENDPOINT}/_sim/faults", data=body, headers=headers)).close()
+
+
+def effects():
+    with urllib.request.urlopen(f"{ENDPOINT}/_sim/effects") as answer:
+        return json.load(answer)["effects"]
 
 
 def named(prefix):
@@ -490,6 +504,48 @@ class Around(RdsTest):
         answer = refusal.exception.response
         self.assertEqual(answer["Error"]["Code"], "InvalidAction")
         self.assertIn("DescribeDBEngineVersions", answer["Error"]["Message"])
+
+
+class Faults(RdsTest):
+    """In a Region that no other test uses."""
+
+    HERE = "ap-southeast-2"
+
+    def setUp(self):
+        self.api = rds(self.HERE, read_timeout=1)
+
+    def test_a_region_that_is_down_or_cut_says_nothing(self):
+        turn("break_region", region=self.HERE)
+        self.addCleanup(turn, "heal_region", region=self.HERE)
+        with self.assertRaises(ReadTimeoutError):
+            self.api.describe_db_instances()
+        turn("heal_region", region=self.HERE)
+        self.api.describe_db_instances()
+        turn("cut", caller="eu-south-1", region=self.HERE)
+        self.addCleanup(turn, "mend", caller="eu-south-1", region=self.HERE)
+        with self.assertRaises(ReadTimeoutError):
+            rds(self.HERE, key="failoverd.eu-south-1", read_timeout=1).describe_db_instances()
+        self.api.describe_db_instances()
+
+    def test_a_control_plane_alone_can_be_away_and_a_service_throttled(self):
+        turn("break_control_plane", region=self.HERE)
+        self.addCleanup(turn, "heal_control_plane", region=self.HERE)
+        with self.assertRaises(ReadTimeoutError):
+            self.api.describe_global_clusters()
+        turn("heal_control_plane", region=self.HERE)
+        turn("throttle", region=self.HERE, service="rds", on=True)
+        self.addCleanup(turn, "throttle", region=self.HERE, service="rds", on=False)
+        self.refused("Throttling", 400, self.api.describe_global_clusters)
+
+    def test_a_lost_answer_leaves_its_effect_behind_once(self):
+        name = named("lost")
+        turn("lose_answers", region=self.HERE, service="rds", count=1)
+        create = {"GlobalClusterIdentifier": name, "Engine": AURORA}
+        with self.assertRaises(ConnectionClosedError):
+            self.api.create_global_cluster(**create)
+        self.refused("GlobalClusterAlreadyExistsFault", 400, self.api.create_global_cluster, **create)
+        made = [one for one in effects() if one["operation"] == "CreateGlobalCluster" and one["arguments"] == name]
+        self.assertEqual([(one["region"], one["service"], one["changed"]) for one in made], [(self.HERE, "rds", True)])
 
 
 if __name__ == "__main__":
