@@ -33,10 +33,13 @@ pub(super) enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Spent;
 
+/// Service, Region, and what the bucket counts.
+type Key = (&'static str, Region, &'static str);
+
 /// All buckets of one account.
 #[derive(Debug, Default)]
 pub(super) struct Budgets {
-    buckets: Mutex<BTreeMap<(&'static str, Region, &'static str), Arc<Mutex<Bucket>>>>,
+    buckets: Mutex<BTreeMap<Key, Arc<Mutex<Bucket>>>>,
 }
 
 #[derive(Debug)]

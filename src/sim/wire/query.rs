@@ -34,14 +34,6 @@ impl Form {
         })
     }
 
-    pub(super) fn flag(&self, name: &str) -> Option<bool> {
-        self.get(name).map(|value| value.eq_ignore_ascii_case("true"))
-    }
-
-    pub(super) fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
-        self.get(name).and_then(|value| value.parse().ok())
-    }
-
     /// `NAME.member.1`, `NAME.1` or `NAME.Item.1` and so on, in order.
     pub(super) fn list(&self, name: &str) -> Vec<&str> {
         self.indices(name).into_iter().filter_map(|at| self.get(&at)).collect()

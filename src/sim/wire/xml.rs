@@ -24,13 +24,13 @@ impl Xml {
 
     /// A child that holds text.
     pub(super) fn text(mut self, name: &str, value: impl std::fmt::Display) -> Self {
-        self.inside += &format!("<{name}>{}</{name}>", escape(&value.to_string()));
+        self.inside += &format!("<{name}>{}</{name}>", escape(value.to_string()));
         self
     }
 
     /// Text of its own.
     pub(super) fn body(mut self, value: impl std::fmt::Display) -> Self {
-        self.inside += &escape(&value.to_string());
+        self.inside += &escape(value.to_string());
         self
     }
 

@@ -33,6 +33,9 @@ pub(super) struct Bucket {
     failed: u64,
 }
 
+/// The rules of a bucket, and the configuration word for word.
+type Replicated = (Vec<BucketRule>, Option<Arc<[u8]>>);
+
 /// A replication rule as the simulated S3 obeys it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BucketRule {
@@ -227,7 +230,7 @@ impl World {
     }
 
     /// `GetBucketReplication`: the rules, and the configuration word for word where somebody put one.
-    pub fn replication(&self, region: &Region, name: &str) -> Result<(Vec<BucketRule>, Option<Arc<[u8]>>), Refusal> {
+    pub fn replication(&self, region: &Region, name: &str) -> Result<Replicated, Refusal> {
         let bucket = self.buckets.bucket(region, name)?;
         Ok((bucket.rules.clone(), bucket.configuration.clone()))
     }

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials};
+use aws_sdk_rds::config::{BehaviorVersion, Credentials};
 use failoverd::adapters::aws::{Account, Outside, Settings, world};
 use failoverd::adapters::clock::SystemClock;
 use failoverd::adapters::dns::AuthoritativeDns;
@@ -125,10 +125,6 @@ impl Ground {
 
     pub async fn rds(&self, region: &str) -> aws_sdk_rds::Client {
         aws_sdk_rds::Client::new(&self.stranger(region).await)
-    }
-
-    pub async fn dynamodb(&self, region: &str) -> aws_sdk_dynamodb::Client {
-        aws_sdk_dynamodb::Client::new(&self.stranger(region).await)
     }
 
     pub async fn s3(&self, region: &str) -> aws_sdk_s3::Client {

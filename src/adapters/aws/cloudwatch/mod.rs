@@ -23,13 +23,16 @@ const SERVICE: &str = "cloudwatch";
 /// Under which the fleet's own figures stand.
 const NAMESPACE: &str = "failoverd";
 
+/// What is asked together in each Region.
+type ByRegion<K, V> = Mutex<BTreeMap<Region, Arc<Batch<K, V>>>>;
+
 /// CloudWatch of one account, in every Region.
 pub(super) struct Cloudwatch {
     account: Arc<Account>,
     clock: Arc<dyn Clock>,
     s3: Arc<S3>,
-    figures: Mutex<BTreeMap<Region, Arc<Batch<Series, Point>>>>,
-    alarms: Mutex<BTreeMap<Region, Arc<Batch<String, Option<bool>>>>>,
+    figures: ByRegion<Series, Point>,
+    alarms: ByRegion<String, Option<bool>>,
 }
 
 const fn read<'a>(operation: &'static str, region: &'a Region) -> Ask<'a> {

@@ -46,7 +46,11 @@ impl Rds {
                 version.clone_into(&mut member.engine_version);
             }
         }
-        let is_there = |instance: &&aws::DbInstance| !matches!(instance.db_instance_status(), Some("deleting"));
+        // One that is not made yet, or no more, cannot be promoted.
+        let unusable = ["creating", "deleting", "failed", "stopped", "stopping", "incompatible-restore"];
+        let is_there = |instance: &&aws::DbInstance| {
+            instance.db_instance_status().is_none_or(|status| !unusable.contains(&status))
+        };
         let there: Vec<_> = instances.db_instances().iter().filter(is_there).collect();
         member.instances = u32::try_from(there.len()).unwrap_or(NOT_TOLD);
         member.instance_classes =
