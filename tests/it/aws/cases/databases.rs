@@ -104,7 +104,7 @@ pub async fn a_replica_is_promoted_put_aside_and_made_the_other_way(ground: &Gro
     world.instances.create_replica(&eu, "ledger-copy", &source).await.unwrap();
     let replica = available(&eu, "ledger-copy").await;
     assert_eq!((replica.replica_of.as_deref(), replica.class.as_str()), (Some(source.arn.as_str()), "db.r6g.large"));
-    assert_eq!(available(&us, "ledger").await.replicas, [replica.arn.clone()]);
+    assert_eq!(available(&us, "ledger").await.replicas, std::slice::from_ref(&replica.arn));
     world.instances.promote(&eu, "ledger-copy").await.unwrap();
     let promoted = until("the replica is promoted", || async {
         let found = world.instances.describe(&eu, "ledger-copy").await.map_err(|error| error.to_string())?;

@@ -117,7 +117,7 @@ pub async fn a_batch_is_all_or_nothing(ground: &Ground) {
     {
         let refused = world.records.change(&zone, vec![Change::Create(two.clone()), bad]).await.unwrap_err();
         assert_eq!((refused.code.as_str(), refused.effect), ("InvalidChangeBatch", Effect::None), "{refused}");
-        assert_eq!(sorted(ground, &zone).await, [one.clone()]);
+        assert_eq!(sorted(ground, &zone).await, std::slice::from_ref(&one));
     }
 }
 
