@@ -117,8 +117,10 @@ pub struct Tls {
 pub struct Aws {
     /// One endpoint for every service, for emulators.
     pub endpoint_url: Option<String>,
-    /// An endpoint per service: `route53`, `rds`, `dynamodb`, `s3`, `cloudwatch`.
+    /// An endpoint per service: `route53`, `rds`, `dynamodb`, `s3`, `cloudwatch`, `sts`, `iam`.
     pub endpoints: BTreeMap<String, String>,
+    /// Name servers that are asked about every zone; empty: those that Route 53 names for it.
+    pub name_servers: Vec<SocketAddr>,
 }
 
 /// Rhythms, milliseconds.

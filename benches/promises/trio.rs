@@ -5,12 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use failoverd::adapters::absent::Absent;
+use failoverd::adapters::aws::{self, Account, Outside, Settings};
 use failoverd::adapters::clock::SystemClock;
+use failoverd::adapters::dns::AuthoritativeDns;
 use failoverd::adapters::probe::{NetworkProber, ProberSettings};
 use failoverd::consensus::Disk;
 use failoverd::daemon::{Daemon, Listeners, Setup};
-use failoverd::ports::{Leadership, Roles, World};
+use failoverd::ports::{Leadership, World};
 use failoverd::runtime::Timing;
 use failoverd_domain::fleet::Role;
 use failoverd_domain::ids::Region;
@@ -101,5 +102,19 @@ async fn any() -> TcpListener {
 
 fn nowhere() -> World {
     let prober = NetworkProber::new(ProberSettings { references: BTreeMap::new(), ..Default::default() });
-    World { prober: Arc::new(prober.unwrap()), ..Absent.assuming("") }
+    let outside = Outside {
+        clock: Arc::new(SystemClock),
+        dns: Arc::new(AuthoritativeDns::new(&[([127, 0, 0, 1], 9).into()]).unwrap()),
+        prober: Arc::new(prober.unwrap()),
+        variables: Arc::default(),
+    };
+    // Nothing is applied, so nothing is asked.
+    let account = Account::new(Settings {
+        home: "us-east-1".into(),
+        endpoint_url: Some("http://127.0.0.1:9".to_owned()),
+        endpoints: BTreeMap::new(),
+        mutation_timeout: Duration::from_secs(1),
+        credentials: Some(("nobody".to_owned(), "nothing".to_owned())),
+    });
+    aws::world(&account, &outside)
 }

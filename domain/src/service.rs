@@ -325,6 +325,9 @@ pub enum StoreKind {
         table: String,
         /// Create missing replicas.
         ensure_replicas: bool,
+        /// Every Region that has, or shall have, a replica: the service's own, and perhaps others.
+        #[serde(default)]
+        replicas: Vec<Region>,
         /// How to make the table where there is none.
         #[serde(default)]
         create: Option<NewTable>,

@@ -2,6 +2,8 @@
 //!
 //! What Route 53 answers now is the only proof that traffic has moved; a remembered answer would be none.
 
+mod delegated;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -12,6 +14,8 @@ use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use tokio::time::timeout;
+
+pub use delegated::DelegatedDns;
 
 use crate::ports::Dns;
 

@@ -1,6 +1,6 @@
 //! Adapters: what reaches outside.
 
-pub mod absent;
+pub mod aws;
 pub mod clock;
 pub mod dns;
 pub mod no_history;

@@ -23,7 +23,11 @@ pub fn dump(config: &Config) -> String {
         "peers": peers,
         "database": config.database.as_ref().map(|database| json!({ "url": without_password(&database.url) })),
         "tls": config.tls.as_ref().map(|tls| json!({ "cert": tls.cert, "key": tls.key, "ca": tls.ca })),
-        "aws": { "endpoint_url": config.aws.endpoint_url, "endpoints": config.aws.endpoints },
+        "aws": {
+            "endpoint_url": config.aws.endpoint_url,
+            "endpoints": config.aws.endpoints,
+            "name_servers": config.aws.name_servers,
+        },
         "timing": {
             "heartbeat": format_ms(config.timing.heartbeat_ms),
             "election_timeout": format_ms(config.timing.election_timeout_ms),

@@ -1,7 +1,7 @@
 //! The tree, read into a [`Config`], with everything that is wrong reported.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use failoverd_domain::fleet::Role;
@@ -15,9 +15,10 @@ use super::{Advertise, Aws, Config, Database, Listen, Peer, SwitchEndpoint, Timi
 
 const ROLES: [(&str, Role); 2] = [("member", Role::Member), ("witness", Role::Witness)];
 /// AWS services whose endpoint can be set.
-const SERVICES: [&str; 5] = ["route53", "rds", "dynamodb", "s3", "cloudwatch"];
+const SERVICES: [&str; 7] = ["route53", "rds", "dynamodb", "s3", "cloudwatch", "sts", "iam"];
 /// Where reference endpoints are looked for, by partition: Regions that are far from each other.
 const FAR_APART: [&str; 5] = ["us-west-2", "eu-central-1", "ap-southeast-2", "sa-east-1", "eu-west-1"];
+const DNS_PORT: u16 = 53;
 const MIN_HEARTBEAT_MS: u64 = 50;
 const MIN_PROBE_INTERVAL_MS: u64 = 100;
 
@@ -219,8 +220,18 @@ fn aws(field: &Field<'_>) -> Option<Aws> {
         let named = read.into_iter().map(|(name, url)| Some(url?.map(|url| (name.to_owned(), url))));
         Some(named.collect::<Option<Vec<_>>>()?.into_iter().flatten().collect())
     });
+    let name_servers = keys.or("name_servers", Vec::new(), |field| field.each(|item| name_server(&item)));
     keys.finish();
-    Some(Aws { endpoint_url: endpoint_url?, endpoints: endpoints? })
+    Some(Aws { endpoint_url: endpoint_url?, endpoints: endpoints?, name_servers: name_servers? })
+}
+
+fn name_server(field: &Field<'_>) -> Option<SocketAddr> {
+    let text = field.text()?;
+    let bare = || text.parse().ok().map(|ip: IpAddr| SocketAddr::new(ip, DNS_PORT));
+    match text.parse().ok().or_else(bare) {
+        Some(address) => Some(address),
+        None => field.refuse(format!("{text:?} is not the address of a name server: write IP or IP:PORT")),
+    }
 }
 
 fn timing(field: &Field<'_>) -> Option<Timing> {

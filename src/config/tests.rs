@@ -68,6 +68,7 @@ fn variables_win_over_the_file() {
             ("FAILOVERD_PEERS__EU_WEST_1", "https://elsewhere:1"),
             ("FAILOVERD_REFERENCES", "{ us-east-1: http://127.0.0.1:1/ping }"),
             ("FAILOVERD_AWS__ENDPOINTS__RDS", "http://127.0.0.1:7800"),
+            ("FAILOVERD_AWS__NAME_SERVERS", "[127.0.0.1:7053, 192.0.2.53]"),
             ("PATH", "/bin"),
         ],
     )
@@ -78,6 +79,8 @@ fn variables_win_over_the_file() {
     assert_eq!(config.peers["eu-west-1"].url, "https://elsewhere:1");
     assert_eq!(config.references, BTreeMap::from([(Region::new("us-east-1"), "http://127.0.0.1:1/ping".to_owned())]));
     assert_eq!(config.aws.endpoints["rds"], "http://127.0.0.1:7800");
+    let servers: Vec<String> = config.aws.name_servers.iter().map(ToString::to_string).collect();
+    assert_eq!(servers, ["127.0.0.1:7053", "192.0.2.53:53"]);
 }
 
 #[test]
@@ -151,6 +154,8 @@ fn what_cannot_work_is_refused() {
     );
     refused("ca: /tls/ca.crt", "c: /tls/ca.crt, ca: x", "f.yaml:16: tls.c: ", "not a known field");
     refused("endpoints: {}", "endpoints: { ec2: http://x }", "f.yaml:17: aws.endpoints.ec2: ", "not a known field");
+    let servers = "endpoints: {}, name_servers: [192.0.2.1, 'ns.example.com']";
+    refused("endpoints: {}", servers, "f.yaml:17: aws.name_servers[1]: ", "write IP or IP:PORT");
     refused("heartbeat: 500ms", "heartbeat: 10ms", "f.yaml:18: timing.heartbeat: ", "50ms or more");
     refused("heartbeat: 500ms", "heartbeat: 1s", "f.yaml:18: timing: ", "twice the heartbeat");
     refused("port: 443", "port: 0", "f.yaml:10: advertise.switch.port: ", "1 to 65535");

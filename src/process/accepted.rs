@@ -1,5 +1,6 @@
 //! A configuration whose every word can be used: files read, addresses parsed, certificates taken.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use failoverd_domain::manifest::Problem;
@@ -13,6 +14,8 @@ pub struct Accepted {
     pub config: Config,
     pub tls: Option<TlsPem>,
     pub database: Option<DatabaseUrl>,
+    /// The process's variables: canaries' DSNs are among them.
+    pub variables: BTreeMap<String, String>,
 }
 
 impl Accepted {
@@ -20,7 +23,7 @@ impl Accepted {
     ///
     /// # Errors
     /// Every problem in one report.
-    pub fn new(config: Config, dev: bool) -> Result<Self, ConfigReport> {
+    pub fn new(config: Config, dev: bool, variables: BTreeMap<String, String>) -> Result<Self, ConfigReport> {
         let mut problems = config.check_dev(dev).err().map_or_else(Vec::new, |report| report.problems);
         let database = config.database.as_ref().and_then(|database| {
             // The parser's words may repeat the URL, and with it the password.
@@ -30,7 +33,11 @@ impl Accepted {
         if let Err(cause) = GrpcPeers::new(&super::compose::peer_urls(&config), tls.as_ref()) {
             problems.push(problem("peers", cause));
         }
-        if problems.is_empty() { Ok(Self { config, tls, database }) } else { Err(ConfigReport::new(problems)) }
+        if problems.is_empty() {
+            Ok(Self { config, tls, database, variables })
+        } else {
+            Err(ConfigReport::new(problems))
+        }
     }
 }
 

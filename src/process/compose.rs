@@ -21,19 +21,20 @@ use crate::runtime::Timing;
 /// Every part of the daemon, ready to be started.
 ///
 /// # Errors
-/// [`Refusal::Probes`].
+/// [`Refusal::Probes`], [`Refusal::Dns`].
 pub fn setup(
     accepted: Accepted,
     listeners: Listeners,
     history: Option<Arc<PostgresHistory>>,
 ) -> Result<Setup, Refusal> {
-    let Accepted { config, tls, .. } = accepted;
+    let Accepted { config, tls, variables, .. } = accepted;
+    let timing = timing(&config);
     Ok(Setup {
         peers: peer_urls(&config),
         members: config.members(),
         references: config.references.keys().cloned().collect(),
-        world: world::of(&config)?,
-        timing: timing(&config),
+        world: world::of(&config, timing.mutation, variables)?,
+        timing,
         heartbeat: Duration::from_millis(config.timing.heartbeat_ms),
         election_timeout: Duration::from_millis(config.timing.election_timeout_ms),
         me: config.region,

@@ -13,6 +13,7 @@ mod run;
 mod signals;
 mod world;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -51,9 +52,10 @@ fn start(arguments: &Arguments) -> Result<(), Refusal> {
 }
 
 fn accept_and_run(arguments: &Arguments, runtime: &Runtime) -> Result<(), Refusal> {
-    let variables = std::env::vars_os()
-        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()));
-    let config = crate::config::Config::load(&arguments.config, variables)?;
+    let variables: BTreeMap<String, String> = std::env::vars_os()
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+        .collect();
+    let config = crate::config::Config::load(&arguments.config, variables.clone().into_iter())?;
     if arguments.dump_config {
         say(&config.dump())?;
         if !arguments.check {
@@ -61,7 +63,7 @@ fn accept_and_run(arguments: &Arguments, runtime: &Runtime) -> Result<(), Refusa
         }
     }
     let _inside = runtime.enter();
-    let accepted = Accepted::new(config, arguments.dev)?;
+    let accepted = Accepted::new(config, arguments.dev, variables)?;
     if arguments.check {
         return if arguments.dump_config {
             Ok(())

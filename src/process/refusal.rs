@@ -36,6 +36,9 @@ pub enum Refusal {
     /// No client for probes can be made.
     #[error("probes cannot be made: {0}")]
     Probes(String),
+    /// Name servers cannot be asked.
+    #[error("zones cannot be asked over DNS: {0} (aws.name_servers names servers to ask instead)")]
+    Dns(String),
     /// The daemon refused.
     #[error(transparent)]
     Daemon(#[from] DaemonError),

@@ -1,38 +1,42 @@
-//! What a real daemon reaches: probes over the network, and no AWS yet.
+//! What a real daemon reaches: AWS through its SDK, probes over the network, zones at their own name servers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::refusal::Refusal;
-use crate::adapters::absent::Absent;
+use crate::adapters::aws::{self, Account, Outside, Settings};
+use crate::adapters::clock::SystemClock;
+use crate::adapters::dns::{AuthoritativeDns, DelegatedDns};
 use crate::adapters::probe::{NetworkProber, ProberSettings};
 use crate::config::Config;
-use crate::ports::World;
+use crate::ports::{Dns, World};
 
-/// Everything that reaches outside.
+/// Everything that reaches outside. Nothing is asked before the first call. `variables` are the process's own, with the
+/// DSNs of canary rows among them.
 ///
 /// # Errors
-/// [`Refusal::Probes`].
-pub fn of(config: &Config) -> Result<World, Refusal> {
-    tracing::warn!(
-        "this build has no adapters for AWS and DNS: the fleet agrees, observes, answers checkers and keeps history, \
-         but opens no run by itself, and one that a person forces stops at its first step that needs AWS"
-    );
-    let settings = ProberSettings { references: config.references.clone(), ..ProberSettings::default() };
-    let prober = NetworkProber::new(settings).map_err(|error| Refusal::Probes(error.to_string()))?;
-    let absent = Arc::new(Absent);
-    Ok(World {
-        records: absent.clone(),
-        health_checks: absent.clone(),
-        aurora: absent.clone(),
-        tables: absent.clone(),
-        buckets: absent.clone(),
-        canaries: absent.clone(),
-        fences: absent.clone(),
-        metrics: absent.clone(),
-        instances: absent.clone(),
-        permissions: absent.clone(),
-        roles: absent.clone(),
-        dns: absent,
-        prober: Arc::new(prober),
-    })
+/// [`Refusal::Probes`], [`Refusal::Dns`].
+pub fn of(config: &Config, mutation: Duration, variables: BTreeMap<String, String>) -> Result<World, Refusal> {
+    let prober = |metrics| {
+        let settings = ProberSettings { metrics, references: config.references.clone(), ..ProberSettings::default() };
+        let prober = NetworkProber::new(settings).map_err(|error| Refusal::Probes(error.to_string()))?;
+        Ok::<_, Refusal>(Arc::new(prober))
+    };
+    let dns: Arc<dyn Dns> = if config.aws.name_servers.is_empty() {
+        Arc::new(DelegatedDns::new().map_err(Refusal::Dns)?)
+    } else {
+        Arc::new(AuthoritativeDns::new(&config.aws.name_servers).map_err(Refusal::Dns)?)
+    };
+    let account = Account::new(Settings {
+        home: config.region.clone(),
+        endpoint_url: config.aws.endpoint_url.clone(),
+        endpoints: config.aws.endpoints.clone(),
+        mutation_timeout: mutation,
+        credentials: None,
+    });
+    let outside = Outside { clock: Arc::new(SystemClock), dns, prober: prober(None)?, variables: Arc::new(variables) };
+    let world = aws::world(&account, &outside);
+    // Alarms are signals too, and CloudWatch tells of them.
+    Ok(World { prober: prober(Some(world.metrics.clone()))?, ..world })
 }

@@ -5,15 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use axum::routing::{get, post};
 use failoverd_domain::ids::Region;
-use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 
 use super::addresses::Addresses;
+use super::door::Order;
 use super::fleet::{Sandbox, SandboxError};
 use crate::runtime::{Supervisor, TaskKind};
 
@@ -53,23 +49,19 @@ impl Drop for Word {
 
 type Shared = Arc<Mutex<Option<Sandbox>>>;
 
-/// Serves the fault switches of `sandbox` and leaves word where they are. Returns when the port is bound.
+/// Lets `sandbox` take orders at its AWS's port and leaves word where that is.
 ///
 /// # Errors
-/// The port is taken, or word cannot be left.
+/// It takes orders already, or word cannot be left.
 pub async fn serve_control(sandbox: Shared, addresses: Addresses) -> Result<Word, SandboxError> {
-    let address = addresses.aws();
-    let listener = TcpListener::bind(address).await;
-    let listener =
-        listener.map_err(|source| SandboxError::Port { what: "the simulated AWS".to_owned(), address, source })?;
-    let router = Router::new()
-        .route("/_sandbox", get(|| std::future::ready("failoverd sandbox\n")))
-        .route("/_sandbox/{action}/{target}", post(act))
-        .with_state(sandbox);
+    let orders = sandbox.lock().await.as_ref().and_then(Sandbox::take_orders);
+    let mut orders = orders.ok_or_else(|| SandboxError::Machine("the sandbox takes orders already".to_owned()))?;
     let serving = Supervisor::new();
     serving.spawn(TaskKind::Listener, async move {
-        if let Err(error) = std::future::IntoFuture::into_future(axum::serve(listener, router)).await {
-            tracing::error!(%error, "the sandbox's control listener ended");
+        while let Some(Order { action, target, done }) = orders.recv().await {
+            let word = act(&sandbox, &action, &target).await.map_err(|error| error.to_string());
+            // Whoever asked may have gone away.
+            let _ = done.send(word);
         }
     });
     let path = std::env::temp_dir().join(format!("{WORD}{}", addresses.base()));
@@ -78,26 +70,22 @@ pub async fn serve_control(sandbox: Shared, addresses: Addresses) -> Result<Word
     Ok(Word { path, serving })
 }
 
-async fn act(State(sandbox): State<Shared>, Path((action, target)): Path<(String, String)>) -> (StatusCode, String) {
+async fn act(sandbox: &Shared, action: &str, target: &str) -> Result<String, SandboxError> {
     let mut sandbox = sandbox.lock().await;
-    let Some(sandbox) = sandbox.as_mut() else {
-        return (StatusCode::GONE, "the sandbox is stopping".to_owned());
-    };
-    let done = match action.as_str() {
-        "break" => sandbox.break_region(&target).await,
-        "heal" => sandbox.heal_region(&target).await,
-        "crash" => sandbox
-            .crash_daemon(&Region::from(target.as_str()))
-            .await
-            .map(|()| format!("the daemon of {target} was ended where it stood; its Region lives on")),
+    let sandbox = sandbox.as_mut().ok_or_else(|| SandboxError::Machine("the sandbox is stopping".to_owned()))?;
+    let region = Region::from(target);
+    match action {
+        "break" => sandbox.break_region(target).await,
+        "heal" => sandbox.heal_region(target).await,
+        "crash" => {
+            sandbox.crash_daemon(&region).await?;
+            Ok(format!("the daemon of {target} was ended where it stood; its Region lives on"))
+        }
         "start" => {
-            sandbox.start_daemon(&Region::from(target.as_str())).await.map(|()| format!("the daemon of {target} runs"))
+            sandbox.start_daemon(&region).await?;
+            Ok(format!("the daemon of {target} runs"))
         }
         other => Err(SandboxError::Machine(format!("the sandbox cannot {other}"))),
-    };
-    match done {
-        Ok(text) => (StatusCode::OK, text),
-        Err(error) => (StatusCode::BAD_REQUEST, error.to_string()),
     }
 }
 

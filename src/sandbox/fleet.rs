@@ -12,20 +12,23 @@ use failoverd_domain::manifest::read_set;
 use failoverd_domain::service::ServiceSpec;
 use failoverd_domain::traffic::SwitchEndpoint;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 
 use super::addresses::Addresses;
+use super::door::{Door, Order};
 use super::endpoints::ServiceEndpoint;
-use super::network::{SandboxFetch, SandboxProber, names};
+use super::network::{SandboxFetch, names};
 use super::postgres::{PostgresError, PrivatePostgres};
 use super::scratch::Scratch;
+use super::world;
 use crate::adapters::clock::SystemClock;
-use crate::adapters::dns::AuthoritativeDns;
 use crate::adapters::postgres::{DatabaseUrl, Limits, PostgresHistory, create_database};
 use crate::consensus::Disk;
 use crate::daemon::{Daemon, DaemonError, Listeners, Setup};
 use crate::ports::{Clock, History, World};
 use crate::runtime::{Supervisor, TaskKind, Timing};
 use crate::sim::dns::DnsServer;
+use crate::sim::wire;
 use crate::sim::world::{SimulatedAws, Timing as AwsTiming, run_checkers};
 
 /// The Regions, members first.
@@ -104,6 +107,7 @@ pub struct Sandbox {
     folder: Scratch,
     daemons: BTreeMap<Region, Daemon>,
     endpoints: BTreeMap<Region, ServiceEndpoint>,
+    door: Door,
 }
 
 impl Sandbox {
@@ -113,7 +117,7 @@ impl Sandbox {
     /// [`SandboxError`]; whatever was started is stopped again.
     pub async fn start(settings: Settings) -> Result<Self, SandboxError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let aws = SimulatedAws::new(clock.clone(), settings.seed, aws_timing());
+        let aws = SimulatedAws::new(clock.clone(), settings.seed, AwsTiming::brisk());
         let folder = new_folder()?;
         let (postgres, databases) = databases(&settings, folder.path()).await?;
         let mut sandbox = Self {
@@ -125,6 +129,7 @@ impl Sandbox {
             folder,
             daemons: BTreeMap::new(),
             endpoints: BTreeMap::new(),
+            door: Door::default(),
             settings,
         };
         match sandbox.populate().await {
@@ -156,8 +161,15 @@ impl Sandbox {
         Ok(())
     }
 
-    /// The name server and Route 53's checkers, outside every Region.
+    /// What lies outside every Region: AWS's port, the name server, Route 53's checkers.
     async fn start_outside(&mut self) -> Result<(), SandboxError> {
+        let listener = listen("the simulated AWS", self.settings.addresses.aws()).await?;
+        let router = wire::router(&self.aws).merge(self.door.routes());
+        self.supervisor.spawn(TaskKind::Listener, async move {
+            if let Err(error) = std::future::IntoFuture::into_future(axum::serve(listener, router)).await {
+                tracing::error!(%error, "the simulated AWS ended");
+            }
+        });
         let address = self.settings.addresses.dns();
         let dns = DnsServer::bind(self.aws.clone(), address).await;
         let dns = dns.map_err(|source| port("the name server", address, source))?;
@@ -188,6 +200,7 @@ impl Sandbox {
         }
         let addresses = self.settings.addresses;
         let switch = addresses.switch(at);
+        let timing = Timing::fast();
         let setup = Setup {
             me: region.clone(),
             fleet: FleetId::new(FLEET),
@@ -207,10 +220,10 @@ impl Sandbox {
             },
             tls: None,
             disk: Disk::Directory(self.folder.path().join(region.as_str())),
-            world: self.world(region)?,
+            world: self.world(region, timing.mutation)?,
             history: self.history(region)?,
             clock: self.clock.clone(),
-            timing: Timing::fast(),
+            timing,
             heartbeat: HEARTBEAT,
             election_timeout: ELECTION_TIMEOUT,
         };
@@ -219,18 +232,20 @@ impl Sandbox {
         Ok(())
     }
 
-    /// The simulated AWS, asked over real DNS and real HTTP where a real daemon would.
-    fn world(&self, region: &Region) -> Result<World, SandboxError> {
-        let ports = self.aws.ports(region.clone());
-        let prober = SandboxProber::new(ports.clone(), names(&self.endpoint_addresses())).map_err(machine)?;
-        let dns = AuthoritativeDns::new(&[self.settings.addresses.dns()]).map_err(SandboxError::Machine)?;
-        Ok(World { prober: Arc::new(prober), dns: Arc::new(dns), ..ports.into_world() })
+    fn world(&self, region: &Region, mutation: Duration) -> Result<World, SandboxError> {
+        let endpoints = self.endpoint_addresses();
+        world::of(&self.aws, region, self.settings.addresses, &endpoints, mutation).map_err(SandboxError::Machine)
     }
 
     fn history(&self, region: &Region) -> Result<Option<Arc<dyn History>>, SandboxError> {
         let Some(database) = self.databases.get(region) else { return Ok(None) };
         let url = database.url.clone();
         Ok(Some(Arc::new(PostgresHistory::connect(url, FleetId::new(FLEET), Limits::default()))))
+    }
+
+    /// Orders from other processes, from now on. `None` when they are taken already.
+    pub(super) fn take_orders(&self) -> Option<mpsc::Receiver<Order>> {
+        self.door.open()
     }
 
     /// The running daemon of a Region.
@@ -334,28 +349,6 @@ impl Sandbox {
         if let Some(postgres) = self.postgres.take() {
             postgres.stop().await;
         }
-    }
-}
-
-/// Everything that takes minutes in AWS takes seconds here; the order of things and who waits for whom stay.
-fn aws_timing() -> AwsTiming {
-    AwsTiming {
-        call_ms: 2,
-        far_call_ms: 20,
-        call_timeout_ms: 1_000,
-        dns_propagation_ms: 1_000,
-        checker_interval_percent: 10,
-        checker_timeout_ms: 900,
-        switchover_ms: 3_000,
-        failover_ms: 3_000,
-        rebuild_ms: 10_000,
-        late_fence_ms: 1_000,
-        aurora_lag_ms: 120,
-        table_lag_ms: 200,
-        bucket_lag_ms: 900,
-        replica_create_ms: 3_000,
-        metric_period_ms: 1_000,
-        ..AwsTiming::default()
     }
 }
 

@@ -4,11 +4,13 @@
 mod addresses;
 mod control;
 pub mod demo;
+mod door;
 mod endpoints;
 mod fleet;
 mod network;
 pub mod postgres;
 mod scratch;
+mod world;
 
 pub use addresses::{Addresses, DEFAULT_PORT_BASE};
 pub use control::{ControlError, Word, ask_running, serve_control, stop_asked};

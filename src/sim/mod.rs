@@ -5,4 +5,5 @@ pub mod dns;
 pub mod fleet;
 pub mod history;
 pub mod ports;
+pub mod wire;
 pub mod world;

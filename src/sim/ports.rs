@@ -214,7 +214,9 @@ impl HealthChecks for SimulatedPorts {
     }
 
     async fn delete(&self, check: &HealthCheck) -> Call<()> {
-        self.route53("DeleteHealthCheck", true, move |world| world.delete_check(&check.id)).await
+        let deleted = self.route53("DeleteHealthCheck", true, move |world| world.delete_check(&check.id)).await;
+        // Gone already is as good.
+        deleted.or_else(|error| if error.code == "NoSuchHealthCheck" { Ok(()) } else { Err(error) })
     }
 
     async fn quota(&self) -> Call<Quota> {

@@ -160,7 +160,12 @@ async fn canaries_find_their_place_in_each_kind_of_store() {
     let service = ServiceName::from("checkout");
     let stores = [
         Store {
-            kind: StoreKind::Dynamodb { table: "Orders".into(), ensure_replicas: false, create: None },
+            kind: StoreKind::Dynamodb {
+                table: "Orders".into(),
+                ensure_replicas: false,
+                replicas: vec![],
+                create: None,
+            },
             canary: Some(Canary::Table { table: "Orders".into() }),
             fence: None,
             ..aurora_store()
@@ -211,4 +216,48 @@ async fn the_same_seed_gives_the_same_world() {
         (check, seen, aws.effects())
     };
     assert_eq!(story().await, story().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replicated_instance_is_fenced_promoted_put_aside_and_rebuilt() {
+    let aws = world();
+    aws.make_instance(&use1(), "ledger", None);
+    aws.make_instance(&euw1(), "ledger-eu", Some((&use1(), "ledger")));
+    let store = Store {
+        name: "ledger".into(),
+        kind: StoreKind::Rds {
+            instances: BTreeMap::from([(use1(), "ledger".into()), (euw1(), "ledger-eu".into())]),
+            rebuild: true,
+        },
+        ..aurora_store()
+    };
+    let (service, old, new) = (ServiceName::from("checkout"), use1(), euw1());
+    let (canary, fence) = (store.canary.clone().unwrap(), store.fence.clone().unwrap());
+    let ports = aws.ports(euw1());
+    let at = |region| CanaryAt { service: &service, store: &store, canary: &canary, region };
+    Canaries::write(&ports, &at(&old), 1).await.unwrap();
+    pass(5_000).await;
+    assert_eq!(Canaries::read(&ports, &at(&new)).await, Ok(Some(1)));
+    pass(60_000).await;
+    assert!(ports.replication_lag(&new, &store).await.unwrap().is_some_and(|(lag_ms, _)| lag_ms >= 1_000));
+
+    assert_eq!(ports.is_fenced(&old, &store, &fence).await, Ok(false));
+    ports.fence(&old, &store, &fence).await.unwrap();
+    assert_eq!(ports.is_fenced(&old, &store, &fence).await, Ok(true));
+    assert_eq!(Canaries::write(&ports, &at(&old), 2).await.unwrap_err().code, "ConnectionTimeout");
+    assert_eq!(known(ports.fence(&new, &store, &fence).await), is("NotConfigured", Effect::None));
+
+    ports.promote(&new, "ledger-eu").await.unwrap();
+    pass(130_000).await;
+    let promoted = DbInstances::describe(&ports, &new, "ledger-eu").await.unwrap().unwrap();
+    assert!(promoted.is_writer() && promoted.is_available(), "{promoted:?}");
+    Canaries::write(&ports, &at(&new), 2).await.unwrap();
+    ports.put_aside(&old, "ledger", "ledger-aside").await.unwrap();
+    pass(70_000).await;
+    ports.create_replica(&old, "ledger", &promoted).await.unwrap();
+    pass(301_000).await;
+    let replica = DbInstances::describe(&ports, &old, "ledger").await.unwrap().unwrap();
+    assert_eq!(replica.replica_of, Some(promoted.arn));
+    assert_eq!(Canaries::read(&ports, &at(&old)).await, Ok(Some(2)));
+    assert_eq!(ports.is_fenced(&old, &store, &fence).await, Ok(false), "the fence stayed with what was put aside");
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod aws;
 mod history;
 mod outages;
 mod process;

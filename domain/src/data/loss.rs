@@ -232,7 +232,7 @@ mod tests {
         let mut spec = crate::health::tests::spec("shop");
         spec.data.push(Store {
             name: "orders".into(),
-            kind: StoreKind::Dynamodb { table: "Orders".into(), ensure_replicas: true, create: None },
+            kind: StoreKind::Dynamodb { table: "Orders".into(), ensure_replicas: true, replicas: vec![], create: None },
             canary: with_canary.then(|| Canary::Table { table: "canary".into() }),
             fence: None,
         });

@@ -169,6 +169,8 @@ fn difference(one: &ServiceSpec, other: &ServiceSpec) -> Option<&'static str> {
         Some("pattern")
     } else if one.regions != other.regions {
         Some("list of Regions (their order counts)")
+    } else if one.role_arn != other.role_arn {
+        Some("role_arn")
     } else if one.traffic.switch != other.traffic.switch {
         Some("kind of switch")
     } else {

@@ -68,6 +68,7 @@ fn spec(field: &Field<'_>, fleet: &BTreeMap<Region, Role>) -> Option<ServiceSpec
     unsupported::of_spec(&keys);
     let pattern = keys.need("pattern", |field| field.choice(&PATTERN));
     let regions = keys.need("regions", |field| regions(&field, pattern, fleet));
+    let role_arn = keys.maybe("role_arn", |field| names::role_arn(&field));
     let follows = keys.maybe("follows", |field| names::name(&field));
     let objectives = keys.need("objectives", |field| policy::objectives(&field));
     let policy = keys.or("policy", default_policy(), |field| policy::policy(&field, fleet.len()));
@@ -81,7 +82,7 @@ fn spec(field: &Field<'_>, fleet: &BTreeMap<Region, Role>) -> Option<ServiceSpec
         labels: BTreeMap::new(),
         pattern: pattern?,
         regions: regions?,
-        role_arn: None,
+        role_arn: role_arn?,
         follows: follows?.map(ServiceName::new),
         objectives: objectives?,
         policy: policy?,

@@ -11,20 +11,11 @@ pub fn drill(kind: &Field<'_>) {
     refuse::<()>(kind, "kind: Drill");
 }
 
-/// `spec.role_arn`, `spec.hooks`.
+/// `spec.hooks`.
 pub fn of_spec(spec: &Mapping<'_>) {
-    if let Some(role) = spec.get("role_arn") {
-        refuse::<()>(&role, "role_arn (resources in other accounts)");
-    }
     if let Some(hooks) = spec.get("hooks") {
         refuse::<()>(&hooks, "hooks");
     }
-}
-
-/// `data[].rds`: whether it is there.
-#[must_use]
-pub fn rds(store: &Mapping<'_>) -> bool {
-    store.get("rds").is_some_and(|rds| refuse::<()>(&rds, "rds (cross-Region replicas)").is_none())
 }
 
 /// `fence.hook`: whether it is there.

@@ -6,11 +6,12 @@ use serde_json::{Map, Value, json};
 
 use super::duration::format_ms;
 use super::service::{API_VERSION, KIND};
+use super::stores::KEY_TYPES;
 use crate::ids::Region;
 use crate::route53::Location;
 use crate::service::{
-    Canary, Endpoint, Fence, Freeze, HealthSpec, Policy, ProbeSpec, PublicRecord, ServiceSpec, Signal, Store,
-    StoreKind, Target, Traffic,
+    Canary, Endpoint, Fence, Freeze, HealthSpec, KeyAttribute, NewTable, Policy, ProbeSpec, PublicRecord, ServiceSpec,
+    Signal, Store, StoreKind, Target, Traffic,
 };
 
 /// The spec in the manifest's own shape.
@@ -23,6 +24,7 @@ pub fn to_manifest(spec: &ServiceSpec) -> Value {
     let body = Object::default()
         .with("pattern", spec.pattern)
         .with("regions", &spec.regions)
+        .maybe("role_arn", spec.role_arn.as_ref())
         .maybe("follows", spec.follows.as_ref())
         .with(
             "objectives",
@@ -152,20 +154,35 @@ fn store(store: &Store) -> Value {
             let rebuild = if *rebuild { "automatic" } else { "manual" };
             object.with("rds", json!({ "instances": instances, "rebuild": rebuild }))
         }
-        StoreKind::Dynamodb { table, ensure_replicas, .. } => {
-            object.with("dynamodb", json!({ "table": table, "ensure_replicas": ensure_replicas }))
+        StoreKind::Dynamodb { table, ensure_replicas, replicas, create } => {
+            let dynamodb = Object::default()
+                .with("table", table)
+                .with("ensure_replicas", ensure_replicas)
+                .maybe("replicas", (!replicas.is_empty()).then_some(replicas))
+                .maybe("create", create.as_ref().map(new_table));
+            object.with("dynamodb", dynamodb.0)
         }
-        StoreKind::S3 { buckets, bidirectional, role_arn, .. } => {
+        StoreKind::S3 { buckets, bidirectional, role_arn, time_control } => {
             let s3 = Object::default()
                 .with("buckets", buckets)
                 .with("bidirectional", bidirectional)
-                .maybe("role_arn", role_arn.as_ref());
+                .maybe("role_arn", role_arn.as_ref())
+                .maybe("time_control", time_control.then_some(true));
             object.with("s3", s3.0)
         }
     };
     let object =
         object.maybe("canary", store.canary.as_ref().map(canary)).maybe("fence", store.fence.as_ref().map(fence));
     Value::Object(object.0)
+}
+
+fn new_table(new: &NewTable) -> Value {
+    let attribute = |attribute: &KeyAttribute| {
+        let word = KEY_TYPES.iter().find(|(_, kind)| *kind == attribute.kind).map_or("S", |(word, _)| *word);
+        json!({ "name": attribute.name, "type": word })
+    };
+    let object = Object::default().with("partition_key", attribute(&new.partition_key));
+    Value::Object(object.maybe("sort_key", new.sort_key.as_ref().map(attribute)).0)
 }
 
 fn canary(canary: &Canary) -> Value {

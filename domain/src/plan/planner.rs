@@ -7,6 +7,8 @@ use crate::service::{Fence, ServiceSpec, Store, StoreKind};
 
 /// A forced fence may not hold the promotion up for longer.
 const FORCED_FENCE_TIMEOUT_MS: u64 = 5_000;
+/// A fence that a graceful move rests on: RDS applies security groups within seconds, as a rule.
+const GRACEFUL_FENCE_TIMEOUT_MS: u64 = 2 * 60_000;
 /// Aurora's own limits are minutes; past this a person must look.
 const PROMOTE_TIMEOUT_MS: u64 = 15 * 60_000;
 /// How long a graceful move waits for replication.
@@ -40,7 +42,7 @@ pub fn plan(request: &PlanRequest<'_>) -> Plan {
     for store in &request.spec.data {
         steps.extend(store_steps(request, store));
     }
-    drains_before_promotions(&mut steps);
+    undoable_before_promotions(&mut steps);
     let moved: Vec<StepName> = steps.iter().filter(|step| step.critical).map(|step| step.name.clone()).collect();
     let flip = flip_step(request, moved);
     let verify = verify_step(request, &flip);
@@ -56,20 +58,52 @@ pub fn plan(request: &PlanRequest<'_>) -> Plan {
     }
 }
 
-/// What can be put back comes before what cannot: a copy that never catches up stops the move where it began.
-fn drains_before_promotions(steps: &mut [Step]) {
+/// What can be put back comes before what cannot: a copy that never catches up stops the move where it began. A writer
+/// is fenced for a graceful move only when the copies that need no fence have caught up, so that it waits least.
+fn undoable_before_promotions(steps: &mut [Step]) {
     let is_drain = |step: &Step| matches!(step.kind, StepKind::Drain { .. });
-    let drains: Vec<StepName> = steps.iter().filter(|step| is_drain(step)).map(|step| step.name.clone()).collect();
-    for step in steps.iter_mut().filter(|step| matches!(step.kind, StepKind::Promote { .. })) {
-        step.after.extend(drains.iter().cloned());
+    let drains: Vec<(StepName, bool)> =
+        steps.iter().filter(|step| is_drain(step)).map(|step| (step.name.clone(), step.after.is_empty())).collect();
+    for step in steps.iter_mut() {
+        match step.kind {
+            StepKind::Promote { .. } => {
+                let others = drains.iter().filter(|(name, _)| !step.after.contains(name));
+                let others: Vec<StepName> = others.map(|(name, _)| name.clone()).collect();
+                step.after.extend(others);
+            }
+            StepKind::Fence { .. } if step.critical => {
+                step.after.extend(drains.iter().filter(|(_, is_free)| *is_free).map(|(name, _)| name.clone()));
+            }
+            _ => {}
+        }
     }
-    steps.sort_by_key(|step| !is_drain(step));
+    steps.sort_by_key(|step| match step.kind {
+        StepKind::Drain { .. } if step.after.is_empty() => 0,
+        StepKind::Fence { .. } if step.critical => 1,
+        StepKind::Drain { .. } => 2,
+        _ => 3,
+    });
 }
 
 fn store_steps(request: &PlanRequest<'_>, store: &Store) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut after = Vec::new();
     match (store.kind.has_single_writer(), request.mode) {
+        (true, Mode::Graceful) if matches!(store.kind, StoreKind::Rds { .. }) => {
+            // No call hands an instance's role over: writes are stopped, what was written arrives, then it is promoted.
+            let fence = store.fence.as_ref().map(|fence| Step {
+                critical: true,
+                timeout_ms: GRACEFUL_FENCE_TIMEOUT_MS,
+                ..fence_step(request, store, fence)
+            });
+            let stopped: Vec<StepName> = fence.iter().map(|step| step.name.clone()).collect();
+            let fencing = stopped.first().cloned().map_or(Fencing::None, Fencing::ByStep);
+            let drain = Step { after: stopped.clone(), ..drain_step(request, store) };
+            let wait = stopped.into_iter().chain([drain.name.clone()]).collect();
+            steps.extend(fence);
+            steps.push(drain);
+            steps.push(promote_step(request, store, fencing, wait));
+        }
         (true, Mode::Graceful) => steps.push(promote_step(request, store, Fencing::Builtin, Vec::new())),
         (true, Mode::Forced) => {
             let fence = store.fence.as_ref().map(|fence| fence_step(request, store, fence));
@@ -106,7 +140,13 @@ fn fence_step(request: &PlanRequest<'_>, store: &Store, fence: &Fence) -> Step {
         after: Vec::new(),
         undo: Undo::PutBack,
         timeout_ms: FORCED_FENCE_TIMEOUT_MS,
-        calls: vec![format!("rds:ModifyDBCluster in {}: security group {group} only", request.from)],
+        calls: vec![match &store.kind {
+            StoreKind::Rds { instances, .. } => {
+                let instance = instances.get(request.from).map_or("", String::as_str);
+                format!("rds:ModifyDBInstance in {}: {instance}, security group {group} only", request.from)
+            }
+            _ => format!("rds:ModifyDBCluster in {}: security group {group} only", request.from),
+        }],
     }
 }
 
@@ -143,6 +183,7 @@ fn promote_step(request: &PlanRequest<'_>, store: &Store, fencing: Fencing, afte
 
 fn drain_step(request: &PlanRequest<'_>, store: &Store) -> Step {
     let how = match &store.canary {
+        Some(_) if matches!(store.kind, StoreKind::Rds { .. }) => "until the newest canary has arrived",
         Some(_) => "until the canary is within the RPO",
         None => "until CloudWatch's lag is within the RPO (no canary: loss not provable)",
     };

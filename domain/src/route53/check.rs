@@ -50,6 +50,8 @@ pub enum CheckKind {
         /// Alarm name.
         name: String,
     },
+    /// A kind that failoverd never makes (`RECOVERY_CONTROL`), by AWS's word.
+    Other(String),
 }
 
 /// An endpoint that Route 53's checkers poll.

@@ -4,6 +4,7 @@ mod answer;
 mod check;
 mod choose;
 mod record;
+mod text;
 mod tree;
 
 #[cfg(test)]
@@ -12,3 +13,4 @@ mod answer_tests;
 pub use answer::{ALIAS_TTL_S, Answer, Considered, Place, Query, answer};
 pub use check::{CheckKind, EndpointCheck, HealthCheck, HealthCheckConfig, Protocol, calculated_is_healthy};
 pub use record::{AliasTarget, Change, Location, Policy, RecordSet, RecordType};
+pub use text::{escaped_name, plain_name, plain_text, quoted_text};

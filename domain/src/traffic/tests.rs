@@ -186,7 +186,7 @@ impl Model {
                 let healthy = children.iter().filter(|child| self.healthy(child, votes)).count();
                 calculated_is_healthy(u32::try_from(healthy).unwrap(), *threshold)
             }
-            CheckKind::Alarm { .. } => unreachable!(),
+            CheckKind::Alarm { .. } | CheckKind::Other(_) => unreachable!(),
         };
         healthy != check.config.inverted
     }

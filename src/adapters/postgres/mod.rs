@@ -4,12 +4,14 @@
 //! failover: a database that is away is an answer (`HistoryError::Away`), not a reason to stop.
 //! PostgreSQL 12 or newer (stored generated columns).
 
+mod canary;
 mod connection;
 mod failure;
 mod history;
 mod provision;
 mod schema;
 
+pub use canary::CanaryRows;
 pub use connection::{DatabaseUrl, InvalidDatabaseUrl, Limits};
 pub use history::PostgresHistory;
 pub use provision::create_database;

@@ -226,10 +226,14 @@ fn how_to(sandbox: &Sandbox, port_base: u16) -> String {
          \x20 dig @{} -p {} api.example.com A +short\n\
          \x20 failoverctl sandbox break us-east-1        # then watch; `sandbox heal us-east-1` brings it back\n\
          \x20 grpcurl -plaintext {} list\n\n\
+         The simulated AWS speaks AWS's own protocols, for `aws` and boto3 too (any credentials, every Region):\n\n\
+         \x20 export AWS_ENDPOINT_URL=http://{} AWS_ACCESS_KEY_ID=me AWS_SECRET_ACCESS_KEY=any AWS_REGION=eu-west-1\n\
+         \x20 aws route53 list-hosted-zones\n\n\
          {}\n\nCtrl-C stops everything and leaves nothing behind.\n",
         dns.ip(),
         dns.port(),
         addresses.grpc(0),
+        addresses.aws(),
         databases.join("\n"),
     )
 }

@@ -13,11 +13,13 @@ use failoverd_domain::traffic::internal_name;
 
 use super::Executor;
 use super::effect::{Effect, Look};
-use crate::ports::{Call, CallError, CanaryAt, Effect as Known};
+use crate::ports::{Call, CallError, CanaryAt, Effect as Known, World};
 
 /// One step of one run, with what it needs.
 struct StepEffect {
     executor: Executor,
+    /// As the service's own role.
+    world: World,
     run: Run,
     step: Step,
     spec: Arc<ServiceSpec>,
@@ -32,6 +34,7 @@ impl Executor {
         match state.services.get(&run.service) {
             Some(service) => Box::new(StepEffect {
                 executor: self.clone(),
+                world: self.world.acting_as(service.spec.role_arn.as_deref()),
                 run: run.clone(),
                 step: step.clone(),
                 spec: service.spec.clone(),
@@ -107,7 +110,7 @@ impl StepEffect {
         let Some(fence) = &store.fence else {
             return Look::CannotTell("the fence is gone from the manifest".to_owned());
         };
-        match self.executor.world.fences.is_fenced(&self.step.region, store, fence).await {
+        match self.world.fences.is_fenced(&self.step.region, store, fence).await {
             Ok(true) => Look::Done(format!("{} in {} takes no writes", store.name, self.step.region)),
             Ok(false) => Look::NotDone(format!("{} in {} takes writes", store.name, self.step.region)),
             Err(error) => Look::CannotTell(error.to_string()),
@@ -117,14 +120,35 @@ impl StepEffect {
     async fn fence(&self) -> Call<()> {
         let Ok(store) = self.store() else { return Err(self.gone()) };
         let Some(fence) = &store.fence else { return Err(self.gone()) };
-        self.executor.world.fences.fence(&self.step.region, store, fence).await
+        self.world.fences.fence(&self.step.region, store, fence).await
     }
 
     async fn look_promoted(&self) -> Look {
-        let Ok(Store { kind: StoreKind::Aurora { global_cluster, .. }, .. }) = self.store() else {
-            return Look::CannotTell("the store is gone".to_owned());
-        };
-        match self.executor.world.aurora.describe(self.to(), global_cluster).await {
+        match self.store().map(|store| &store.kind) {
+            Ok(StoreKind::Aurora { global_cluster, .. }) => self.look_cluster(global_cluster).await,
+            Ok(StoreKind::Rds { instances, .. }) => match instances.get(self.to()) {
+                Some(instance) => self.look_instance(instance).await,
+                None => Look::CannotTell(format!("the manifest names no instance in {}", self.to())),
+            },
+            _ => Look::CannotTell("the store is gone".to_owned()),
+        }
+    }
+
+    async fn look_instance(&self, instance: &str) -> Look {
+        match self.world.instances.describe(self.to(), instance).await {
+            Ok(None) => Look::CannotTell(format!("there is no instance {instance} in {}", self.to())),
+            Ok(Some(found)) if !found.is_writer() && found.is_available() => {
+                Look::NotDone(format!("{instance} is still a replica"))
+            }
+            // It reboots when it is promoted, and is a replica until it is done.
+            Ok(Some(found)) if !found.is_available() => Look::UnderWay(format!("{instance} is {}", found.status)),
+            Ok(Some(_)) => Look::Done(format!("{instance} writes in {}", self.to())),
+            Err(error) => Look::CannotTell(error.to_string()),
+        }
+    }
+
+    async fn look_cluster(&self, global_cluster: &str) -> Look {
+        match self.world.aurora.describe(self.to(), global_cluster).await {
             Ok(cluster) if cluster.moving_to.as_ref() == Some(self.to()) => {
                 Look::UnderWay(format!("{global_cluster} is moving to {}", self.to()))
             }
@@ -140,20 +164,26 @@ impl StepEffect {
     }
 
     async fn promote(&self) -> Call<()> {
-        let Ok(store @ Store { kind: StoreKind::Aurora { global_cluster, .. }, .. }) = self.store() else {
-            return Err(self.gone());
-        };
+        let Ok(store) = self.store() else { return Err(self.gone()) };
         if let Some(fence) = &store.fence {
             // Fenced when it was the old writer; it is about to serve again.
-            let fences = &self.executor.world.fences;
+            let fences = &self.world.fences;
             if fences.is_fenced(self.to(), store, fence).await? {
                 fences.unfence(self.to(), store, fence).await?;
             }
         }
-        let aurora = &self.executor.world.aurora;
-        match self.run.plan.mode {
-            Mode::Graceful => aurora.switchover(self.to(), global_cluster, self.to()).await,
-            Mode::Forced => aurora.failover(self.to(), global_cluster, self.to()).await,
+        match (&store.kind, self.run.plan.mode) {
+            (StoreKind::Aurora { global_cluster, .. }, Mode::Graceful) => {
+                self.world.aurora.switchover(self.to(), global_cluster, self.to()).await
+            }
+            (StoreKind::Aurora { global_cluster, .. }, Mode::Forced) => {
+                self.world.aurora.failover(self.to(), global_cluster, self.to()).await
+            }
+            (StoreKind::Rds { instances, .. }, _) => match instances.get(self.to()) {
+                Some(instance) => self.world.instances.promote(self.to(), instance).await,
+                None => Err(self.gone()),
+            },
+            (StoreKind::Dynamodb { .. } | StoreKind::S3 { .. }, _) => Err(self.gone()),
         }
     }
 
@@ -163,10 +193,12 @@ impl StepEffect {
             Ok(store) => store,
             Err(gone) => return gone,
         };
-        let rpo_ms = self.spec.objectives.rpo_ms;
+        // A writer that is stopped has nothing left to send when its newest canary has arrived.
+        let is_stopped = store.kind.has_single_writer() && store.fence.is_some() && store.canary.is_some();
+        let rpo_ms = if is_stopped { 0 } else { self.spec.objectives.rpo_ms };
         let behind_ms = match &store.canary {
             Some(_) => self.canary_behind_ms(store).await,
-            None => match self.executor.world.metrics.replication_lag(self.to(), store).await {
+            None => match self.world.metrics.replication_lag(self.to(), store).await {
                 Ok(Some((lag_ms, age_ms))) => Some(lag_ms + age_ms),
                 _ => None,
             },
@@ -190,7 +222,7 @@ impl StepEffect {
     async fn canary(&self, store: &Store) -> Option<u64> {
         let canary = store.canary.as_ref()?;
         let at = CanaryAt { service: &self.spec.name, store, canary, region: self.to() };
-        self.executor.world.canaries.read(&at).await.ok().flatten()
+        self.world.canaries.read(&at).await.ok().flatten()
     }
 
     /// Whether the new copy takes the service's data; writes the receipt for it while nothing new is written there.
@@ -199,7 +231,7 @@ impl StepEffect {
             Ok(store) => store,
             Err(gone) => return gone,
         };
-        let world = &self.executor.world;
+        let world = &self.world;
         let look = match &store.kind {
             StoreKind::Aurora { .. } | StoreKind::Rds { .. } => self.look_promoted().await,
             StoreKind::Dynamodb { table, .. } => match world.tables.describe(self.to(), table).await {
@@ -260,7 +292,7 @@ impl StepEffect {
     /// authoritative servers, so aliases need no special care.
     async fn look_answer(&self) -> Look {
         for record in &self.spec.traffic.records {
-            let dns = &self.executor.world.dns;
+            let dns = &self.world.dns;
             let wanted = dns.ask(&internal_name(self.to(), &record.name), record.record_type).await;
             let answer = dns.ask(&record.name, record.record_type).await;
             match (wanted, answer) {

@@ -19,6 +19,7 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
+use tracing::Instrument;
 
 use super::timing::Timing;
 use crate::ports::{Agreement, Clock, World};
@@ -58,10 +59,16 @@ impl Executor {
                 let key = (run.id.clone(), step.name.clone());
                 busy.insert(key.clone());
                 let this = &self;
-                under_way.push(Box::pin(async move {
+                // Whatever is called on the way is logged with these.
+                let span = tracing::info_span!(
+                    "step", service = %run.service, run = %run.id, step = %step.name,
+                    epoch = run.epoch.map(|epoch| epoch.0), region = %step.region
+                );
+                let driving = async move {
                     this.drive(&run, &step).await;
                     key
-                }));
+                };
+                under_way.push(Box::pin(driving.instrument(span)));
             }
         }
     }

@@ -2,19 +2,24 @@
 //!
 //! What takes hours (an Aurora secondary that is rebuilt) is waited for by looking, never by blocking.
 
-use failoverd_domain::data::store::ReplicaStatus;
+use failoverd_domain::data::store::DbInstance;
 use failoverd_domain::fleet::ServiceState;
 use failoverd_domain::ids::Region;
-use failoverd_domain::service::{Fence, Store, StoreKind};
+use failoverd_domain::service::{Fence, NewTable, Store, StoreKind};
 
 use super::{Settler, Unsettled};
 use crate::ports::{Effect, ReplicationWish};
 
 /// One thing to mend.
-enum Mend<'a> {
+pub(super) enum Mend<'a> {
+    Fence { store: &'a Store, fence: &'a Fence, region: &'a Region },
     Unfence { store: &'a Store, fence: &'a Fence },
+    CreateTable { table: &'a str, create: &'a NewTable },
+    EnableStreams { table: &'a str },
     AddReplica { table: &'a str, region: &'a Region },
     Replicate(ReplicationWish<'a>),
+    PutAside { instance: &'a str, region: &'a Region, aside: String },
+    CreateReplica { instance: &'a str, region: &'a Region, source: DbInstance },
 }
 
 impl Settler {
@@ -23,7 +28,7 @@ impl Settler {
     pub(super) async fn free_writers(&self, service: &ServiceState) -> Result<(), Unsettled> {
         for store in &service.spec.data {
             let Some(fence) = &store.fence else { continue };
-            if !self.world.fences.is_fenced(&service.primary, store, fence).await? {
+            if !self.world_of(service).fences.is_fenced(&service.primary, store, fence).await? {
                 continue;
             }
             self.writes_there(service, store).await?;
@@ -33,9 +38,20 @@ impl Settler {
     }
 
     async fn writes_there(&self, service: &ServiceState, store: &Store) -> Result<(), Unsettled> {
-        let StoreKind::Aurora { global_cluster, .. } = &store.kind else { return Ok(()) };
-        let cluster = self.world.aurora.describe(&service.primary, global_cluster).await?;
-        if cluster.moving_to.is_none() && cluster.writer() == Some(&service.primary) {
+        let world = self.world_of(service);
+        let writes = match &store.kind {
+            StoreKind::Aurora { global_cluster, .. } => {
+                let cluster = world.aurora.describe(&service.primary, global_cluster).await?;
+                cluster.moving_to.is_none() && cluster.writer() == Some(&service.primary)
+            }
+            StoreKind::Rds { instances, .. } => {
+                let id = instances.get(&service.primary).map_or("", String::as_str);
+                let instance = world.instances.describe(&service.primary, id).await?;
+                instance.is_some_and(|instance| instance.is_writer())
+            }
+            StoreKind::Dynamodb { .. } | StoreKind::S3 { .. } => true,
+        };
+        if writes {
             return Ok(());
         }
         Err(Unsettled::Stuck(format!("{} in {} is fenced and is not the writer", store.name, service.primary)))
@@ -62,20 +78,14 @@ impl Settler {
     async fn needed<'a>(&self, service: &'a ServiceState, store: &'a Store) -> Result<Option<Mend<'a>>, Unsettled> {
         let primary = &service.primary;
         match &store.kind {
-            StoreKind::Dynamodb { table, ensure_replicas: true, .. } => {
-                let replicas = self.world.tables.describe(primary, table).await?.replicas;
-                if replicas.values().any(|status| *status == ReplicaStatus::Creating) {
-                    // One at a time.
-                    return Ok(None);
-                }
-                let missing = service.spec.regions.iter().find(|region| !replicas.contains_key(*region));
-                Ok(missing.map(|region| Mend::AddReplica { table, region }))
+            StoreKind::Dynamodb { table, ensure_replicas: true, replicas, create } => {
+                self.table_lacks(service, table, replicas, create.as_ref()).await
             }
             StoreKind::S3 { buckets, bidirectional, role_arn, time_control } => {
                 let (Some(from), Some(standby)) = (buckets.get(primary), service.standby()) else { return Ok(None) };
                 let Some(to) = buckets.get(standby) else { return Ok(None) };
                 let needs_rule = *bidirectional || service.spec.regions.first() == Some(primary);
-                let has_rule = self.world.buckets.describe(primary, from).await?.replicates_to(to);
+                let has_rule = self.world_of(service).buckets.describe(primary, from).await?.replicates_to(to);
                 let rule = Mend::Replicate(ReplicationWish {
                     from,
                     to,
@@ -85,16 +95,25 @@ impl Settler {
                 });
                 Ok((needs_rule && !has_rule).then_some(rule))
             }
-            StoreKind::Aurora { .. } | StoreKind::Rds { .. } | StoreKind::Dynamodb { .. } => Ok(None),
+            StoreKind::Rds { .. } => self.instance_lacks(service, store).await,
+            StoreKind::Aurora { .. } | StoreKind::Dynamodb { .. } => Ok(None),
         }
     }
 
     async fn mend(&self, service: &ServiceState, mend: Mend<'_>) -> Result<(), Unsettled> {
         let primary = &service.primary;
+        let world = self.world_of(service);
         match mend {
-            Mend::Unfence { store, fence } => self.world.fences.unfence(primary, store, fence).await?,
-            Mend::AddReplica { table, region } => self.world.tables.add_replica(primary, table, region).await?,
-            Mend::Replicate(wish) => self.world.buckets.replicate(primary, &wish).await?,
+            Mend::Fence { store, fence, region } => world.fences.fence(region, store, fence).await?,
+            Mend::Unfence { store, fence } => world.fences.unfence(primary, store, fence).await?,
+            Mend::CreateTable { table, create } => world.tables.create(primary, table, create).await?,
+            Mend::EnableStreams { table } => world.tables.enable_streams(primary, table).await?,
+            Mend::AddReplica { table, region } => world.tables.add_replica(primary, table, region).await?,
+            Mend::Replicate(wish) => world.buckets.replicate(primary, &wish).await?,
+            Mend::PutAside { instance, region, aside } => world.instances.put_aside(region, instance, &aside).await?,
+            Mend::CreateReplica { instance, region, source } => {
+                world.instances.create_replica(region, instance, &source).await?;
+            }
         }
         Ok(())
     }
@@ -103,7 +122,18 @@ impl Settler {
 fn describe(mend: &Mend<'_>, primary: &Region) -> String {
     match mend {
         Mend::Unfence { store, .. } => format!("let {} in {primary} take writes again: it serves", store.name),
+        Mend::Fence { store, region, .. } => {
+            format!("keep the old primary of {} in {region} from taking writes", store.name)
+        }
+        Mend::CreateTable { table, .. } => format!("make the table {table} in {primary}"),
+        Mend::EnableStreams { table } => format!("turn the streams of {table} on"),
         Mend::AddReplica { table, region } => format!("add the replica of {table} in {region}"),
+        Mend::PutAside { instance, region, aside } => {
+            format!("put the old primary {instance} in {region} aside, as {aside}: nothing of it is deleted")
+        }
+        Mend::CreateReplica { instance, region, source } => {
+            format!("make {instance} in {region} a replica of {}", source.id)
+        }
         Mend::Replicate(ReplicationWish { from, to, .. }) => format!("replicate {from} to {to}"),
     }
 }

@@ -2,6 +2,8 @@
 //! fleet has agreed. A reconciler: it takes no input, yields to any open run, and whoever leads goes on with it.
 
 mod copies;
+mod instances;
+mod tables;
 mod word;
 mod zone;
 
@@ -17,6 +19,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::timing::Timing;
 use crate::ports::{Agreement, Clock, World};
@@ -99,7 +102,9 @@ impl Settler {
                         let name = service.spec.name.clone();
                         busy.insert(name.clone());
                         let this = &self;
-                        under_way.push(Box::pin(async move { (name, this.settle(&service).await) }));
+                        let span = tracing::info_span!("settle", service = %name, epoch = service.epoch.0);
+                        let settling = async move { (name, this.settle(&service).await) };
+                        under_way.push(Box::pin(settling.instrument(span)));
                     }
                 }
             }
@@ -146,6 +151,11 @@ impl Settler {
 
     fn leads(&self) -> bool {
         self.agreement.leadership().borrow().is_me
+    }
+
+    /// What the service's own role reaches.
+    fn world_of(&self, service: &ServiceState) -> World {
+        self.world.acting_as(service.spec.role_arn.as_deref())
     }
 
     fn state(&self) -> Arc<FleetState> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::{Settler, Unsettled};
-use crate::ports::Effect;
+use crate::ports::{Effect, World};
 
 /// Seconds, for plain values whose manifest names none.
 const RECORD_TTL_S: u32 = 60;
@@ -33,7 +33,7 @@ impl Settler {
             }
             for action in actions {
                 self.may_write(service).await?;
-                self.perform(&wanted.zone, action).await?;
+                self.perform(service, &wanted.zone, action).await?;
             }
         }
         Err(Unsettled::Stuck(format!("records of {} do not converge", service.spec.name)))
@@ -76,8 +76,9 @@ impl Settler {
             epoch: service.epoch,
             index: intent.unwrap_or(state.applied),
         };
-        let checks = self.world.health_checks.list().await?;
-        let records = self.world.records.list(&wanted.zone).await?;
+        let world = self.world_of(service);
+        let checks = world.health_checks.list().await?;
+        let records = world.records.list(&wanted.zone).await?;
         let actions = settle(wanted, &mark, &checks, &records);
         match actions.first() {
             Some(SettleAction::Refused { reason }) => Err(Unsettled::Yield(reason.clone())),
@@ -86,13 +87,14 @@ impl Settler {
         }
     }
 
-    async fn perform(&self, zone: &str, action: SettleAction) -> Result<(), Unsettled> {
-        let checks = &self.world.health_checks;
+    async fn perform(&self, service: &ServiceState, zone: &str, action: SettleAction) -> Result<(), Unsettled> {
+        let world = self.world_of(service);
+        let checks = &world.health_checks;
         let done = match action {
             SettleAction::CreateCheck { reference, config } => checks.create(&reference, config).await.map(drop),
             SettleAction::UpdateCheck { check, config } => checks.update(&check, config).await.map(drop),
-            SettleAction::ChangeRecords { changes } => match self.world.records.change(zone, changes).await {
-                Ok(change) => return self.wait_in_sync(&change).await,
+            SettleAction::ChangeRecords { changes } => match world.records.change(zone, changes).await {
+                Ok(change) => return self.wait_in_sync(&world, &change).await,
                 Err(error) => Err(error),
             },
             SettleAction::Refused { .. } | SettleAction::Foreign { .. } => Ok(()),
@@ -104,9 +106,9 @@ impl Settler {
         }
     }
 
-    async fn wait_in_sync(&self, change: &str) -> Result<(), Unsettled> {
+    async fn wait_in_sync(&self, world: &World, change: &str) -> Result<(), Unsettled> {
         let deadline = Instant::now() + INSYNC_PATIENCE;
-        while !self.world.records.in_sync(change).await? {
+        while !world.records.in_sync(change).await? {
             if Instant::now() >= deadline {
                 return Err(Unsettled::Stuck(format!("change {change} is still not INSYNC")));
             }

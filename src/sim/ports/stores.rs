@@ -11,6 +11,7 @@ use crate::sim::world::{Plane, Service, StoreId};
 /// Where a canary really is: what to ask, and the name of the row, item or object.
 enum Place<'a> {
     Row(&'a str),
+    InstanceRow(&'a str),
     Item(&'a str),
     Object(&'a str),
 }
@@ -20,6 +21,9 @@ impl Place<'_> {
         let key = format!("{}/{}", at.service, at.store.name);
         match (at.canary, &at.store.kind) {
             (Canary::Dsn { .. }, StoreKind::Aurora { global_cluster, .. }) => Some((Place::Row(global_cluster), key)),
+            (Canary::Dsn { .. }, StoreKind::Rds { instances, .. }) => {
+                instances.get(at.region).map(|instance| (Place::InstanceRow(instance), key))
+            }
             (Canary::Table { table }, _) => Some((Place::Item(table), key)),
             (Canary::Prefix { prefix }, StoreKind::S3 { buckets, .. }) => {
                 buckets.get(at.region).map(|bucket| (Place::Object(bucket), format!("{prefix}{key}")))
@@ -30,8 +34,8 @@ impl Place<'_> {
 
     const fn ask<'a>(&self, region: &'a Region, mutates: bool) -> Ask<'a> {
         let (service, operation) = match (self, mutates) {
-            (Self::Row(_), true) => (Service::Database, "INSERT"),
-            (Self::Row(_), false) => (Service::Database, "SELECT"),
+            (Self::Row(_) | Self::InstanceRow(_), true) => (Service::Database, "INSERT"),
+            (Self::Row(_) | Self::InstanceRow(_), false) => (Service::Database, "SELECT"),
             (Self::Item(_), true) => (Service::Dynamodb, "PutItem"),
             (Self::Item(_), false) => (Service::Dynamodb, "GetItem"),
             (Self::Object(_), true) => (Service::S3, "PutObject"),
@@ -52,6 +56,7 @@ impl Canaries for SimulatedPorts {
         let region = at.region;
         self.call(place.ask(region, true), move |world| match place {
             Place::Row(cluster) => world.write_row(region, cluster, &key, version),
+            Place::InstanceRow(instance) => world.write_instance_row(region, instance, &key, version),
             Place::Item(table) => world.put_item(region, table, &key, version),
             Place::Object(bucket) => world.put_object(region, bucket, &key, version),
         })
@@ -65,6 +70,7 @@ impl Canaries for SimulatedPorts {
         let region = at.region;
         self.call(place.ask(region, false), move |world| match place {
             Place::Row(cluster) => world.read_row(region, cluster, &key),
+            Place::InstanceRow(instance) => world.read_instance_row(region, instance, &key),
             Place::Item(table) => world.get_item(region, table, &key),
             Place::Object(bucket) => world.get_object(region, bucket, &key),
         })
@@ -72,21 +78,47 @@ impl Canaries for SimulatedPorts {
     }
 }
 
-/// The global cluster that a fence in a Region is about, if the manifest names a security group there.
-fn fenced_cluster<'a>(ask: &Ask<'_>, store: &'a Store, fence: &Fence) -> Call<&'a str> {
-    let Fence::SecurityGroup(groups) = fence;
-    match &store.kind {
-        StoreKind::Aurora { global_cluster, .. } if groups.contains_key(ask.region) => Ok(global_cluster),
-        StoreKind::Aurora { .. } => Err(ask.not_configured("no security group is named for this Region")),
-        _ => Err(ask.not_configured("only a database can be fenced by security group")),
+/// What a fence in a Region is about, and the security group that lets nobody in.
+#[derive(Clone, Copy)]
+enum Fenced<'a> {
+    Cluster { global: &'a str, group: &'a str },
+    Instance { id: &'a str, group: &'a str },
+}
+
+impl<'a> Fenced<'a> {
+    fn of(region: &Region, store: &'a Store, fence: &'a Fence) -> Result<Self, &'static str> {
+        let Fence::SecurityGroup(groups) = fence;
+        let group = groups.get(region).ok_or("no security group is named for this Region");
+        match &store.kind {
+            StoreKind::Aurora { global_cluster, .. } => Ok(Self::Cluster { global: global_cluster, group: group? }),
+            StoreKind::Rds { instances, .. } => {
+                let id = instances.get(region).ok_or("no instance is named for this Region")?;
+                Ok(Self::Instance { id, group: group? })
+            }
+            _ => Err("only a database can be fenced by security group"),
+        }
+    }
+
+    const fn operation(fenced: &Result<Self, &'static str>, changes: bool) -> &'static str {
+        match (fenced, changes) {
+            (Ok(Self::Instance { .. }), true) => "ModifyDBInstance",
+            (Ok(Self::Instance { .. }), false) => "DescribeDBInstances",
+            (_, true) => "ModifyDBCluster",
+            (_, false) => "DescribeDBClusters",
+        }
     }
 }
 
 impl SimulatedPorts {
-    async fn set_fence(&self, region: &Region, store: &Store, fence: &Fence, fenced: bool) -> Call<()> {
-        let ask = Ask::change(Service::Rds, "ModifyDBCluster", region, Plane::Control);
-        let cluster = fenced_cluster(&ask, store, fence)?;
-        self.call(ask, |world| world.set_fenced(region, cluster, fenced)).await
+    async fn set_fence(&self, region: &Region, store: &Store, fence: &Fence, on: bool) -> Call<()> {
+        let fenced = Fenced::of(region, store, fence);
+        let ask = Ask::change(Service::Rds, Fenced::operation(&fenced, true), region, Plane::Control);
+        let fenced = fenced.map_err(|why| ask.not_configured(why))?;
+        self.call(ask, |world| match fenced {
+            Fenced::Cluster { global, group } => world.set_cluster_fence(region, global, group, on),
+            Fenced::Instance { id, group } => world.set_instance_fence(region, id, group, on),
+        })
+        .await
     }
 }
 
@@ -97,9 +129,14 @@ impl Fences for SimulatedPorts {
     }
 
     async fn is_fenced(&self, region: &Region, store: &Store, fence: &Fence) -> Call<bool> {
-        let ask = Ask::read(Service::Rds, "DescribeDBClusters", region, Plane::Control);
-        let cluster = fenced_cluster(&ask, store, fence)?;
-        self.call(ask, |world| world.is_fenced(region, cluster)).await
+        let fenced = Fenced::of(region, store, fence);
+        let ask = Ask::read(Service::Rds, Fenced::operation(&fenced, false), region, Plane::Control);
+        let fenced = fenced.map_err(|why| ask.not_configured(why))?;
+        self.call(ask, |world| match fenced {
+            Fenced::Cluster { global, group } => world.cluster_has_fence(region, global, group),
+            Fenced::Instance { id, group } => world.instance_has_fence(region, id, group),
+        })
+        .await
     }
 
     async fn unfence(&self, region: &Region, store: &Store, fence: &Fence) -> Call<()> {
@@ -148,7 +185,7 @@ impl Metrics for SimulatedPorts {
 
     async fn alarm(&self, region: &Region, name: &str) -> Call<Option<bool>> {
         let ask = Ask::read(Service::Cloudwatch, "DescribeAlarms", region, Plane::Data);
-        self.call(ask, |world| Ok(world.metrics.alarm(region, name))).await
+        self.call(ask, |world| Ok(world.alarm_state(region, name))).await
     }
 
     async fn publish(&self, region: &Region, figures: &[Figure]) -> Call<()> {

@@ -1,7 +1,6 @@
-//! One Aurora global cluster: who writes, what has arrived where, and moves under way.
+//! One Aurora global cluster: who writes, and what has arrived where. A cluster by itself is one with a single member.
 //!
-//! "Using switchover or failover in Amazon Aurora Global Database". The write fence of an unplanned failover is best
-//! effort: an old writer that nobody reaches goes on taking writes, and those are counted as split brain.
+//! Its DB instances are kept with all others (`instances`): a member without any is headless.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +9,9 @@ use failoverd_domain::ids::Region;
 
 use super::Moment;
 use super::draws::Draws;
+use super::phases::Phases;
+use super::rds_events::RdsEvent;
+use super::rds_names::OPEN_GROUP;
 use super::refusal::Refusal;
 use super::replication::{Replication, Undelivered, Written};
 
@@ -18,26 +20,46 @@ use super::replication::{Replication, Undelivered, Written};
 pub struct AuroraCluster {
     /// Identifier.
     pub id: String,
+    /// `aurora-postgresql` …
+    pub(super) engine: String,
+    /// What new members get while there is none.
+    pub(super) engine_version: String,
+    /// Where it was made: who knows it while it has no member.
+    pub(super) home: Option<Region>,
+    pub(super) tags: BTreeMap<String, String>,
+    pub(super) deletion_protection: bool,
+    pub(super) database: Option<String>,
+    /// What the global cluster itself goes through.
+    pub(super) phases: Phases,
+    /// Deleted, and to be forgotten.
+    pub(super) gone: bool,
     pub(super) members: BTreeMap<Region, Member>,
     pub(super) rows: Replication,
     pub(super) moving: Option<Move>,
     pub(super) lags_ms: BTreeMap<Region, u64>,
     pub(super) lost: Vec<LostWrites>,
     pub(super) split_brain_writes: u64,
+    /// Events that the world has not collected yet.
+    pub(super) said: Vec<RdsEvent>,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Member {
     pub(super) cluster: String,
-    pub(super) instances: u32,
     pub(super) engine_version: String,
-    pub(super) class: String,
+    pub(super) phases: Phases,
+    pub(super) created_ms: u64,
+    pub(super) backup_days: u32,
+    pub(super) tags: BTreeMap<String, String>,
+    pub(super) deletion_protection: bool,
+    pub(super) write_forwarding: bool,
+    pub(super) groups: Vec<String>,
+    /// What it had before nobody was let in.
+    pub(super) open_groups: Vec<String>,
     /// What the global cluster says.
     pub(super) is_writer: bool,
     /// What the database does.
     pub(super) accepts_writes: bool,
-    /// By its security group.
-    pub(super) fenced: bool,
     pub(super) standing: Standing,
     /// What the API of a Region that missed a failover still believes.
     pub(super) stale_view: Option<GlobalCluster>,
@@ -53,13 +75,22 @@ pub(super) enum Standing {
     LateFence(u64),
     /// Being rebuilt until then.
     Rebuilding(u64),
+    /// New, and given its first rows until then.
+    Seeding(u64),
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Move {
     pub(super) to: Region,
+    /// Until then it is only being looked at.
+    pub(super) is_pending: bool,
+    pub(super) pending_until_ms: u64,
     pub(super) ends_ms: u64,
     pub(super) forced: bool,
+    /// Being put back, until then.
+    pub(super) cancelling_until_ms: Option<u64>,
+    /// It has been said that data still has to arrive.
+    pub(super) told_of_lag: bool,
 }
 
 /// What an unplanned failover lost.
@@ -76,33 +107,65 @@ pub struct LostWrites {
 }
 
 impl AuroraCluster {
-    /// The first member is the writer; each has one instance.
+    /// One without members.
     #[must_use]
-    pub fn new(id: &str, members: &[(Region, String)]) -> Self {
-        let member = |(index, (region, cluster)): (usize, &(Region, String))| {
-            let writes = index == 0;
-            let member = Member {
-                cluster: cluster.clone(),
-                instances: 1,
-                engine_version: "16.4".into(),
-                class: "db.r6g.large".into(),
-                is_writer: writes,
-                accepts_writes: writes,
-                fenced: false,
-                standing: Standing::InSync,
-                stale_view: None,
-            };
-            (region.clone(), member)
-        };
+    pub fn empty(id: &str, engine: &str, engine_version: &str) -> Self {
         Self {
             id: id.to_owned(),
-            members: members.iter().enumerate().map(member).collect(),
+            engine: engine.to_owned(),
+            engine_version: engine_version.to_owned(),
+            home: None,
+            tags: BTreeMap::new(),
+            deletion_protection: false,
+            database: None,
+            phases: Phases::default(),
+            gone: false,
+            members: BTreeMap::new(),
             rows: Replication::default(),
             moving: None,
             lags_ms: BTreeMap::new(),
             lost: Vec::new(),
             split_brain_writes: 0,
+            said: Vec::new(),
         }
+    }
+
+    /// The first member is the writer.
+    #[must_use]
+    pub fn new(id: &str, members: &[(Region, String)], now_ms: u64) -> Self {
+        let mut made = Self::empty(id, "aurora-postgresql", "16.4");
+        for (region, cluster) in members {
+            made.add(region, cluster, now_ms);
+        }
+        made
+    }
+
+    /// Another member: the first writes.
+    pub(super) fn add(&mut self, region: &Region, cluster: &str, now_ms: u64) -> &mut Member {
+        let writes = self.writer().is_none();
+        let member = Member {
+            cluster: cluster.to_owned(),
+            engine_version: self.version().to_owned(),
+            phases: Phases::default(),
+            created_ms: now_ms,
+            backup_days: 1,
+            tags: BTreeMap::new(),
+            deletion_protection: false,
+            write_forwarding: false,
+            groups: vec![OPEN_GROUP.to_owned()],
+            open_groups: Vec::new(),
+            is_writer: writes,
+            accepts_writes: writes,
+            standing: Standing::InSync,
+            stale_view: None,
+        };
+        self.members.entry(region.clone()).insert_entry(member).into_mut()
+    }
+
+    /// The writer's engine version.
+    pub(super) fn version(&self) -> &str {
+        let writer = self.members.values().find(|member| member.is_writer);
+        writer.map_or(&self.engine_version, |member| &member.engine_version)
     }
 
     /// The member that the global cluster calls its writer.
@@ -111,105 +174,34 @@ impl AuroraCluster {
         self.members.iter().find(|(_, member)| member.is_writer).map(|(region, _)| region)
     }
 
+    /// Whether the API of a Region tells of it: where it has a member, or was made while it has none.
+    pub(super) fn is_known_in(&self, region: &Region) -> bool {
+        self.members.contains_key(region) || (self.members.is_empty() && self.home.as_ref() == Some(region))
+    }
+
     pub(super) fn lag_ms(&self, to: &Region, default_ms: u64) -> u64 {
         self.lags_ms.get(to).copied().unwrap_or(default_ms)
     }
 
-    pub(super) fn advance(&mut self, moment: Moment<'_>) {
-        let linked = |a: &str, b: &str| moment.faults.linked(&a.into(), &b.into());
-        let lags = &self.lags_ms;
-        let lag_ms = |to: &str| lags.get(to).copied().unwrap_or(moment.timing.aurora_lag_ms);
-        self.rows.deliver(moment.now_ms, linked, lag_ms);
-        self.finish_move(moment);
-        self.heal_members(moment);
-    }
-
-    fn finish_move(&mut self, moment: Moment<'_>) {
-        let Some(under_way) = self.moving.clone() else { return };
-        let Some(old) = self.writer().cloned() else { return };
-        let both_up = moment.faults.linked(&old, &under_way.to);
-        if !under_way.forced && !both_up {
-            // "Cancelling": a planned move that cannot go on is put back, and the writer writes again.
-            self.moving = None;
-            self.set_accepting(&old, true);
-        } else if moment.now_ms < under_way.ends_ms || !moment.faults.is_up(&under_way.to) {
-        } else if under_way.forced {
-            self.promote_with_loss(&old, &under_way.to, moment);
-        } else if self.rows.undelivered_to(under_way.to.as_str()).writes == 0 {
-            self.swap_roles(&old, &under_way.to);
-            self.set_accepting(&old, false);
+    /// AWS's word for a member.
+    pub(super) fn status_of(&self, region: &Region, member: &Member) -> &'static str {
+        match &self.moving {
+            Some(under_way) if member.is_writer || &under_way.to == region => under_way.word(),
+            _ => member.phases.status(),
         }
     }
 
-    fn set_accepting(&mut self, region: &Region, accepts: bool) {
-        if let Some(member) = self.members.get_mut(region) {
-            member.accepts_writes = accepts;
-        }
-    }
-
-    fn swap_roles(&mut self, old: &Region, to: &Region) {
-        self.moving = None;
-        if let Some(member) = self.members.get_mut(old) {
-            member.is_writer = false;
-        }
-        if let Some(member) = self.members.get_mut(to) {
-            member.is_writer = true;
-            member.accepts_writes = true;
-            member.standing = Standing::InSync;
-            member.stale_view = None;
-        }
-    }
-
-    fn promote_with_loss(&mut self, old: &Region, to: &Region, moment: Moment<'_>) {
-        let before = GlobalCluster { moving_to: None, ..self.describe() };
-        let undelivered = self.rows.take_flights(old.as_str(), to.as_str());
-        self.lost.push(LostWrites { at_ms: moment.now_ms, from: old.clone(), to: to.clone(), undelivered });
-        self.swap_roles(old, to);
-        for (region, member) in self.members.iter_mut().filter(|(region, _)| *region != to) {
-            let linked = moment.faults.linked(to, region);
-            member.stale_view = (!linked).then(|| before.clone());
-            member.accepts_writes &= !linked;
-            member.standing = Standing::Away;
-        }
-    }
-
-    /// Members that missed an unplanned failover: found again, fenced, rebuilt.
-    fn heal_members(&mut self, moment: Moment<'_>) {
-        let Some(writer) = self.writer().cloned() else { return };
-        let mut rebuilt = Vec::new();
-        for (region, member) in self.members.iter_mut().filter(|(region, _)| **region != writer) {
-            let linked = moment.faults.linked(&writer, region);
-            member.standing = match member.standing {
-                Standing::InSync => continue,
-                Standing::Away if linked && member.accepts_writes => {
-                    Standing::LateFence(moment.now_ms + moment.timing.late_fence_ms)
-                }
-                Standing::Away if linked => member.begin_rebuild(moment.now_ms + moment.timing.rebuild_ms),
-                Standing::LateFence(until) if linked && until <= moment.now_ms => {
-                    member.begin_rebuild(until + moment.timing.rebuild_ms)
-                }
-                Standing::Rebuilding(until) if linked && until <= moment.now_ms => {
-                    rebuilt.push(region.clone());
-                    Standing::InSync
-                }
-                standing if linked => standing,
-                _ => Standing::Away,
-            };
-        }
-        rebuilt.iter().for_each(|region| self.rows.rebuild(writer.as_str(), region.as_str()));
-    }
-
-    /// The cluster as the API of a Region that sees everything describes it.
+    /// The cluster as the API of a Region that sees everything describes it; its instances are not counted here.
     pub(super) fn describe(&self) -> GlobalCluster {
         let member = |(region, member): (&Region, &Member)| {
             let described = ClusterMember {
                 cluster: member.cluster.clone(),
                 is_writer: member.is_writer,
                 in_sync: member.standing == Standing::InSync,
-                instances: member.instances,
+                instances: 0,
                 engine_version: member.engine_version.clone(),
-                status: "available".to_owned(),
-                instance_classes: vec![member.class.clone(); usize::try_from(member.instances).unwrap_or_default()],
+                status: self.status_of(region, member).to_owned(),
+                instance_classes: Vec::new(),
             };
             (region.clone(), described)
         };
@@ -217,12 +209,7 @@ impl AuroraCluster {
             id: self.id.clone(),
             members: self.members.iter().map(member).collect(),
             moving_to: self.moving.as_ref().map(|under_way| under_way.to.clone()),
-            status: match &self.moving {
-                None => "available",
-                Some(under_way) if under_way.forced => "failing-over",
-                Some(_) => "switching-over",
-            }
-            .to_owned(),
+            status: self.moving.as_ref().map_or_else(|| self.phases.status(), Move::word).to_owned(),
         }
     }
 
@@ -236,17 +223,14 @@ impl AuroraCluster {
         draws: &mut Draws,
     ) -> Result<(), Refusal> {
         let member = self.member(region)?;
-        if member.fenced {
-            return Err(Refusal::later("ConnectionTimeout", "connection to server timed out"));
-        }
-        if !member.accepts_writes || member.instances == 0 {
+        if !member.accepts_writes {
             return Err(Refusal::new("25006", "cannot execute INSERT in a read-only transaction"));
         }
         let is_writer = member.is_writer;
         if !self.rows.accepts(region.as_str(), key, version) {
             return Err(Refusal::new("ConditionalCheckFailedException", "a version as new or newer is there"));
         }
-        let written = Written { version, at_ms: moment.now_ms, by: region.as_str().to_owned() };
+        let written = Written { version, at_ms: moment.now_ms, by: region.as_str().to_owned(), payload: None };
         self.rows.put(key, written.clone());
         if !is_writer {
             self.split_brain_writes += 1;
@@ -261,9 +245,7 @@ impl AuroraCluster {
     }
 
     pub(super) fn read(&self, region: &Region, key: &str) -> Result<Option<u64>, Refusal> {
-        if self.member(region)?.instances == 0 {
-            return Err(Refusal::later("ConnectionRefused", "the cluster has no instance"));
-        }
+        self.member(region)?;
         Ok(self.rows.read(region.as_str(), key).map(|written| written.version))
     }
 
@@ -272,11 +254,19 @@ impl AuroraCluster {
     }
 }
 
-impl Member {
-    fn begin_rebuild(&mut self, until_ms: u64) -> Standing {
-        self.accepts_writes = false;
-        self.stale_view = None;
-        Standing::Rebuilding(until_ms)
+impl Move {
+    /// AWS's word for a cluster that takes part.
+    pub(super) const fn word(&self) -> &'static str {
+        if self.forced { "failing-over" } else { "switching-over" }
+    }
+
+    /// `FailoverState`'s word.
+    pub(super) const fn status(&self) -> &'static str {
+        match (self.cancelling_until_ms, self.is_pending) {
+            (Some(_), _) => "cancelling",
+            (None, true) => "pending",
+            (None, false) => "failing-over",
+        }
     }
 }
 

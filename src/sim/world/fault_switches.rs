@@ -24,6 +24,22 @@ impl SimulatedAws {
         });
     }
 
+    /// The role of the daemon in a Region loses an action, or gets it back: `rds:FailoverGlobalCluster`.
+    pub fn deny(&self, caller: &Region, action: &str, denied: bool) {
+        self.switch(|world| {
+            let key = (caller.clone(), action.to_owned());
+            if denied { world.faults.denied_actions.insert(key) } else { world.faults.denied_actions.remove(&key) }
+        });
+    }
+
+    /// Nobody may assume that role any more, or everybody again.
+    pub fn close_role(&self, role_arn: &str, closed: bool) {
+        self.switch(|world| {
+            let roles = &mut world.faults.closed_roles;
+            if closed { roles.insert(role_arn.to_owned()) } else { roles.remove(role_arn) }
+        });
+    }
+
     /// The Region dies: its endpoints, stores and Regional APIs. Route 53's API goes on even when it is us-east-1.
     pub fn break_region(&self, region: &Region) {
         self.switch(|world| world.faults.down.insert(region.clone()));

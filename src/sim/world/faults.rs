@@ -26,11 +26,19 @@ pub enum Service {
     S3,
     /// CloudWatch.
     Cloudwatch,
+    /// STS.
+    Sts,
+    /// IAM.
+    Iam,
     /// SQL at an Aurora cluster's endpoint: not an AWS API, so it knows no throttling and no tokens.
     Database,
 }
 
 impl Service {
+    /// Every service.
+    pub const ALL: [Self; 8] =
+        [Self::Route53, Self::Rds, Self::Dynamodb, Self::S3, Self::Cloudwatch, Self::Sts, Self::Iam, Self::Database];
+
     /// As AWS and `CallError` write it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -40,6 +48,8 @@ impl Service {
             Self::Dynamodb => "dynamodb",
             Self::S3 => "s3",
             Self::Cloudwatch => "cloudwatch",
+            Self::Sts => "sts",
+            Self::Iam => "iam",
             Self::Database => "database",
         }
     }
@@ -93,6 +103,8 @@ pub struct Faults {
     pub(super) without_dns: BTreeSet<Region>,
     /// API actions that the role of the daemon in a Region may not do.
     pub(super) denied_actions: BTreeSet<(Region, String)>,
+    /// Roles that nobody may assume.
+    pub(super) closed_roles: BTreeSet<String>,
 }
 
 impl Faults {
@@ -146,6 +158,8 @@ impl Faults {
         let region_works = match service {
             // Broken by itself only: `break_region` is about what a Region hosts for its customers.
             Service::Route53 => !self.route53_api_down,
+            // Global, and not what a broken Region is about.
+            Service::Iam => true,
             _ => self.is_up(region) && !(plane == Plane::Control && self.control_down.contains(region)),
         };
         let path_works = caller.is_none_or(|caller| self.reaches(caller, region));
@@ -168,10 +182,22 @@ impl Faults {
         Gate::Open { latency_ms: base + self.slow_ms.get(&at).copied().unwrap_or(0) }
     }
 
+    /// Whether the role of the daemon in a Region may not do that.
+    #[must_use]
+    pub fn denies(&self, caller: &Region, action: &str) -> bool {
+        self.denied_actions.contains(&(caller.clone(), action.to_owned()))
+    }
+
+    /// Whether nobody may assume that role.
+    #[must_use]
+    pub fn may_not_assume(&self, role_arn: &str) -> bool {
+        self.closed_roles.contains(role_arn)
+    }
+
     /// Those of `actions` that `caller` may not do, with IAM's word.
     #[must_use]
     pub fn denied(&self, caller: &Region, actions: &[Action]) -> Vec<(Action, String)> {
-        let is_denied = |action: &&Action| self.denied_actions.contains(&(caller.clone(), action.name.clone()));
+        let is_denied = |action: &&Action| self.denies(caller, &action.name);
         actions.iter().filter(is_denied).map(|action| (action.clone(), "explicitDeny".to_owned())).collect()
     }
 

@@ -1,7 +1,7 @@
-//! CloudWatch: lag metrics that are sampled once a period, and alarms that a test sets.
+//! CloudWatch: lag metrics that are sampled once a period.
 //!
-//! A dead Region emits nothing. Who emits: `AuroraGlobalDBReplicationLag` the secondary's Region, DynamoDB's
-//! `ReplicationLatency` the source's, S3's replication metrics the destination's.
+//! A dead Region emits nothing. Who emits: `AuroraGlobalDBReplicationLag` and RDS's `ReplicaLag` the secondary's
+//! Region, DynamoDB's `ReplicationLatency` the source's, S3's replication metrics the destination's.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,6 @@ pub struct Metrics {
     /// By store, the Region that emitted it and the Region that it is about.
     points: BTreeMap<(StoreId, Region, Region), Point>,
     next_sample_ms: u64,
-    alarms: BTreeMap<(Region, String), Alarm>,
     /// The newest of each of the fleet's own figures.
     published: BTreeMap<Region, Vec<Figure>>,
 }
@@ -39,28 +38,6 @@ pub struct Metrics {
 struct Point {
     value_ms: u64,
     at_ms: u64,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Alarm {
-    /// In ALARM; `None`: insufficient data.
-    state: Option<bool>,
-    /// What a health check with `LastKnownStatus` remembers.
-    last_known: bool,
-}
-
-impl Metrics {
-    /// Whether the data stream behind an alarm is healthy; without data its last known state (at first: healthy).
-    #[must_use]
-    pub fn stream_is_healthy(&self, region: &Region, name: &str) -> bool {
-        !self.alarms.get(&(region.clone(), name.to_owned())).is_some_and(|alarm| alarm.last_known)
-    }
-
-    /// State of an alarm: in ALARM or not; `None` for insufficient data or no such alarm.
-    #[must_use]
-    pub fn alarm(&self, region: &Region, name: &str) -> Option<bool> {
-        self.alarms.get(&(region.clone(), name.to_owned()))?.state
-    }
 }
 
 impl World {
@@ -101,6 +78,12 @@ impl World {
                 lags.push((StoreId::Aurora(cluster.id.clone()), to.clone(), to.clone(), value_ms));
             }
         }
+        for replica in self.instances.all.values().filter(|instance| instance.source.is_some()) {
+            let lag_ms = replica.lag_ms.unwrap_or(self.timing.instance_lag_ms);
+            let value_ms = age(self.instances.rows.undelivered_to(&replica.place).oldest_ms, lag_ms);
+            let store = StoreId::Instance(replica.id.clone());
+            lags.push((store, replica.region.clone(), replica.region.clone(), value_ms));
+        }
         for (name, table) in self.tables.iter() {
             for to in table.replicas.keys() {
                 let lag_ms = table.lags_ms.get(to).copied().unwrap_or(self.timing.table_lag_ms);
@@ -111,7 +94,7 @@ impl World {
         }
         for (name, bucket) in self.buckets.iter() {
             let lag_ms = self.buckets.lags_ms.get(name).copied().unwrap_or(self.timing.bucket_lag_ms);
-            if self.buckets.iter().any(|(_, source)| source.rules.contains(name)) {
+            if self.buckets.iter().any(|(_, source)| source.replicates_to(name)) {
                 let value_ms = age(self.buckets.objects.undelivered_to(name).oldest_ms, lag_ms);
                 lags.push((StoreId::Bucket(name.clone()), bucket.region.clone(), bucket.region.clone(), value_ms));
             }
@@ -133,18 +116,8 @@ impl SimulatedAws {
         self.with(|world| match store {
             StoreId::Aurora(id) => world.clusters.get_mut(id).and_then(|c| c.lags_ms.insert(to.clone(), lag_ms)),
             StoreId::Table(name) => world.tables.get_mut(name).and_then(|t| t.lags_ms.insert(to.clone(), lag_ms)),
-            StoreId::Instance(_) => None,
+            StoreId::Instance(id) => world.instances.get_mut(to, id).and_then(|i| i.lag_ms.replace(lag_ms)),
             StoreId::Bucket(name) => world.buckets.lags_ms.insert(name.clone(), lag_ms),
-        });
-    }
-
-    /// Sets an alarm and its data stream: in ALARM or not, `None` for insufficient data.
-    pub fn set_alarm(&self, region: &Region, name: &str, state: Option<bool>) {
-        self.with(|world| {
-            let key = (region.clone(), name.to_owned());
-            let alarm = world.metrics.alarms.entry(key).or_insert(Alarm { state, last_known: false });
-            alarm.state = state;
-            alarm.last_known = state.unwrap_or(alarm.last_known);
         });
     }
 }

@@ -5,6 +5,8 @@
 
 mod aurora;
 mod aurora_calls;
+mod aurora_members;
+mod aurora_moves;
 mod buckets;
 mod checkers;
 mod checks;
@@ -14,19 +16,32 @@ mod effects;
 mod fault_switches;
 mod faults;
 mod instances;
+mod instances_calls;
+mod instances_rows;
+mod labels;
 mod metrics;
+mod phases;
 mod provision;
+mod rds_events;
+mod rds_names;
+mod rds_views;
 mod refusal;
 mod replication;
+mod security_groups;
+mod series;
 mod tables;
 mod timing;
 mod zone_rules;
 mod zones;
 
 #[cfg(test)]
+mod aurora_tests;
+#[cfg(test)]
 mod checks_tests;
 #[cfg(test)]
 mod data_tests;
+#[cfg(test)]
+mod instances_tests;
 #[cfg(test)]
 pub(crate) mod test_ground;
 #[cfg(test)]
@@ -42,16 +57,26 @@ use failoverd_domain::time::Timestamp;
 use crate::ports::Clock;
 
 pub use aurora::{AuroraCluster, LostWrites};
-pub use buckets::Buckets;
+pub use aurora_members::{ClusterChanges, NewCluster, NewGlobalCluster};
+pub use buckets::{BucketRule, Buckets};
 pub use checkers::{Fetch, run_checkers};
 pub use checks::{Checks, Poll, SITES};
 pub use clock::TokioClock;
 pub use draws::Draws;
 pub use effects::EffectRecord;
 pub use faults::{Faults, Gate, Plane, ROUTE53_REGION, Service};
+pub use instances::{Instance, Instances, PendingValues};
+pub use instances_calls::{InstanceChanges, NewInstance};
+pub use labels::Labels;
 pub use metrics::{Metrics, StoreId};
+pub use rds_events::RdsEvent;
+pub use rds_names::{CLOSED_GROUP, OPEN_GROUP, cluster_arn, global_arn, instance_arn, new_identifier, parse_arn};
+pub use rds_views::{
+    ClusterSnapshot, ClusterView, GlobalClusterView, GlobalMemberView, InstanceView, MoveView, NodeView,
+};
 pub use refusal::Refusal;
 pub use replication::{Replication, Undelivered, Written};
+pub use series::{AlarmRule, Series, Watch};
 pub use tables::Tables;
 pub use timing::Timing;
 pub use zones::{Resolution, Zone};
@@ -75,13 +100,24 @@ pub struct World {
     pub(super) load_balancers: BTreeMap<String, Vec<IpAddr>>,
     /// Health checks.
     pub checks: Checks,
+    /// What strangers wrote on Route 53's things.
+    pub labels: Labels,
     pub(super) clusters: BTreeMap<String, AuroraCluster>,
+    /// Aurora clusters that belong to no global cluster.
+    pub(super) lone_clusters: BTreeMap<(Region, String), AuroraCluster>,
+    /// DB instances.
+    pub instances: Instances,
+    pub(super) rds_events: Vec<RdsEvent>,
+    /// Security groups that let nobody in.
+    pub(super) closed_groups: BTreeSet<String>,
     /// DynamoDB.
     pub tables: Tables,
     /// S3.
     pub buckets: Buckets,
     /// CloudWatch.
     pub metrics: Metrics,
+    /// What strangers made in CloudWatch.
+    pub watch: Watch,
     pub(super) bad_endpoints: BTreeSet<(Region, ServiceName)>,
 }
 
@@ -105,10 +141,16 @@ impl World {
             changes: 0,
             load_balancers: BTreeMap::new(),
             checks: Checks::default(),
+            labels: Labels::default(),
             clusters: BTreeMap::new(),
+            lone_clusters: BTreeMap::new(),
+            instances: Instances::default(),
+            rds_events: Vec::new(),
+            closed_groups: security_groups::closed_at_first(),
             tables: Tables::default(),
             buckets: Buckets::default(),
             metrics: Metrics::default(),
+            watch: Watch::default(),
             bad_endpoints: BTreeSet::new(),
         }
     }
@@ -125,8 +167,11 @@ impl World {
         let moment = Moment { now_ms: self.now_ms, faults: &self.faults, timing: &self.timing };
         self.zones.values_mut().for_each(|zone| zone.advance(self.now_ms));
         self.clusters.values_mut().for_each(|cluster| cluster.advance(moment));
+        self.lone_clusters.values_mut().for_each(|cluster| cluster.advance(moment));
+        let said = self.instances.advance(moment);
         self.tables.advance(moment);
         self.buckets.advance(moment);
+        self.collect_rds(said);
         self.sample_metrics();
     }
 

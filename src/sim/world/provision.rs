@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use failoverd_domain::ids::Region;
-use failoverd_domain::service::{Canary, ServiceSpec, Store, StoreKind};
+use failoverd_domain::service::{Canary, Fence, ServiceSpec, Store, StoreKind};
 
 use super::SimulatedAws;
 
 impl SimulatedAws {
     /// Makes the hosted zone and the stores of a service, where they are missing: cluster members with one
-    /// instance each, the first Region writing; tables (canary tables too) with replicas everywhere; versioned buckets with rules.
+    /// instance each, the first Region writing; a DB instance with a read replica in each other Region; tables (canary tables too) with replicas everywhere; versioned buckets with rules.
     pub fn provision(&self, spec: &ServiceSpec) {
         self.create_zone(&spec.traffic.hosted_zone, &spec.regions);
         for store in &spec.data {
@@ -22,7 +22,7 @@ impl SimulatedAws {
             StoreKind::Aurora { global_cluster, clusters } => {
                 self.create_global_cluster(global_cluster, &in_order(clusters, regions));
             }
-            StoreKind::Rds { .. } => {}
+            StoreKind::Rds { instances, .. } => self.provision_instances(&in_order(instances, regions)),
             StoreKind::Dynamodb { table, .. } => self.create_table(table, regions),
             StoreKind::S3 { buckets, bidirectional, .. } => {
                 self.provision_buckets(&in_order(buckets, regions), *bidirectional)
@@ -30,6 +30,17 @@ impl SimulatedAws {
         }
         if let Some(Canary::Table { table }) = &store.canary {
             self.create_table(table, regions);
+        }
+        if let Some(Fence::SecurityGroup(groups)) = &store.fence {
+            groups.values().for_each(|group| self.close_group(group));
+        }
+    }
+
+    fn provision_instances(&self, instances: &[(Region, String)]) {
+        let Some(((region, writer), others)) = instances.split_first() else { return };
+        self.make_instance(region, writer, None);
+        for (to, replica) in others {
+            self.make_instance(to, replica, Some((region, writer)));
         }
     }
 
@@ -73,7 +84,9 @@ mod tests {
         let named =
             |suffix: &str| BTreeMap::from([(use1(), format!("{suffix}-use1")), (euw1(), format!("{suffix}-euw1"))]);
         let aurora = StoreKind::Aurora { global_cluster: "shop".into(), clusters: named("shop") };
-        let table = StoreKind::Dynamodb { table: "Carts".into(), ensure_replicas: true, create: None };
+        let ledger = StoreKind::Rds { instances: named("ledger"), rebuild: true };
+        let table =
+            StoreKind::Dynamodb { table: "Carts".into(), ensure_replicas: true, replicas: vec![], create: None };
         let buckets =
             StoreKind::S3 { buckets: named("pictures"), bidirectional: true, role_arn: None, time_control: false };
         ServiceSpec {
@@ -102,6 +115,7 @@ mod tests {
             },
             data: vec![
                 store("db", aurora, None),
+                store("ledger", ledger, None),
                 store("carts", table, Some(Canary::Table { table: "canary".into() })),
                 store("pictures", buckets, None),
             ],
@@ -115,6 +129,9 @@ mod tests {
         let cluster = || aws.with(|w| w.describe_cluster(&euw1(), "shop")).unwrap();
         assert_eq!(cluster().writer(), Some(&use1()), "the service's first Region writes");
         assert!(cluster().members.values().all(|member| member.instances == 1 && member.in_sync));
+        let replica = aws.with(|w| w.instance(&euw1(), "ledger-euw1")).unwrap();
+        assert_eq!(replica.replica_of, Some("arn:aws:rds:us-east-1:123456789012:db:ledger-use1".into()));
+        assert!(replica.is_available() && replica.backup_days > 0, "ready to be promoted: {replica:?}");
         assert_eq!(aws.with(|w| w.describe_table(&euw1(), "canary")).unwrap().replicas.len(), 2);
         assert_eq!(aws.with(|w| w.describe_table(&euw1(), "Carts")).unwrap().replicas.len(), 2);
         let reverse = aws.with(|w| w.describe_bucket(&euw1(), "pictures-euw1")).unwrap();

@@ -4,6 +4,7 @@
 //! only a promotion decides that (`take_flights`).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A version of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub struct Written {
     pub at_ms: u64,
     /// Place that acknowledged it.
     pub by: String,
+    /// What a stranger wrote; a canary is its version alone.
+    pub payload: Option<Arc<[u8]>>,
 }
 
 #[derive(Clone, Debug)]
@@ -56,6 +59,22 @@ impl Replication {
     #[must_use]
     pub fn holds_any(&self, place: &str) -> bool {
         self.copies.get(place).is_some_and(|copy| !copy.is_empty())
+    }
+
+    /// Everything in a copy, by key.
+    pub fn all(&self, place: &str) -> impl Iterator<Item = (&String, &Written)> {
+        self.copies.get(place).into_iter().flatten()
+    }
+
+    /// Takes a value out of one copy.
+    pub fn remove(&mut self, place: &str, key: &str) -> Option<Written> {
+        self.copies.get_mut(place)?.remove(key)
+    }
+
+    /// Whether a value is still on its way from a place.
+    #[must_use]
+    pub fn is_under_way(&self, from: &str, key: &str) -> bool {
+        self.flights.iter().any(|flight| flight.from == from && flight.key == key)
     }
 
     /// Stores in one copy alone.

@@ -128,6 +128,19 @@ impl World {
         Ok(ZoneInfo { name: zone.name.clone(), id: zone.id.clone(), records })
     }
 
+    /// `DeleteHostedZone`: only an empty one.
+    pub fn delete_zone(&mut self, zone: &str) -> Result<(), Refusal> {
+        let found = self.zone(zone)?;
+        if found.records.len() > 2 {
+            let message =
+                "The specified hosted zone contains non-required resource record sets and so cannot be deleted.";
+            return Err(Refusal::new("HostedZoneNotEmpty", message));
+        }
+        let name = found.name.clone();
+        self.zones.remove(&name);
+        Ok(())
+    }
+
     /// `ListResourceRecordSets`.
     pub fn list_records(&self, zone: &str) -> Result<Vec<RecordSet>, Refusal> {
         Ok(self.zone(zone)?.records.values().cloned().collect())

@@ -49,7 +49,16 @@ pub(crate) fn shop() -> ServiceSpec {
     let mut spec = spec("shop");
     spec.data = vec![
         store("orders-db", aurora, Some(Fence::SecurityGroup(by_region("sg-us", "sg-eu")))),
-        store("orders", StoreKind::Dynamodb { table: "Orders".into(), ensure_replicas: false, create: None }, None),
+        store(
+            "orders",
+            StoreKind::Dynamodb {
+                table: "Orders".into(),
+                ensure_replicas: false,
+                replicas: vec![US.into(), EU.into()],
+                create: None,
+            },
+            None,
+        ),
         store("media", buckets, None),
     ];
     spec

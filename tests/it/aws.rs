@@ -1,0 +1,5 @@
+//! AWS's calls, proved three ways: on the ports of the simulated AWS, through the SDK on its wire, and through the SDK on
+//! MiniStack, which others wrote. One suite, one table of what a server cannot do.
+
+mod cases;
+mod ground;

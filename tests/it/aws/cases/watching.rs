@@ -1,0 +1,100 @@
+//! Alarms, lag, the fleet's own figures, and permissions.
+
+use aws_sdk_cloudwatch::primitives::DateTime;
+use aws_sdk_cloudwatch::types::{ComparisonOperator, Dimension, MetricDatum, StateValue, Statistic};
+use failoverd::ports::{Action, Figure};
+use failoverd_domain::ids::Region;
+use failoverd_domain::service::{Store, StoreKind};
+
+use crate::aws::ground::{EU, Ground, US, until};
+
+pub async fn an_alarm_tells_its_state(ground: &Ground) {
+    let cloudwatch = ground.cloudwatch(EU).await;
+    let alarm = cloudwatch.put_metric_alarm().alarm_name("slo").namespace("shop").metric_name("errors");
+    let alarm = alarm.comparison_operator(ComparisonOperator::GreaterThanThreshold).threshold(5.0).period(60);
+    alarm.evaluation_periods(1).statistic(Statistic::Maximum).send().await.unwrap();
+    let world = ground.world(US);
+    for (state, told) in
+        [(StateValue::Alarm, Some(true)), (StateValue::Ok, Some(false)), (StateValue::InsufficientData, None)]
+    {
+        let set = cloudwatch.set_alarm_state().alarm_name("slo").state_value(state).state_reason("test");
+        set.send().await.unwrap();
+        assert_eq!(world.metrics.alarm(&EU.into(), "slo").await.unwrap(), told);
+    }
+}
+
+pub async fn lag_comes_with_its_age(ground: &Ground) {
+    let store = Store {
+        name: "ledger".into(),
+        kind: StoreKind::Rds {
+            instances: [(US.into(), "lag-use1".to_owned()), (EU.into(), "lag-euw1".to_owned())].into(),
+            rebuild: true,
+        },
+        canary: None,
+        fence: None,
+    };
+    match &ground.aws {
+        // AWS emits by itself.
+        Some(aws) => {
+            aws.make_instance(&US.into(), "lag-use1", None);
+            aws.make_instance(&EU.into(), "lag-euw1", Some((&US.into(), "lag-use1")));
+        }
+        None => {
+            let dimension = Dimension::builder().name("DBInstanceIdentifier").value("lag-euw1").build();
+            let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+            let datum = |value: f64, age_s: u64| {
+                let at = DateTime::from_secs(i64::try_from(now - age_s).unwrap());
+                MetricDatum::builder()
+                    .metric_name("ReplicaLag")
+                    .dimensions(dimension.clone())
+                    .value(value)
+                    .timestamp(at)
+                    .build()
+            };
+            let put = ground.cloudwatch(EU).await.put_metric_data().namespace("AWS/RDS");
+            put.metric_data(datum(9.0, 240)).metric_data(datum(0.15, 70)).send().await.unwrap();
+        }
+    }
+    let world = ground.world(US);
+    let (lag_ms, age_ms) = until("a figure is there", || async {
+        match world.metrics.replication_lag(&EU.into(), &store).await {
+            Ok(Some(found)) => Ok(found),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    assert_eq!(lag_ms, 150);
+    assert!(age_ms < 200_000, "{age_ms}");
+}
+
+pub async fn figures_of_the_fleet_are_published(ground: &Ground) {
+    let figure = |value| Figure { name: "Serving", dimensions: vec![("Service", "shop".to_owned())], value };
+    let world = ground.world(EU);
+    world.metrics.publish(&EU.into(), &[figure(1.0)]).await.unwrap();
+    if ground.aws.is_some() && ground.name == "ports" {
+        return;
+    }
+    let cloudwatch = ground.cloudwatch(EU).await;
+    until("the figure is there", || async {
+        let found =
+            cloudwatch.list_metrics().namespace("failoverd").send().await.map_err(|error| format!("{error:?}"))?;
+        let named = |metric: &aws_sdk_cloudwatch::types::Metric| metric.metric_name() == Some("Serving");
+        found.metrics().iter().any(named).then_some(()).ok_or_else(|| "no such metric".to_owned())
+    })
+    .await;
+}
+
+pub async fn we_know_who_we_are_and_what_we_may_not(ground: &Ground) {
+    let (world, us) = (ground.world(US), Region::from(US));
+    let identity = world.permissions.identity().await.unwrap();
+    assert_eq!((identity.account.as_str(), identity.partition.as_str()), ("123456789012", "aws"));
+    assert!(identity.arn.contains("assumed-role/failoverd"), "{identity:?}");
+    let action = |name: &str| Action { name: name.to_owned(), resource: "*".to_owned() };
+    let actions = [action("rds:FailoverGlobalCluster"), action("route53:ChangeResourceRecordSets")];
+    assert_eq!(world.permissions.denied(&actions).await.unwrap(), []);
+    ground.aws.as_ref().unwrap().deny(&us, "rds:FailoverGlobalCluster", true);
+    let denied = world.permissions.denied(&actions).await.unwrap();
+    assert_eq!(denied, [(action("rds:FailoverGlobalCluster"), "explicitDeny".to_owned())]);
+    let moved = world.aurora.failover(&us, "nothing", &us).await.unwrap_err();
+    assert_ne!(moved.effect, failoverd::ports::Effect::Unknown);
+}
