@@ -161,6 +161,7 @@ fn matrix(state: &FleetState, down: Option<&str>) -> Matrix {
             route53: route53(state, down),
             control_planes: BTreeMap::new(),
             votes: Vec::new(),
+            checks: Vec::new(),
         };
         matrix.take(NOW.minus_ms(500), report);
     }

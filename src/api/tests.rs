@@ -308,6 +308,7 @@ fn report(observer: &str) -> failoverd_domain::health::Report {
         route53: Vec::new(),
         control_planes: BTreeMap::new(),
         votes: Vec::new(),
+        checks: Vec::new(),
     }
 }
 

@@ -278,6 +278,7 @@ mod tests {
                 route53: vec![],
                 control_planes: BTreeMap::new(),
                 votes: vec![],
+                checks: vec![],
             };
             matrix.take(NOW.minus_ms(*arrived_ms_ago), report);
         }

@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use super::diagnosis::View;
 use super::reading::{Report, Route53Reading, SignalReading, Status, StoreReading};
+use super::sheets::{SeenCheck, Sheets, newest};
 use crate::ids::{Region, ServiceName, SignalName, StoreName};
 use crate::time::Timestamp;
 
@@ -16,6 +17,8 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug, Default)]
 pub struct Matrix {
     reports: BTreeMap<Region, Received>,
+    /// Readiness checks of every observer: a report brings only some of them.
+    sheets: BTreeMap<Region, Sheets>,
 }
 
 /// A report and when it arrived here.
@@ -117,10 +120,12 @@ fn run_of<'a, T>(items: &'a [T], region: &Region, key: impl Fn(&T) -> &Region) -
 impl Matrix {
     /// Takes in a report unless a newer one of the same observer is here. A restarted observer counts from 1 again, and
     /// its first reports may not have arrived: what was sent later by the observer's own clock is newer as well.
-    pub fn take(&mut self, at: Timestamp, report: Report) {
+    pub fn take(&mut self, at: Timestamp, mut report: Report) {
         let is_older = |held: &Report| report.seq <= held.seq && report.sent_at <= held.sent_at;
         let stale = self.reports.get(&report.observer).is_some_and(|held| is_older(&held.report) && report.seq > 1);
         if !stale {
+            let sheets = self.sheets.entry(report.observer.clone()).or_default();
+            sheets.take(at, std::mem::take(&mut report.checks));
             self.reports.insert(report.observer.clone(), Received::new(report, at));
         }
     }
@@ -167,6 +172,13 @@ impl Matrix {
             .collect();
         readings.sort_by_key(|(received, reading)| Reverse(received.at.minus_ms(reading.age_ms)));
         readings
+    }
+
+    /// The readiness checks of a service: for each thing looked at, the newest look that was answered. Sorted by store,
+    /// Region and name.
+    #[must_use]
+    pub fn checks(&self, now: Timestamp, service: &ServiceName) -> Vec<SeenCheck> {
+        newest(now, service, &self.sheets)
     }
 
     /// Whether an observer's own fresh report says that it is cut off: it reaches no peer and no reference endpoint

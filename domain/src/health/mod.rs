@@ -4,8 +4,10 @@ mod diagnosis;
 mod hysteresis;
 mod matrix;
 mod opinion;
+pub mod readiness;
 mod reading;
 mod sentence;
+mod sheets;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -13,3 +15,4 @@ pub use diagnosis::{Diagnosis, Finding, Opinion, View, diagnose};
 pub use hysteresis::{Counts, Limits, SignalTracker};
 pub use matrix::{Matrix, Received};
 pub use reading::{CanaryReading, ReplicaReadiness, Report, Route53Reading, SignalReading, Status, StoreReading, Vote};
+pub use sheets::SeenCheck;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::readiness::Sheet;
 use crate::ids::{LogIndex, Region, ServiceName, SignalName, StoreName, SwitchGroup};
 use crate::time::Timestamp;
 
@@ -37,6 +38,9 @@ pub struct Report {
     pub control_planes: BTreeMap<Region, Status>,
     /// What this daemon answers to Route 53's checkers, by group and the Region the bit belongs to.
     pub votes: Vec<(SwitchGroup, Region, Vote)>,
+    /// Sheets of readiness checks, some of all in turn: whoever holds the report keeps those of earlier ones.
+    #[serde(default)]
+    pub checks: Vec<Sheet>,
 }
 
 /// Good, bad, or cannot tell.

@@ -84,6 +84,7 @@ fn report(observer: &str, status: Status, breached: bool) -> Report {
         route53: vec![],
         control_planes: FLEET.iter().map(|region| (Region::from(*region), Status::Good)).collect(),
         votes: vec![],
+        checks: vec![],
     }
 }
 
