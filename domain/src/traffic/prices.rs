@@ -1,0 +1,79 @@
+//! What AWS charges a month for what failoverd makes: one table, for estimates.
+//!
+//! The figures were collected second-hand and may have changed: they are never shown as AWS's word, always with the
+//! pages to look at. What data, replicas and the services themselves cost is not in it.
+
+use crate::route53::{CheckKind, HealthCheckConfig, Protocol};
+
+/// Where AWS publishes its prices.
+pub const PAGES: [&str; 2] = ["https://aws.amazon.com/route53/pricing/", "https://aws.amazon.com/cloudwatch/pricing/"];
+/// When the figures were collected.
+pub const CHECKED: &str = "2026-01";
+
+/// A check of an endpoint outside AWS, US cents a month. Whether an endpoint is one of AWS's is for Route 53 to say: the
+/// dearer price makes the estimate an upper bound.
+const ENDPOINT_CENTS: u64 = 75;
+/// Each option (HTTPS, string matching, fast interval) of such a check, US cents a month.
+const OPTION_CENTS: u64 = 200;
+/// A check of other checks or of an alarm, US cents a month.
+const DERIVED_CENTS: u64 = 50;
+/// A thousand metrics read with `GetMetricData`, US cents.
+const THOUSAND_METRICS_CENTS: f64 = 1.0;
+/// Seconds between checks that are not "fast".
+const NORMAL_INTERVAL_S: u32 = 30;
+/// Seconds of a month of 30 days.
+const MONTH_S: f64 = 30.0 * 86_400.0;
+
+/// What health checks cost a month at most, US dollars.
+#[must_use]
+pub fn monthly_checks_usd<'a>(checks: impl IntoIterator<Item = &'a HealthCheckConfig>) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "cents of a few hundred checks")]
+    let cents = checks.into_iter().map(check_cents).sum::<u64>() as f64;
+    cents / 100.0
+}
+
+fn check_cents(config: &HealthCheckConfig) -> u64 {
+    let CheckKind::Endpoint(asked) = &config.kind else { return DERIVED_CENTS };
+    let options = [asked.protocol == Protocol::Https, asked.search.is_some(), asked.interval_s < NORMAL_INTERVAL_S];
+    let options = options.into_iter().filter(|option| *option).count();
+    ENDPOINT_CENTS + OPTION_CENTS * u64::try_from(options).unwrap_or(0)
+}
+
+/// What reading the lag of `copies` by `daemons` every `every_s` seconds costs a month, US dollars.
+#[must_use]
+pub fn monthly_reads_usd(copies: u32, daemons: u32, every_s: f64) -> f64 {
+    f64::from(copies) * f64::from(daemons) * (MONTH_S / every_s) / 1_000.0 * THOUSAND_METRICS_CENTS / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::route53::EndpointCheck;
+
+    fn endpoint(protocol: Protocol, search: bool, interval_s: u32) -> HealthCheckConfig {
+        let asked = EndpointCheck {
+            protocol,
+            host: "a.example.com".to_owned(),
+            port: 443,
+            path: "/".to_owned(),
+            search: search.then(|| "switch=on".to_owned()),
+            interval_s,
+            failure_threshold: 1,
+        };
+        HealthCheckConfig { kind: CheckKind::Endpoint(asked), inverted: false, disabled: false }
+    }
+
+    #[test]
+    fn options_are_what_makes_a_check_dear() {
+        let cost = |config| monthly_checks_usd([&config]);
+        assert!((cost(endpoint(Protocol::Http, false, 30)) - 0.75).abs() < 1e-9);
+        assert!((cost(endpoint(Protocol::Https, true, 10)) - 6.75).abs() < 1e-9);
+        let vote = CheckKind::Calculated { children: vec![], threshold: 3 };
+        assert!((cost(HealthCheckConfig { kind: vote, inverted: true, disabled: false }) - 0.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn reading_lag_is_counted_by_the_thousand() {
+        assert!((monthly_reads_usd(6, 3, 20.0) - 23.328).abs() < 1e-6);
+    }
+}
