@@ -13,3 +13,4 @@ pub mod process;
 pub mod runtime;
 pub mod sandbox;
 pub mod sim;
+pub mod survey;

@@ -16,6 +16,7 @@ use super::executor::Executor;
 use super::forgetter::Forgetter;
 use super::observer::Observer;
 use super::projector::Projector;
+use super::publisher::Publisher;
 use super::settler::{Settler, Words};
 use super::supervisor::{Supervisor, TaskKind};
 use super::timing::Timing;
@@ -70,6 +71,8 @@ impl Engine {
         let view = view(parts);
         let (board, inbox, matrix) = Board::new(clock.clone());
         supervisor.spawn(TaskKind::Board, board.run());
+        let (settler, words) =
+            Settler::new(view.clone(), timing.clone(), clock.clone(), world.clone(), agreement.clone());
         let observer = Observer {
             view: view.clone(),
             timing: timing.clone(),
@@ -81,6 +84,7 @@ impl Engine {
             matrix: matrix.clone(),
             inbox: inbox.clone(),
             references: parts.references.clone(),
+            words: words.clone(),
         };
         supervisor.spawn(TaskKind::Observer, observer.run());
         let controller = Controller {
@@ -93,15 +97,16 @@ impl Engine {
         supervisor.spawn(TaskKind::Controller, controller.run());
         let executor = Executor {
             view: view.clone(),
-            timing: timing.clone(),
+            timing,
             clock: clock.clone(),
             world: world.clone(),
             agreement: agreement.clone(),
             matrix: matrix.clone(),
         };
         supervisor.spawn(TaskKind::Executor, executor.run());
-        let (settler, words) = Settler::new(view.clone(), timing, clock, world, agreement);
         supervisor.spawn(TaskKind::Settler, settler.run());
+        let publisher = Publisher { view: view.clone(), clock, world, agreement, matrix: matrix.clone() };
+        supervisor.spawn(TaskKind::Publisher, publisher.run());
         supervisor.spawn(TaskKind::Registrar, register(parts.clone()));
         let (state, outbox) = (parts.agreement.state(), parts.outbox.clone());
         match parts.history.clone() {

@@ -9,6 +9,7 @@ mod executor;
 mod forgetter;
 mod observer;
 mod projector;
+mod publisher;
 mod settler;
 mod supervisor;
 mod timing;

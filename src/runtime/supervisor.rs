@@ -21,6 +21,8 @@ pub enum TaskKind {
     Executor,
     /// Makes records, checks and copies match reality, while leading.
     Settler,
+    /// Tells CloudWatch how the fleet stands, while leading.
+    Publisher,
     /// Writes history.
     Projector,
     /// Makes the fleet known to itself.

@@ -9,9 +9,10 @@ use super::failover::{FailoverRequest, outlook, propose_failover, still_holds};
 use super::guard::{Guard, Severity};
 use super::run::{Run, RunState, Trigger};
 use super::state::{FleetState, ServiceState};
+use crate::data::loss::Loss;
 use crate::health::{Diagnosis, Matrix, Status, View, diagnose};
 use crate::ids::{Region, ServiceName};
-use crate::plan::Mode;
+use crate::plan::{Mode, Plan};
 use crate::service::{Automation, Pattern};
 use crate::time::Timestamp;
 
@@ -106,7 +107,7 @@ fn automatic(me: &Region, service: &ServiceName) -> FailoverRequest {
 }
 
 /// What would happen to one service if a Region vanished now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Forecast {
     /// Service.
     pub service: ServiceName,
@@ -114,6 +115,10 @@ pub struct Forecast {
     pub outcome: ForecastOutcome,
     /// Why, in a sentence.
     pub reason: String,
+    /// The most that each store would lose, where a move can be planned.
+    pub loss: Vec<Loss>,
+    /// How it would move, by itself or by a person, where that can be planned.
+    pub plan: Option<Plan>,
 }
 
 /// What would happen, in a word.
@@ -164,7 +169,13 @@ fn forecast(
     service: &ServiceState,
     region: &Region,
 ) -> Forecast {
-    let says = |outcome, reason: String| Forecast { service: service.spec.name.clone(), outcome, reason };
+    let says = |outcome, reason: String| Forecast {
+        service: service.spec.name.clone(),
+        outcome,
+        reason,
+        loss: Vec::new(),
+        plan: None,
+    };
     if &service.primary != region {
         return says(ForecastOutcome::Unaffected, format!("serves from {}", service.primary));
     }
@@ -174,16 +185,17 @@ fn forecast(
         let reason = format!("only {fresh} daemons would be left; {} are needed", view.majority());
         return says(ForecastOutcome::StaysDown, reason);
     }
-    let guards = match outlook(now, state, matrix, view, &automatic(&view.me, &service.spec.name)) {
-        Ok(seen) => seen.guards,
+    let seen = match outlook(now, state, matrix, view, &automatic(&view.me, &service.spec.name)) {
+        Ok(seen) => seen,
         Err(rejection) => return says(ForecastOutcome::StaysDown, rejection.reason),
     };
     let turned = [Guard::Quorum, Guard::BreachProven, Guard::Route53Agrees];
-    let noes: Vec<_> = guards.iter().filter(|verdict| !verdict.ok && !turned.contains(&verdict.guard)).collect();
+    let noes: Vec<_> = seen.guards.iter().filter(|verdict| !verdict.ok && !turned.contains(&verdict.guard)).collect();
     let blocking = noes.iter().find(|verdict| verdict.severity == Severity::Blocks);
-    match (blocking, noes.iter().find(|verdict| verdict.severity == Severity::NeedsApproval)) {
+    let said = match (blocking, noes.iter().find(|verdict| verdict.severity == Severity::NeedsApproval)) {
         (Some(no), _) => says(ForecastOutcome::StaysDown, format!("{}: {}", no.guard.word(), no.reason)),
         (None, Some(no)) => says(ForecastOutcome::AsksForApproval, format!("{}: {}", no.guard.word(), no.reason)),
         (None, None) => says(ForecastOutcome::FailsOver, "every guard would say yes".to_owned()),
-    }
+    };
+    Forecast { loss: seen.loss, plan: Some(seen.plan), ..said }
 }

@@ -3,6 +3,7 @@
 //! Observing never stops: not when this daemon does not lead, not when automatic action is paused.
 
 mod outside;
+mod readiness;
 mod sheet;
 mod signals;
 mod stores;
@@ -15,6 +16,7 @@ use failoverd_domain::ids::{LogIndex, Region};
 use tokio::sync::{mpsc, watch};
 
 use self::sheet::Sheet;
+use super::settler::Words;
 use super::timing::Timing;
 use crate::ports::{Agreement, Clock, History, Leadership, Peers, World};
 
@@ -32,6 +34,8 @@ pub(super) struct Observer {
     pub(super) inbox: mpsc::Sender<Report>,
     /// Reference endpoints outside the fleet.
     pub(super) references: Vec<Region>,
+    /// What the settler last made of each service; empty while another daemon leads.
+    pub(super) words: watch::Receiver<Words>,
 }
 
 impl Observer {
@@ -43,6 +47,7 @@ impl Observer {
             self.watch_stores(&sheet),
             self.write_canaries(&sheet),
             self.watch_outside(&sheet),
+            self.watch_readiness(&sheet),
             self.report(&sheet),
         );
     }
@@ -110,6 +115,7 @@ impl Observer {
             route53: sheet.route53(now),
             control_planes: sheet.control_planes(),
             votes: votes(&state, &leadership),
+            checks: sheet.checks(now, seq),
         }
     }
 

@@ -1,18 +1,20 @@
 //! What others than the fleet see: Route 53's checkers through DNS, references, Regional control planes.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use failoverd_domain::fleet::FleetState;
 use failoverd_domain::health::Status;
 use failoverd_domain::ids::{Region, ServiceName};
 use failoverd_domain::route53::RecordType;
-use failoverd_domain::service::StoreKind;
+use failoverd_domain::service::{ServiceSpec, StoreKind};
 use failoverd_domain::traffic::canary_name;
 use futures_util::future::join_all;
 
 use super::Observer;
 use super::sheet::Sheet;
+use crate::survey;
 
 impl Observer {
     pub(super) async fn watch_outside(&self, sheet: &Sheet) {
@@ -24,7 +26,7 @@ impl Observer {
         );
     }
 
-    async fn every<F: Future<Output = ()>>(&self, period: Duration, look: impl Fn() -> F) {
+    pub(super) async fn every<F: Future<Output = ()>>(&self, period: Duration, look: impl Fn() -> F) {
         let mut ticks = tokio::time::interval(period);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -65,20 +67,22 @@ impl Observer {
         sheet.open().references = answers.into_iter().collect();
     }
 
-    /// A Region's API answers when anything that services use there does: the looks at their stores tell.
+    /// A Region's API answers when anything that services use there does: the looks at their stores tell. That it knows
+    /// of no such cluster, or does not let us see it, is an answer too.
     async fn ask_control_planes(&self, sheet: &Sheet, state: &FleetState) {
-        let mut asked: BTreeSet<(Region, String)> = BTreeSet::new();
+        let mut asked: BTreeMap<Region, (Arc<ServiceSpec>, String)> = BTreeMap::new();
         for service in state.services.values() {
             for store in &service.spec.data {
-                if let StoreKind::Aurora { global_cluster, .. } = &store.kind {
-                    asked.extend(service.spec.regions.iter().map(|region| (region.clone(), global_cluster.clone())));
+                let StoreKind::Aurora { global_cluster, .. } = &store.kind else { continue };
+                for region in &service.spec.regions {
+                    let first = || (service.spec.clone(), global_cluster.clone());
+                    asked.entry(region.clone()).or_insert_with(first);
                 }
             }
         }
-        let mut seen: BTreeSet<Region> = BTreeSet::new();
-        let once_a_region = asked.into_iter().filter(|(region, _)| seen.insert(region.clone()));
-        let answers = join_all(once_a_region.map(|(region, cluster)| async move {
-            let answers = self.world.aurora.describe(&region, &cluster).await.is_ok();
+        let answers = join_all(asked.into_iter().map(|(region, (spec, cluster))| async move {
+            let said = self.world_of(&spec).aurora.describe(&region, &cluster).await.map_err(|e| survey::no_answer(&e));
+            let answers = said.err().is_none_or(|no| no.is_absence() || no.is_refusal());
             (region, if answers { Status::Good } else { Status::Bad })
         }));
         let answers = answers.await;

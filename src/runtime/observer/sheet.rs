@@ -1,8 +1,9 @@
 //! What one daemon has read so far, shared by its watchers for moments only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use failoverd_domain::health::readiness::{Check, Fact, Sheet as CheckSheet};
 use failoverd_domain::health::{
     CanaryReading, ReplicaReadiness, Route53Reading, SignalReading, SignalTracker, Status, StoreReading,
 };
@@ -13,6 +14,11 @@ use failoverd_domain::time::Timestamp;
 pub(super) type SignalKey = (ServiceName, Region, SignalName);
 /// A copy of a store of a service.
 pub(super) type CopyKey = (ServiceName, StoreName, Region);
+/// What a sheet of checks is about: service, topic, store, Region.
+type CheckKey = (ServiceName, &'static str, Option<StoreName>, Option<Region>);
+
+/// Sheets of checks in one report: with hundreds of services they go out in turn, what is new first.
+const MOST_SHEETS: usize = 256;
 
 /// What one daemon has read so far.
 #[derive(Default)]
@@ -27,6 +33,50 @@ pub(super) struct Pages {
     pub(super) route53: BTreeMap<(ServiceName, Region), (Status, Timestamp)>,
     pub(super) references: BTreeMap<Region, bool>,
     pub(super) control_planes: BTreeMap<Region, Status>,
+    /// What AWS said last about each copy, whenever that was.
+    pub(super) facts: BTreeMap<CopyKey, Fact>,
+    checks: BTreeMap<CheckKey, Looked>,
+}
+
+/// What a look found.
+#[derive(Clone, Debug)]
+struct Looked {
+    checks: Vec<Check>,
+    at: Timestamp,
+    /// The report that told of it last; none has told of what is new.
+    told: Option<u64>,
+}
+
+impl Pages {
+    /// Keeps what a look found.
+    pub(super) fn note_checks(
+        &mut self,
+        at: Timestamp,
+        service: &ServiceName,
+        topic: &'static str,
+        store: Option<&StoreName>,
+        region: Option<&Region>,
+        checks: Vec<Check>,
+    ) {
+        let key = (service.clone(), topic, store.cloned(), region.cloned());
+        let told = self.checks.get(&key).filter(|held| held.checks == checks).and_then(|held| held.told);
+        self.checks.insert(key, Looked { checks, at, told });
+    }
+
+    /// Forgets copies that no manifest names any more.
+    pub(super) fn keep_copies(&mut self, keys: &BTreeSet<CopyKey>) {
+        self.stores.retain(|key, _| keys.contains(key));
+        self.facts.retain(|key, _| keys.contains(key));
+        self.checks.retain(|(service, _, store, region), _| match (store, region) {
+            (Some(store), Some(region)) => keys.contains(&(service.clone(), store.clone(), region.clone())),
+            _ => true,
+        });
+    }
+
+    /// Forgets what was said on a topic of services for which `stays` does not hold.
+    pub(super) fn keep_checks(&mut self, topic: &str, stays: impl Fn(&ServiceName) -> bool) {
+        self.checks.retain(|(service, of, ..), _| *of != topic || stays(service));
+    }
 }
 
 /// What was read of one copy of a store.
@@ -104,11 +154,63 @@ impl Sheet {
         pages.route53.iter().map(reading).collect()
     }
 
+    /// Sheets for the report of that number: those that nobody was told of, then those told of longest ago.
+    pub(super) fn checks(&self, now: Timestamp, seq: u64) -> Vec<CheckSheet> {
+        let mut pages = self.open();
+        let mut turn: Vec<(&CheckKey, &mut Looked)> = pages.checks.iter_mut().collect();
+        turn.sort_by_key(|(_, looked)| looked.told);
+        let told = turn.into_iter().take(MOST_SHEETS).map(|((service, topic, store, region), looked)| {
+            looked.told = Some(seq);
+            CheckSheet {
+                service: service.clone(),
+                topic: (*topic).to_owned(),
+                store: store.clone(),
+                region: region.clone(),
+                age_ms: now.since(looked.at),
+                checks: looked.checks.clone(),
+            }
+        });
+        told.collect()
+    }
+
     pub(super) fn references(&self) -> BTreeMap<Region, bool> {
         self.open().references.clone()
     }
 
     pub(super) fn control_planes(&self) -> BTreeMap<Region, Status> {
         self.open().control_planes.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use failoverd_domain::health::readiness::{Verdict, names, names::topics};
+
+    use super::*;
+
+    fn check(verdict: Verdict) -> Vec<Check> {
+        vec![Check { name: names::ZONE_FOUND.to_owned(), verdict, reason: "seen".to_owned() }]
+    }
+
+    #[test]
+    fn every_sheet_has_its_turn_and_what_changed_goes_first() {
+        let sheet = Sheet::default();
+        let service = |n: usize| ServiceName::new(format!("service-{n:04}"));
+        let count = MOST_SHEETS + 10;
+        for n in 0..count {
+            sheet.open().note_checks(Timestamp(1), &service(n), topics::TRAFFIC, None, None, check(Verdict::Ready));
+        }
+        let names = |seq| {
+            let sheets = sheet.checks(Timestamp(2), seq);
+            sheets.into_iter().map(|sheet| sheet.service).collect::<Vec<_>>()
+        };
+        let (first, second) = (names(1), names(2));
+        let all: BTreeSet<_> = first.iter().chain(&second).collect();
+        assert_eq!((first.len(), all.len()), (MOST_SHEETS, count));
+        sheet.open().note_checks(Timestamp(3), &service(7), topics::TRAFFIC, None, None, check(Verdict::NotReady));
+        sheet.open().note_checks(Timestamp(3), &service(8), topics::TRAFFIC, None, None, check(Verdict::Ready));
+        assert_eq!(names(3)[0], service(7), "the same again is no news");
+        sheet.open().keep_checks(topics::TRAFFIC, |name| *name == service(7));
+        assert_eq!(names(4), [service(7)]);
     }
 }

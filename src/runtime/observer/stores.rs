@@ -1,19 +1,21 @@
 //! Looks at every copy of every store, and keeps the canaries flying.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use failoverd_domain::data::store::ReplicaStatus;
+use failoverd_domain::data::loss;
 use failoverd_domain::fleet::FleetState;
-use failoverd_domain::health::ReplicaReadiness;
-use failoverd_domain::ids::{Region, ServiceName};
-use failoverd_domain::service::{Pattern, Store, StoreKind};
+use failoverd_domain::health::readiness::{Check, CopyCase, Fact, copy_checks, lag_in_budget, names::topics, overall};
+use failoverd_domain::ids::Region;
+use failoverd_domain::service::{ServiceSpec, Store};
 use failoverd_domain::time::Timestamp;
 use futures_util::StreamExt;
 use futures_util::stream;
 
 use super::Observer;
 use super::sheet::{Copy, CopyKey, Sheet};
-use crate::ports::{CallError, CanaryAt};
+use crate::ports::{CanaryAt, World};
+use crate::survey;
 
 /// Looks under way at once.
 const MOST_AT_ONCE: usize = 64;
@@ -21,21 +23,30 @@ const MOST_AT_ONCE: usize = 64;
 /// One copy of one store.
 #[derive(Clone)]
 struct CopyAt {
-    service: ServiceName,
+    spec: Arc<ServiceSpec>,
     store: Store,
     region: Region,
-    /// Whether this copy is where the service writes.
-    serves: bool,
+    /// Where an active-passive service writes.
+    primary: Region,
 }
 
 impl CopyAt {
     fn key(&self) -> CopyKey {
-        (self.service.clone(), self.store.name.clone(), self.region.clone())
+        (self.spec.name.clone(), self.store.name.clone(), self.region.clone())
     }
 
     fn canary(&self) -> Option<CanaryAt<'_>> {
         let canary = self.store.canary.as_ref()?;
-        Some(CanaryAt { service: &self.service, store: &self.store, canary, region: &self.region })
+        Some(CanaryAt { service: &self.spec.name, store: &self.store, canary, region: &self.region })
+    }
+
+    fn serving(&self) -> &[Region] {
+        survey::serving(&self.spec, &self.primary)
+    }
+
+    /// Whether this copy is where the service writes.
+    fn serves(&self) -> bool {
+        self.serving().contains(&self.region)
     }
 }
 
@@ -45,10 +56,10 @@ fn copies(state: &FleetState) -> Vec<CopyAt> {
         let spec = &service.spec;
         for store in &spec.data {
             copies.extend(spec.regions.iter().map(|region| CopyAt {
-                service: spec.name.clone(),
+                spec: spec.clone(),
                 store: store.clone(),
                 region: region.clone(),
-                serves: spec.pattern == Pattern::ActiveActive || &service.primary == region,
+                primary: service.primary.clone(),
             }));
         }
     }
@@ -63,92 +74,55 @@ impl Observer {
             ticks.tick().await;
             let state = self.state();
             let keys: BTreeSet<CopyKey> = copies(&state).iter().map(CopyAt::key).collect();
-            sheet.open().stores.retain(|key, _| keys.contains(key));
+            sheet.open().keep_copies(&keys);
             let looks = copies(&state).into_iter().map(|copy| async move { self.look(sheet, &copy).await });
             stream::iter(looks).buffer_unordered(MOST_AT_ONCE).collect::<()>().await;
         }
     }
 
+    /// A copy costs one to three reads of its Region's control plane (Aurora three, S3 three, DynamoDB one or two, RDS
+    /// one) and one figure of CloudWatch's, every `timing.look`: 24 to 48 calls a minute by each daemon at 5 s. Many
+    /// copies are looked at in turn, within the budget that the adapters keep for reads.
     async fn look(&self, sheet: &Sheet, copy: &CopyAt) {
-        let (readiness, writer) = self.readiness(copy).await;
-        let lag_ms = self.world.metrics.replication_lag(&copy.region, &copy.store).await.ok().flatten();
+        let world = self.world_of(&copy.spec);
+        let said = survey::ask(&world, &copy.store, &copy.region).await;
+        let lag_ms = world.metrics.replication_lag(&copy.region, &copy.store).await.ok().flatten();
+        let writer = said.as_ref().ok().and_then(|fact| fact.writes(&copy.region));
+        let case = CopyCase {
+            spec: &copy.spec,
+            store: &copy.store,
+            region: &copy.region,
+            serving: copy.serving(),
+            own: said.as_ref(),
+            others: &others(sheet, copy),
+        };
+        let mut checks = copy_checks(&case);
+        let readiness = overall(&checks);
+        checks.extend(self.lag_check(copy));
         let now = self.clock.now();
         let mut pages = sheet.open();
+        pages.note_checks(now, &copy.spec.name, topics::COPY, Some(&copy.store.name), Some(&copy.region), checks);
+        if let Ok(fact) = said {
+            pages.facts.insert(copy.key(), fact);
+        }
         let held = pages.stores.entry(copy.key()).or_insert_with(|| Copy::unread(now));
         (held.readiness, held.writer, held.lag_ms, held.at) = (readiness, writer, lag_ms, now);
     }
 
-    async fn readiness(&self, copy: &CopyAt) -> (ReplicaReadiness, Option<bool>) {
-        match &copy.store.kind {
-            StoreKind::Aurora { global_cluster, .. } => self.aurora(&copy.region, global_cluster).await,
-            StoreKind::Rds { instances, .. } => {
-                self.instance(&copy.region, instances.get(&copy.region).map_or("", String::as_str)).await
-            }
-            StoreKind::Dynamodb { table, .. } => (self.table(&copy.region, table).await, None),
-            StoreKind::S3 { buckets, .. } => {
-                let bucket = buckets.get(&copy.region).map_or("", String::as_str);
-                (self.bucket(&copy.region, bucket).await, None)
-            }
+    /// What a standby would lose now, held against the objective.
+    fn lag_check(&self, copy: &CopyAt) -> Option<Check> {
+        if copy.serves() {
+            return None;
         }
+        let (now, matrix) = (self.clock.now(), self.matrix.borrow().clone());
+        let losses = loss::quote(now, &self.view, &copy.spec, &copy.primary, &copy.region, &matrix);
+        let loss = losses.into_iter().find(|loss| loss.store == copy.store.name)?;
+        Some(lag_in_budget(&loss, copy.spec.objectives.rpo_ms))
     }
 
-    async fn aurora(&self, region: &Region, global_cluster: &str) -> (ReplicaReadiness, Option<bool>) {
-        let cluster = match self.world.aurora.describe(region, global_cluster).await {
-            Ok(cluster) => cluster,
-            Err(error) => return (unreadable(&error), None),
-        };
-        let Some(member) = cluster.members.get(region) else {
-            return (ReplicaReadiness::NotReady(format!("{global_cluster} has no cluster in {region}")), None);
-        };
-        let versions_match =
-            cluster.members.values().all(|other| minor(&other.engine_version) == minor(&member.engine_version));
-        let readiness = match () {
-            () if member.is_writer => ReplicaReadiness::Ready,
-            () if member.instances == 0 => {
-                ReplicaReadiness::NotReady(format!("{} is headless: it has no instance to promote", member.cluster))
-            }
-            () if !versions_match => {
-                ReplicaReadiness::NotReady(format!("{} has another engine version", member.cluster))
-            }
-            () if !member.in_sync && cluster.writer().is_some() => {
-                ReplicaReadiness::NotReady(format!("{} has to be rebuilt first", member.cluster))
-            }
-            () => ReplicaReadiness::Ready,
-        };
-        (readiness, Some(member.is_writer))
-    }
-
-    async fn instance(&self, region: &Region, instance: &str) -> (ReplicaReadiness, Option<bool>) {
-        match self.world.instances.describe(region, instance).await {
-            Ok(Some(found)) if found.is_available() && found.replication_problem.is_none() => {
-                (ReplicaReadiness::Ready, Some(found.is_writer()))
-            }
-            Ok(Some(found)) => {
-                let problem = found.replication_problem.clone().unwrap_or_else(|| found.status.clone());
-                (ReplicaReadiness::NotReady(format!("{instance} is {problem}")), Some(found.is_writer()))
-            }
-            Ok(None) => (ReplicaReadiness::NotReady(format!("there is no instance {instance} in {region}")), None),
-            Err(error) => (unreadable(&error), None),
-        }
-    }
-
-    async fn table(&self, region: &Region, table: &str) -> ReplicaReadiness {
-        match self.world.tables.describe(region, table).await {
-            Ok(described) => match described.replicas.get(region) {
-                Some(ReplicaStatus::Active) => ReplicaReadiness::Ready,
-                Some(status) => ReplicaReadiness::NotReady(format!("the replica of {table} is {status:?}")),
-                None => ReplicaReadiness::NotReady(format!("{table} has no replica in {region}")),
-            },
-            Err(error) => unreadable(&error),
-        }
-    }
-
-    async fn bucket(&self, region: &Region, bucket: &str) -> ReplicaReadiness {
-        match self.world.buckets.describe(region, bucket).await {
-            Ok(state) if state.versioning => ReplicaReadiness::Ready,
-            Ok(_) => ReplicaReadiness::NotReady(format!("{bucket} is not versioned: nothing can be replicated to it")),
-            Err(error) => unreadable(&error),
-        }
+    /// What the service's own role reaches.
+    pub(super) fn world_of(&self, spec: &ServiceSpec) -> World {
+        self.world.acting_as(spec.role_arn.as_deref())
     }
 
     /// The serving Region's own daemon writes; where that one is silent, the leader does.
@@ -167,23 +141,26 @@ impl Observer {
 
     async fn fly(&self, sheet: &Sheet, copy: &CopyAt) {
         let Some(at) = copy.canary() else { return };
-        if copy.serves && self.writes(&copy.region) {
+        let world = self.world_of(&copy.spec);
+        if copy.serves() && self.writes(&copy.region) {
             let version = self.clock.now().0;
-            match self.world.canaries.write(&at, version).await {
+            match world.canaries.write(&at, version).await {
                 Ok(()) => {
                     tracing::trace!(store = %copy.store.name, version, "canary written");
                     self.keep(sheet, copy, |held, now| held.acknowledged = held.acknowledged.max(Some((version, now))));
                 }
                 Err(error) => {
-                    tracing::debug!(service = %copy.service, store = %copy.store.name, %error, "canary not written")
+                    tracing::debug!(service = %copy.spec.name, store = %copy.store.name, %error, "canary not written")
                 }
             }
         }
-        match self.world.canaries.read(&at).await {
+        match world.canaries.read(&at).await {
             Ok(visible) => {
                 self.keep(sheet, copy, |held, now| held.visible = visible.map(|version| (version, now)));
             }
-            Err(error) => tracing::debug!(service = %copy.service, store = %copy.store.name, %error, "canary not read"),
+            Err(error) => {
+                tracing::debug!(service = %copy.spec.name, store = %copy.store.name, %error, "canary not read")
+            }
         }
     }
 
@@ -203,11 +180,12 @@ impl Observer {
     }
 }
 
-fn unreadable(error: &CallError) -> ReplicaReadiness {
-    ReplicaReadiness::Unknown(error.to_string())
-}
-
-/// `16.4` of `16.4.2`: what must be equal for a promotion.
-fn minor(version: &str) -> String {
-    version.split('.').take(2).collect::<Vec<_>>().join(".")
+/// What the other Regions' copies were last seen to be.
+fn others(sheet: &Sheet, copy: &CopyAt) -> BTreeMap<Region, Fact> {
+    let pages = sheet.open();
+    let known = copy.spec.regions.iter().filter(|region| **region != copy.region).filter_map(|region| {
+        let key = (copy.spec.name.clone(), copy.store.name.clone(), region.clone());
+        Some((region.clone(), pages.facts.get(&key)?.clone()))
+    });
+    known.collect()
 }

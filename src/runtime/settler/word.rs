@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+pub use failoverd_domain::health::readiness::Standing;
 use failoverd_domain::ids::ServiceName;
 use failoverd_domain::time::Timestamp;
 use tokio::sync::watch;
@@ -18,19 +19,6 @@ pub struct Word {
     pub at: Timestamp,
     /// What was found.
     pub standing: Standing,
-}
-
-/// How what stands in AWS compares with what is agreed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// Everything is as it should be.
-    Clean,
-    /// This is being written now.
-    Writes(Vec<String>),
-    /// Something takes its time, or could not be asked; it is looked at again by itself.
-    Waits(String),
-    /// A person must look.
-    Stuck(String),
 }
 
 /// The settler's end of the channel.
