@@ -12,11 +12,13 @@ const MOST_LINES: usize = 500;
 const ARROWS: &[(&str, &[&str])] = &[
     ("ports", &[]),
     ("config", &["ports"]),
-    ("runtime", &["ports"]),
+    // Questions to AWS that both the observer and `apply` ask.
+    ("survey", &["ports"]),
+    ("runtime", &["ports", "survey"]),
     ("consensus", &["ports"]),
     ("adapters", &["ports"]),
     ("sim", &["ports"]),
-    ("api", &["ports"]),
+    ("api", &["ports", "survey"]),
     // The command line starts a sandbox; that is all it knows of a fleet's inside.
     // Of the API it knows the generated client, how its words and errors read, and how to connect.
     ("cli", &["api::proto", "api::convert", "api::error", "api::TlsPem", "sandbox"]),

@@ -1,6 +1,6 @@
 //! `ControlService`: changes, each one committed entry with its caller's name on it.
 
-use failoverd_domain::fleet::{Command, Run, StepState};
+use failoverd_domain::fleet::{Command, Entry, Run, StepState};
 use failoverd_domain::ids::{Region, RunId, ServiceName, StepName};
 use failoverd_domain::manifest::{KIND, to_manifest};
 use failoverd_domain::service::Pattern;
@@ -10,6 +10,7 @@ use super::error::{ApiError, ErrorCode};
 use super::failover::{Asked, decide};
 use super::identity::caller;
 use super::proto::control_service_server::ControlService;
+use super::review::{Review, review};
 use super::snapshot::Snapshot;
 use super::status::run_message;
 use super::{Handles, apply, convert, proto};
@@ -93,15 +94,30 @@ fn bit_meant(at: &Snapshot, request: &proto::SetSwitchRequest) -> Result<Command
 impl ControlService for ControlApi {
     async fn apply(&self, request: Request<proto::ApplyRequest>) -> Answer<proto::ApplyResponse> {
         let actor = caller(&request);
-        let proto::ApplyRequest { files, prune, dry_run } = request.into_inner();
+        let proto::ApplyRequest { files, prune, dry_run, confirm } = request.into_inner();
         let at = self.handles.caught_up().await?;
         let specs = apply::read(&at, &files, prune)?;
         let manifests = apply::compare(&at.state, &specs, prune);
+        let command = apply::command(specs.clone(), prune);
+        let entry = Entry { at: at.now, actor: actor.clone(), command };
+        let review = review(&self.handles.world, &at.state, &entry, &specs).await?;
         let mut revision = at.state.applied.0;
         if !dry_run {
-            revision = self.handles.commit(actor, apply::command(specs, prune)).await?.index.0;
+            review.judge(&confirm)?;
+            revision = self.handles.commit(actor, entry.command).await?.index.0;
         }
-        Ok(Response::new(proto::ApplyResponse { revision, dry_run, manifests }))
+        Ok(Response::new(proto::ApplyResponse {
+            revision,
+            dry_run,
+            manifests,
+            changes: review.changes,
+            health_checks: Some(review.health_checks),
+            monthly_cost_usd: review.monthly_cost_usd,
+            warnings: review.warnings,
+            blocked: review.blocked.into_iter().map(|(name, reason)| format!("{name}: {reason}")).collect(),
+            needs_confirm: review.needs_confirm.into_keys().collect(),
+            cost_basis: Review::cost_basis(),
+        }))
     }
 
     async fn delete(&self, request: Request<proto::DeleteRequest>) -> Answer<proto::ChangeResponse> {

@@ -58,6 +58,10 @@ codes! {
     UnknownStep, "NO_SUCH_STEP", NotFound, 2;
     /// A guard or the replicated state said no.
     Refused, "REFUSED", FailedPrecondition, 3;
+    /// Something that failoverd did not make stands where it would have to write; each by name among the details.
+    InTheWay, "IN_THE_WAY", FailedPrecondition, 3;
+    /// Too much of a zone would be deleted or replaced: the zone has to be named.
+    ConfirmationNeeded, "CONFIRMATION_NEEDED", FailedPrecondition, 3;
     /// The caller did not say who it is.
     NotAuthenticated, "NOT_AUTHENTICATED", Unauthenticated, 4;
     /// The caller may not do this.

@@ -24,6 +24,14 @@ pub fn eta<'a>(plan: &Plan, runs: impl Iterator<Item = &'a Run>) -> proto::Eta {
     proto::Eta { p50_ms: longest_path(plan, p50), p95_ms: longest_path(plan, p95), basis }
 }
 
+/// From a Region's end to verified answers: `begins_ms` until the first step, then the plan.
+pub fn from_the_end<'a>(plan: &Plan, runs: impl Iterator<Item = &'a Run>, begins_ms: u64) -> proto::Eta {
+    let of_plan = eta(plan, runs);
+    let later = |ms: Option<u64>| ms.map(|ms| ms.saturating_add(begins_ms));
+    let basis = format!("{} ms to be sure of it and to announce it; {}", begins_ms, of_plan.basis);
+    proto::Eta { p50_ms: later(of_plan.p50_ms), p95_ms: later(of_plan.p95_ms), basis }
+}
+
 /// What a step took before, sorted.
 fn samples(plan: &Plan, step: &Step, runs: &[&Run]) -> Vec<u64> {
     let of = |run: &&Run, name: &StepName| {
@@ -76,6 +84,14 @@ mod tests {
         let eta = eta(&run.plan, std::iter::once(&run));
         assert_eq!((eta.p50_ms, eta.p95_ms), (Some(7_000), Some(7_000)));
         assert_eq!(eta.basis, "all 3 steps measured in earlier runs");
+    }
+
+    #[test]
+    fn detection_and_announcement_come_first() {
+        let run = fake::run("checkout-1");
+        let eta = from_the_end(&run.plan, std::iter::once(&run), 60_000);
+        assert_eq!((eta.p50_ms, eta.p95_ms), (Some(67_000), Some(67_000)));
+        assert!(eta.basis.starts_with("60000 ms to be sure"), "{}", eta.basis);
     }
 
     #[test]

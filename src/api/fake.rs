@@ -24,6 +24,13 @@ use super::{Handles, RaftEndpoint};
 use crate::ports::{
     Agreement, Clock, History, HistoryError, HistoryFilter, Leadership, Outbox, PeerError, Peers, ProposeError,
 };
+use crate::sim::world::{SimulatedAws, Timing, TokioClock};
+
+/// An AWS without anything in it, which answers at once.
+pub fn simulated_aws() -> SimulatedAws {
+    let timing = Timing { call_ms: 0, far_call_ms: 0, call_timeout_ms: 200, ..Timing::default() };
+    SimulatedAws::new(Arc::new(TokioClock::starting_at(NOW)), 1, timing)
+}
 
 pub const NOW: Timestamp = Timestamp(1_764_000_000_000);
 
@@ -374,6 +381,7 @@ pub struct Daemon {
     pub history: Arc<FakeHistory>,
     pub matrix: watch::Sender<Arc<Matrix>>,
     pub inbox: mpsc::Receiver<Report>,
+    pub aws: SimulatedAws,
 }
 
 pub fn daemon(state: FleetState, peers: FakePeers, outbox: Vec<HistoryEvent>) -> Daemon {
@@ -388,17 +396,19 @@ pub fn daemon(state: FleetState, peers: FakePeers, outbox: Vec<HistoryEvent>) ->
     let (inbox, received) = mpsc::channel(8);
     let members = vec!["eu-west-1".into(), "us-east-1".into(), "us-west-2".into()];
     let matrix = watch::Sender::new(Arc::new(Matrix::default()));
+    let aws = simulated_aws();
     let handles = Handles {
         me: "us-east-1".into(),
         agreement: log.clone(),
         peers: Arc::new(peers),
         matrix: matrix.subscribe(),
         history: history.clone(),
+        world: aws.ports("us-east-1".into()).into_world(),
         clock: Arc::new(FixedClock),
         view: View { me: "us-east-1".into(), members, stale_after_ms: 5_000 },
         inbox,
         outbox: Arc::new(outbox),
         raft: Arc::new(Echo),
     };
-    Daemon { handles, log, history, matrix, inbox: received }
+    Daemon { handles, log, history, matrix, inbox: received, aws }
 }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::error::{ApiError, ErrorCode};
 use super::peer::RaftEndpoint;
 use super::snapshot::Snapshot;
-use crate::ports::{Agreement, Clock, History, Outbox, Peers, ProposeError};
+use crate::ports::{Agreement, Clock, History, Outbox, Peers, ProposeError, World};
 
 /// How long a change may look for a leader before it is given up, nothing changed.
 const COMMIT_DEADLINE: Duration = Duration::from_secs(10);
@@ -32,6 +32,8 @@ pub struct Handles {
     pub matrix: watch::Receiver<Arc<Matrix>>,
     /// This Region's history.
     pub history: Arc<dyn History>,
+    /// AWS, for what is asked at the moment: what applying would change, what a policy has to name.
+    pub world: World,
     /// Wall clock.
     pub clock: Arc<dyn Clock>,
     /// Who looks, and by which limits.

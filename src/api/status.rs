@@ -10,7 +10,7 @@ use super::failover::{Asked, preview};
 use super::identity::caller;
 use super::proto::status_service_server::StatusService;
 use super::snapshot::Snapshot;
-use super::{Handles, convert, eta, proto, watch};
+use super::{Handles, convert, eta, iam, proto, watch};
 use crate::ports::HistoryError;
 
 /// Events read at a time when the chain is walked.
@@ -105,7 +105,10 @@ impl StatusService for StatusApi {
             .unwrap_or_default();
         Ok(Response::new(proto::GetServiceResponse {
             answered: Some(at.answered()),
-            service: Some(convert::service(&at, service, &at.findings(service))),
+            service: Some(proto::Service {
+                checks: convert::checks(&at.matrix.checks(at.now, &service.spec.name)),
+                ..convert::service(&at, service, &at.findings(service))
+            }),
             guards,
             runs: runs(&at, Some(&name), false),
         }))
@@ -182,6 +185,13 @@ impl StatusService for StatusApi {
         let outlook = preview(&at, asked, actor, Trigger::Operator)?;
         let eta = eta::eta(&outlook.plan, at.state.runs.values());
         Ok(Response::new(convert::plan(at.answered(), &outlook, eta)))
+    }
+
+    async fn get_iam_policy(
+        &self,
+        request: Request<proto::GetIamPolicyRequest>,
+    ) -> Result<Response<proto::GetIamPolicyResponse>, Status> {
+        Ok(Response::new(iam::answer(&self.handles, request.into_inner()).await))
     }
 
     type WatchFleetStream = watch::Stream<proto::Fleet>;

@@ -356,7 +356,7 @@ async fn a_browser_can_ask_too() {
 async fn ten_megabytes_of_manifest_are_refused() {
     let served = plain().await;
     let file = proto::ManifestFile { name: "big.yaml".into(), content: vec![b'a'; 10 << 20] };
-    let request = proto::ApplyRequest { files: vec![file], prune: false, dry_run: false };
+    let request = proto::ApplyRequest { files: vec![file], prune: false, dry_run: false, confirm: Vec::new() };
     let status = served.control().apply(request).await.unwrap_err();
     assert_eq!(super::error::exit_of(&status), 2, "{status:?}");
     assert!(served.proposed().is_empty());
@@ -419,7 +419,7 @@ fn manifest(name: &str, content: &str) -> proto::ManifestFile {
 async fn every_problem_of_every_file_is_reported_and_nothing_applied() {
     let served = plain().await;
     let files = vec![manifest("a.yaml", "kind: Nonsense\n"), manifest("b.yaml", "- just\n- a list\n")];
-    let request = proto::ApplyRequest { files, prune: false, dry_run: false };
+    let request = proto::ApplyRequest { files, prune: false, dry_run: false, confirm: Vec::new() };
     let status = served.control().apply(request).await.unwrap_err();
     let (reason, violations) = read_status(&status);
     assert_eq!((status.code(), reason.unwrap().as_str()), (Code::InvalidArgument, "INVALID_MANIFEST"));
@@ -434,11 +434,11 @@ async fn what_is_exported_applies_again_and_changes_nothing() {
     let served = plain().await;
     let exported = served.control().export(proto::ExportRequest { service: None }).await.unwrap().into_inner();
     let files = vec![manifest("export.yaml", &exported.manifests[0].yaml)];
-    let request = proto::ApplyRequest { files: files.clone(), prune: false, dry_run: true };
+    let request = proto::ApplyRequest { files: files.clone(), prune: false, dry_run: true, confirm: Vec::new() };
     let answer = served.control().apply(request).await.unwrap().into_inner();
     assert_eq!(answer.manifests[0].change(), proto::ManifestChange::Unchanged, "{:?}", answer.manifests);
     assert!(served.proposed().is_empty(), "a dry run commits nothing");
-    let request = proto::ApplyRequest { files, prune: false, dry_run: false };
+    let request = proto::ApplyRequest { files, prune: false, dry_run: false, confirm: Vec::new() };
     assert_eq!(served.control().apply(request).await.unwrap().into_inner().revision, 8);
     let Command::Apply { specs, tokens, .. } = &served.proposed()[0].1 else { panic!("not an apply") };
     assert_eq!((specs.as_slice(), tokens.len()), ([fake::spec("checkout")].as_slice(), 1));

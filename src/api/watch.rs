@@ -51,11 +51,21 @@ fn without_clocks(mut fleet: proto::Fleet) -> proto::Fleet {
         region.report_age_ms = None;
         region.clock_skew_ms = None;
     }
+    // Loss bounds move with every canary.
+    for forecast in fleet.if_vanished.iter_mut().flat_map(|region| &mut region.services) {
+        forecast.loss.clear();
+        forecast.loss_bound_ms = None;
+    }
     for service in &mut fleet.services {
         for region in &mut service.regions {
             region.since = None;
             region.opinions.clear();
         }
+        for check in &mut service.checks {
+            check.age_ms = 0;
+            check.observer.clear();
+        }
+        service.readiness = None;
         for copy in service.stores.iter_mut().flat_map(|store| &mut store.copies) {
             copy.read_age_ms = None;
         }

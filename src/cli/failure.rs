@@ -13,6 +13,8 @@ impl Outcome {
     pub const DONE: Self = Self(0);
     /// It failed.
     pub const FAILED: Self = Self(1);
+    /// It would be refused.
+    pub const REFUSED: Self = Self(3);
     /// It was stopped.
     pub const ABORTED: Self = Self(6);
     /// Finished, but an objective was missed.

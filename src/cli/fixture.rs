@@ -94,6 +94,54 @@ pub fn service() -> proto::Service {
         }],
         spec_index: 2,
         last_run_at: None,
+        checks: vec![
+            check("replica-active", Some("orders-db"), proto::CheckVerdict::Ready, "checkout-euw1 is available"),
+            check("headless", Some("orders-db"), proto::CheckVerdict::NotReady, "checkout-use1 has no instance"),
+            check("records-drift", None, proto::CheckVerdict::Note, "is being rewritten: 3 record changes"),
+        ],
+        readiness: Some(proto::Readiness { ready: 1, note: 1, unknown: 0, not_ready: 1 }),
+    }
+}
+
+fn check(name: &str, store: Option<&str>, verdict: proto::CheckVerdict, reason: &str) -> proto::Check {
+    proto::Check {
+        name: name.to_owned(),
+        store: store.map(str::to_owned),
+        region: store.map(|_| "us-east-1".to_owned()),
+        verdict: verdict.into(),
+        reason: reason.to_owned(),
+        age_ms: 4_000,
+        observer: "us-west-2".to_owned(),
+    }
+}
+
+pub fn applied(dry_run: bool) -> proto::ApplyResponse {
+    let change = |action: &str, resource: &str, detail: &str| proto::AwsChange {
+        service: "checkout".to_owned(),
+        resource: resource.to_owned(),
+        action: action.to_owned(),
+        detail: detail.to_owned(),
+    };
+    proto::ApplyResponse {
+        revision: 42,
+        dry_run,
+        manifests: vec![proto::AppliedManifest {
+            kind: "FailoverService".to_owned(),
+            name: "checkout".to_owned(),
+            change: proto::ManifestChange::Configured.into(),
+            fields: vec!["spec.traffic.records[0].targets.eu-west-1.values".to_owned()],
+        }],
+        changes: vec![
+            change("create", "health-check failoverd/prod/sw/checkout/us-east-1/p", "healthy when 3 of 6 others are"),
+            change("replace", "record A fo-eu-west-1.api.example.com \"eu-west-1\"", "weight 1, 192.0.2.99"),
+            change("create", "replica Orders eu-west-1", "a replica of the global table"),
+        ],
+        health_checks: Some(proto::HealthCheckUse { add: 1, used: Some(9), limit: Some(200) }),
+        monthly_cost_usd: 38.5,
+        warnings: vec!["checkout/media in us-east-1: versioning is not-ready: media-use1 is not versioned".to_owned()],
+        blocked: vec!["api.example.com: the record was not made by failoverd".to_owned()],
+        needs_confirm: vec!["example.com".to_owned()],
+        cost_basis: "an upper estimate".to_owned(),
     }
 }
 
@@ -124,6 +172,9 @@ pub fn fleet() -> proto::Fleet {
         service: "checkout".to_owned(),
         outcome: proto::ForecastOutcome::StaysDown.into(),
         reason: "standby-ready: us-east-1 is region-down".to_owned(),
+        loss: run().loss,
+        loss_bound_ms: Some(1_200),
+        eta: Some(proto::Eta { p50_ms: None, p95_ms: Some(95_000), basis: "no step measured".to_owned() }),
     };
     let waiting = proto::Run {
         id: "search-4".to_owned(),

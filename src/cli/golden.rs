@@ -53,6 +53,12 @@ fn service_views() {
 }
 
 #[test]
+fn apply_views() {
+    both("apply", &view::applied(&fixture::applied(false)));
+    both("apply-dry-run", &view::applied(&fixture::applied(true)));
+}
+
+#[test]
 fn run_views() {
     let run = fixture::run();
     both("runs", &view::runs(std::slice::from_ref(&run), PLAIN));
@@ -125,6 +131,8 @@ fn the_command_line_is_the_interfaces() {
         "resume checkout",
         "history --service checkout --since 2h --kind decided --limit 5",
         "history verify",
+        "iam-policy --region eu-west-1 --account 123456789012 --role failoverd",
+        "apply -f a.yaml --confirm example.com --confirm example.org",
         "report checkout-1 -o json",
         "completion bash",
         "--server http://a:1,http://b:2 --no-color status",
@@ -132,7 +140,14 @@ fn the_command_line_is_the_interfaces() {
         let words = std::iter::once("failoverctl").chain(line.split(' '));
         assert!(Cli::try_parse_from(words).is_ok(), "{line}");
     }
-    for line in ["get nonsense", "history --limit 0", "failover", "status --timeout 30", "switch set a b maybe"] {
+    for line in [
+        "get nonsense",
+        "history --limit 0",
+        "failover",
+        "status --timeout 30",
+        "switch set a b maybe",
+        "iam-policy --account 12",
+    ] {
         let words = std::iter::once("failoverctl").chain(line.split(' '));
         assert_eq!(Cli::try_parse_from(words).unwrap_err().exit_code(), 2, "{line}");
     }

@@ -183,7 +183,7 @@ impl<'a> Demo<'a> {
         let address = format!("http://{}", self.sandbox.settings().addresses.grpc(1));
         let mut client = ControlServiceClient::connect(address).await.map_err(|error| broken(&error))?;
         let file = ManifestFile { name: "examples/checkout.yaml".to_owned(), content: CHECKOUT.as_bytes().to_vec() };
-        let request = ApplyRequest { files: vec![file], prune: false, dry_run: false };
+        let request = ApplyRequest { files: vec![file], prune: false, dry_run: false, confirm: Vec::new() };
         client.apply(request).await.map_err(|error| broken(&error.message()))?;
         let state = self.state()?;
         if let Some(service) = state.services.get(SERVICE) {

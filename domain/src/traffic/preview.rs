@@ -58,8 +58,8 @@ pub struct Preview {
     pub touched: Vec<RecordSet>,
     /// Record sets that the zone would have more of.
     pub added: u64,
-    /// Health checks that would be made.
-    pub new_checks: Vec<HealthCheckConfig>,
+    /// Health checks that would be made; each goes by its caller reference, having no id yet.
+    pub new_checks: Vec<HealthCheck>,
     /// What stands in the way, by name, with the reason: nothing is written while it does.
     pub in_the_way: Vec<(String, String)>,
 }
@@ -79,9 +79,10 @@ pub fn preview(desired: &Desired, mark: &FenceMark, checks: &[HealthCheck], reco
             match action {
                 SettleAction::CreateCheck { reference, config } => {
                     seen.lines.push(check_line(Deed::Create, &reference, &config));
-                    seen.new_checks.push(config.clone());
                     let id = reference.as_str().into();
-                    checks.push(HealthCheck { id, version: 1, caller_reference: reference, config });
+                    let check = HealthCheck { id, version: 1, caller_reference: reference, config };
+                    seen.new_checks.push(check.clone());
+                    checks.push(check);
                 }
                 SettleAction::UpdateCheck { check, config } => {
                     seen.lines.push(check_line(Deed::Update, &check.caller_reference, &config));

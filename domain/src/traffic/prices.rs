@@ -3,7 +3,8 @@
 //! The figures were collected second-hand and may have changed: they are never shown as AWS's word, always with the
 //! pages to look at. What data, replicas and the services themselves cost is not in it.
 
-use crate::route53::{CheckKind, HealthCheckConfig, Protocol};
+use super::desired::{DesiredCheck, DesiredKind};
+use crate::route53::Protocol;
 
 /// Where AWS publishes its prices.
 pub const PAGES: [&str; 2] = ["https://aws.amazon.com/route53/pricing/", "https://aws.amazon.com/cloudwatch/pricing/"];
@@ -21,28 +22,30 @@ const DERIVED_CENTS: u64 = 50;
 const THOUSAND_METRICS_CENTS: f64 = 1.0;
 /// Seconds between checks that are not "fast".
 const NORMAL_INTERVAL_S: u32 = 30;
+/// Seconds between two readings of one lag by one daemon.
+const READ_EVERY_S: f64 = 20.0;
 /// Seconds of a month of 30 days.
 const MONTH_S: f64 = 30.0 * 86_400.0;
 
 /// What health checks cost a month at most, US dollars.
 #[must_use]
-pub fn monthly_checks_usd<'a>(checks: impl IntoIterator<Item = &'a HealthCheckConfig>) -> f64 {
+pub fn monthly_checks_usd<'a>(checks: impl IntoIterator<Item = &'a DesiredCheck>) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "cents of a few hundred checks")]
     let cents = checks.into_iter().map(check_cents).sum::<u64>() as f64;
     cents / 100.0
 }
 
-fn check_cents(config: &HealthCheckConfig) -> u64 {
-    let CheckKind::Endpoint(asked) = &config.kind else { return DERIVED_CENTS };
+fn check_cents(check: &DesiredCheck) -> u64 {
+    let DesiredKind::Endpoint(asked) = &check.kind else { return DERIVED_CENTS };
     let options = [asked.protocol == Protocol::Https, asked.search.is_some(), asked.interval_s < NORMAL_INTERVAL_S];
     let options = options.into_iter().filter(|option| *option).count();
     ENDPOINT_CENTS + OPTION_CENTS * u64::try_from(options).unwrap_or(0)
 }
 
-/// What reading the lag of `copies` by `daemons` every `every_s` seconds costs a month, US dollars.
+/// What reading the lag of `copies` by each of `daemons` costs a month, US dollars.
 #[must_use]
-pub fn monthly_reads_usd(copies: u32, daemons: u32, every_s: f64) -> f64 {
-    f64::from(copies) * f64::from(daemons) * (MONTH_S / every_s) / 1_000.0 * THOUSAND_METRICS_CENTS / 100.0
+pub fn monthly_reads_usd(copies: u32, daemons: u32) -> f64 {
+    f64::from(copies) * f64::from(daemons) * (MONTH_S / READ_EVERY_S) / 1_000.0 * THOUSAND_METRICS_CENTS / 100.0
 }
 
 #[cfg(test)]
@@ -50,8 +53,12 @@ mod tests {
     use super::*;
     use crate::route53::EndpointCheck;
 
-    fn endpoint(protocol: Protocol, search: bool, interval_s: u32) -> HealthCheckConfig {
-        let asked = EndpointCheck {
+    fn check(kind: DesiredKind) -> DesiredCheck {
+        DesiredCheck { reference: "failoverd/x".to_owned(), kind, inverted: false }
+    }
+
+    fn endpoint(protocol: Protocol, search: bool, interval_s: u32) -> DesiredCheck {
+        check(DesiredKind::Endpoint(EndpointCheck {
             protocol,
             host: "a.example.com".to_owned(),
             port: 443,
@@ -59,21 +66,19 @@ mod tests {
             search: search.then(|| "switch=on".to_owned()),
             interval_s,
             failure_threshold: 1,
-        };
-        HealthCheckConfig { kind: CheckKind::Endpoint(asked), inverted: false, disabled: false }
+        }))
     }
 
     #[test]
     fn options_are_what_makes_a_check_dear() {
-        let cost = |config| monthly_checks_usd([&config]);
+        let cost = |check| monthly_checks_usd([&check]);
         assert!((cost(endpoint(Protocol::Http, false, 30)) - 0.75).abs() < 1e-9);
         assert!((cost(endpoint(Protocol::Https, true, 10)) - 6.75).abs() < 1e-9);
-        let vote = CheckKind::Calculated { children: vec![], threshold: 3 };
-        assert!((cost(HealthCheckConfig { kind: vote, inverted: true, disabled: false }) - 0.5).abs() < 1e-9);
+        assert!((cost(check(DesiredKind::Calculated { children: vec![], threshold: 3 })) - 0.5).abs() < 1e-9);
     }
 
     #[test]
     fn reading_lag_is_counted_by_the_thousand() {
-        assert!((monthly_reads_usd(6, 3, 20.0) - 23.328).abs() < 1e-6);
+        assert!((monthly_reads_usd(6, 3) - 23.328).abs() < 1e-6);
     }
 }

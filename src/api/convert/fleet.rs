@@ -4,9 +4,9 @@ use failoverd_domain::fleet::{Bit, Forecast, ForecastOutcome, Member, what_if_re
 use failoverd_domain::health::{Received, Vote};
 use failoverd_domain::ids::{Region, SwitchGroup};
 
-use super::{run, service, words};
-use crate::api::proto;
+use super::{loss, run, service, words};
 use crate::api::snapshot::Snapshot;
+use crate::api::{eta, proto};
 
 /// The fleet at a glance.
 #[must_use]
@@ -113,25 +113,38 @@ fn reported_vote(at: &Snapshot, member: &Region, group: &SwitchGroup, bit_of: &R
         .map_or(Vote::Silent, |vote| vote.2)
 }
 
-/// What would happen to each service if each Region vanished now.
+/// What would happen to each service if each Region vanished now, by the guards as they stand.
 #[must_use]
 pub fn what_if(at: &Snapshot) -> Vec<proto::RegionForecast> {
     let forecast = |region: &Region| proto::RegionForecast {
         region: region.to_string(),
         services: what_if_region_vanishes(at.now, &at.state, &at.matrix, &at.view, region)
             .into_iter()
-            .map(service_forecast)
+            .map(|forecast| service_forecast(at, forecast))
             .collect(),
     };
     at.state.members.keys().map(forecast).collect()
 }
 
-fn service_forecast(forecast: Forecast) -> proto::Forecast {
+fn service_forecast(at: &Snapshot, forecast: Forecast) -> proto::Forecast {
     let outcome = match forecast.outcome {
         ForecastOutcome::FailsOver => proto::ForecastOutcome::FailsOver,
         ForecastOutcome::AsksForApproval => proto::ForecastOutcome::AsksForApproval,
         ForecastOutcome::StaysDown => proto::ForecastOutcome::StaysDown,
         ForecastOutcome::Unaffected => proto::ForecastOutcome::Unaffected,
     };
-    proto::Forecast { service: forecast.service.to_string(), outcome: outcome.into(), reason: forecast.reason }
+    let spec = at.state.services.get(&forecast.service).map(|service| &service.spec);
+    let eta = forecast.plan.as_ref().zip(spec).map(|(plan, spec)| {
+        let begins_ms = spec.health.breach_after_ms.saturating_add(spec.policy.announce_ms);
+        eta::from_the_end(plan, at.state.runs.values(), begins_ms)
+    });
+    let bounds: Option<Vec<u64>> = forecast.loss.iter().map(|loss| loss.bound).collect();
+    proto::Forecast {
+        service: forecast.service.to_string(),
+        outcome: outcome.into(),
+        reason: forecast.reason,
+        loss: forecast.loss.iter().map(loss).collect(),
+        loss_bound_ms: bounds.and_then(|bounds| bounds.into_iter().max()),
+        eta,
+    }
 }

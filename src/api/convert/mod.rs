@@ -4,6 +4,7 @@
 mod fleet;
 mod history;
 mod plan;
+mod readiness;
 mod run;
 mod service;
 mod words;
@@ -11,6 +12,7 @@ mod words;
 pub use fleet::{fleet, regions, switches, what_if};
 pub use history::{event, filter};
 pub use plan::{plan, step};
+pub use readiness::{checks, readiness, urgent};
 pub use run::{rto_ms, run};
 pub use service::{finding, guard, guards, loss, service};
 pub use words::{mode, mode_asked, time, word};

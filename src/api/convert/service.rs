@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use failoverd_domain::data::loss::Loss;
 use failoverd_domain::fleet::{FleetState, GuardVerdict, ServiceState};
-use failoverd_domain::health::{Finding, Matrix, Opinion, ReplicaReadiness, StoreReading};
+use failoverd_domain::health::readiness::{Verdict, names};
+use failoverd_domain::health::{Finding, Matrix, Opinion, ReplicaReadiness, SeenCheck, StoreReading};
 use failoverd_domain::ids::Region;
 use failoverd_domain::service::{Pattern, Policy, Store, StoreKind};
 use failoverd_domain::time::Timestamp;
 
+use super::readiness::{readiness as readiness_of, urgent};
 use super::words;
 use crate::api::proto;
 use crate::api::snapshot::Snapshot;
@@ -19,6 +21,7 @@ pub fn service(at: &Snapshot, service: &ServiceState, findings: &BTreeMap<Region
     let spec = &service.spec;
     let open_run = at.state.open_run(&spec.name);
     let region = |region: &Region| service_region(at, service, region, findings.get(region));
+    let checks = at.matrix.checks(at.now, &spec.name);
     proto::Service {
         name: spec.name.to_string(),
         pattern: words::pattern(spec.pattern).into(),
@@ -33,12 +36,14 @@ pub fn service(at: &Snapshot, service: &ServiceState, findings: &BTreeMap<Region
         follows: spec.follows.as_ref().map(ToString::to_string),
         objectives: Some(proto::Objectives { rto_ms: spec.objectives.rto_ms, rpo_ms: spec.objectives.rpo_ms }),
         policy: Some(policy(&spec.policy)),
-        settlement: Some(settlement(service)),
+        settlement: Some(settlement(service, &checks)),
         attention: service.attention.clone(),
         open_run: open_run.map(|run| run.id.to_string()),
         stores: spec.data.iter().map(|store| store_status(at, service, store)).collect(),
         spec_index: service.spec_index.0,
         last_run_at: service.last_run_at.map(words::time),
+        checks: urgent(&checks),
+        readiness: Some(readiness_of(&checks)),
     }
 }
 
@@ -92,7 +97,8 @@ fn policy(policy: &Policy) -> proto::Policy {
     }
 }
 
-fn settlement(service: &ServiceState) -> proto::Settlement {
+/// What the settler says of it goes first: a foreign record by name, what is being written, what is waited for.
+fn settlement(service: &ServiceState, checks: &[SeenCheck]) -> proto::Settlement {
     let settled = service.is_settled();
     let detail = match service.settlement.settled {
         Some(_) if settled => "health checks and records match reality".to_owned(),
@@ -102,6 +108,8 @@ fn settlement(service: &ServiceState) -> proto::Settlement {
         Some(_) => "records and checks do not match the newest manifest yet".to_owned(),
         None => "health checks and records have not been made yet".to_owned(),
     };
+    let word = checks.iter().find(|check| check.name == names::RECORDS_DRIFT && check.verdict != Verdict::Ready);
+    let detail = word.map_or(detail.clone(), |word| format!("{}; {detail}", word.reason));
     proto::Settlement {
         settled,
         settled_epoch: service.settlement.settled.map(|(epoch, _)| epoch.0),

@@ -1,16 +1,13 @@
 //! `apply`.
 
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::json;
 
-use crate::api::convert::word;
-use crate::api::proto::{AppliedManifest, ApplyRequest, ApplyResponse, ManifestChange, ManifestFile};
+use crate::api::proto::{ApplyRequest, ApplyResponse, ManifestChange, ManifestFile};
 use crate::cli::confirm::confirm;
-use crate::cli::output::View;
-use crate::cli::{Client, Context, Failure, Outcome};
+use crate::cli::{Client, Context, Failure, Outcome, view};
 
 /// More than this is no set of manifests; a daemon takes 4 MiB in one message.
 const MOST_BYTES: u64 = 3 * 1024 * 1024;
@@ -21,71 +18,62 @@ pub struct ApplyArgs {
     /// A file, a directory of *.yaml and *.yml, or - for stdin; may be given several times
     #[arg(short, long = "file", required = true, value_name = "FILE|DIR|-")]
     file: Vec<PathBuf>,
-    /// Say what would change, change nothing
+    /// Say what would change, in the fleet and in AWS, with quotas and cost; change nothing
     #[arg(long)]
     dry_run: bool,
     /// Delete services that are not in these files
     #[arg(long)]
     prune: bool,
+    /// A hosted zone of which more than 30 % of the existing records may be deleted or replaced; may be given several
+    /// times, and is needed even with --yes
+    #[arg(long, value_name = "NAME")]
+    confirm: Vec<String>,
 }
 
 /// Applies manifests, all or none.
 ///
 /// # Errors
-/// Files that cannot be read and manifests that are not valid, exit 2, nothing applied.
+/// Files that cannot be read and manifests that are not valid, exit 2; what stands in the way and zones that are not
+/// confirmed by name, exit 3. Nothing is applied then.
 pub async fn run(context: &Context, args: ApplyArgs) -> Result<Outcome, Failure> {
     let files = read_all(&args.file)?;
     let mut client = context.client().await?;
-    if args.prune && !args.dry_run {
-        let look = send(&mut client, &files, true, true).await?;
-        confirm_deletions(context, &look.manifests)?;
+    let ask = |prune, dry_run| ApplyRequest { files: files.clone(), prune, dry_run, confirm: args.confirm.clone() };
+    let asks_a_person = !context.global.yes && std::io::stdin().is_terminal();
+    if !args.dry_run && (args.prune || asks_a_person) {
+        let look = send(&mut client, ask(args.prune, true)).await?;
+        if asks_a_person && look.blocked.is_empty() {
+            context.out.note(&view::summary(&look));
+        }
+        confirm_first(context, &look, asks_a_person)?;
     }
-    let answer = send(&mut client, &files, args.prune, args.dry_run).await?;
-    context.out.show(&shown(&answer));
-    Ok(Outcome::DONE)
+    let answer = send(&mut client, ask(args.prune, args.dry_run)).await?;
+    context.out.show(&view::applied(&answer));
+    Ok(if answer.dry_run && !answer.blocked.is_empty() { Outcome::REFUSED } else { Outcome::DONE })
 }
 
-async fn send(
-    client: &mut Client,
-    files: &[ManifestFile],
-    prune: bool,
-    dry_run: bool,
-) -> Result<ApplyResponse, Failure> {
-    let request = ApplyRequest { files: files.to_vec(), prune, dry_run };
-    let failed = if dry_run { Failure::of_read } else { Failure::of_change };
+async fn send(client: &mut Client, request: ApplyRequest) -> Result<ApplyResponse, Failure> {
+    let failed = if request.dry_run { Failure::of_read } else { Failure::of_change };
     Ok(client.control.apply(request).await.map_err(failed)?.into_inner())
 }
 
-fn confirm_deletions(context: &Context, manifests: &[AppliedManifest]) -> Result<(), Failure> {
-    let gone = manifests.iter().filter(|manifest| manifest.change() == ManifestChange::Deleted);
-    let names: Vec<&str> = gone.map(|manifest| manifest.name.as_str()).collect();
-    match names.first() {
-        None => Ok(()),
-        Some(first) => confirm(context, &format!("delete {}", names.join(", ")), first),
-    }
-}
-
-fn shown(answer: &ApplyResponse) -> View {
-    let change = |manifest: &AppliedManifest| word(manifest.change().as_str_name(), "MANIFEST_CHANGE");
-    let name = |manifest: &AppliedManifest| format!("{}/{}", manifest.kind.to_lowercase(), manifest.name);
-    let line = |manifest: &AppliedManifest| {
-        let fields =
-            if manifest.fields.is_empty() { String::new() } else { format!(": {}", manifest.fields.join(", ")) };
-        let dry = if answer.dry_run { " (dry run)" } else { "" };
-        format!("{} {}{dry}{fields}\n", name(manifest), change(manifest))
+/// Deletions are always confirmed; changes in AWS where a person can be asked.
+fn confirm_first(context: &Context, look: &ApplyResponse, asks_a_person: bool) -> Result<(), Failure> {
+    let changed = |wanted: &[ManifestChange]| {
+        let found = look.manifests.iter().filter(|manifest| wanted.contains(&manifest.change()));
+        found.map(|manifest| manifest.name.as_str()).collect::<Vec<_>>()
     };
-    let manifests = answer
-        .manifests
-        .iter()
-        .map(|it| json!({ "kind": it.kind, "name": it.name, "change": change(it), "fields": it.fields }));
-    View {
-        json: json!({
-            "dry_run": answer.dry_run,
-            "revision": answer.revision,
-            "manifests": manifests.collect::<Vec<_>>(),
-        }),
-        text: answer.manifests.iter().map(line).collect(),
-        names: answer.manifests.iter().map(name).collect(),
+    let gone = changed(&[ManifestChange::Deleted]);
+    if let Some(first) = gone.first() {
+        return confirm(context, &format!("delete {}", gone.join(", ")), first);
+    }
+    let names = changed(&[ManifestChange::Created, ManifestChange::Configured]);
+    match names.first().filter(|_| asks_a_person && look.blocked.is_empty() && !look.changes.is_empty()) {
+        Some(first) => {
+            let what = format!("apply {}, with {} changes in AWS", names.join(", "), look.changes.len());
+            confirm(context, &what, first)
+        }
+        None => Ok(()),
     }
 }
 

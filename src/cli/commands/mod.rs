@@ -8,6 +8,7 @@ pub mod export;
 pub mod failover;
 pub mod get;
 pub mod history;
+pub mod iam_policy;
 pub mod pause;
 pub mod plan;
 pub mod report;

@@ -39,6 +39,7 @@ words! {
     severity, Severity, "SEVERITY";
     unit, LossUnit, "LOSS_UNIT";
     outcome, ForecastOutcome, "FORECAST_OUTCOME";
+    check_verdict, CheckVerdict, "CHECK_VERDICT";
 }
 
 pub fn region_json(region: &proto::RegionStatus) -> Value {
@@ -95,6 +96,33 @@ pub fn service_json(service: &proto::Service) -> Value {
         "attention": service.attention,
         "open_run": service.open_run,
         "switch_group": service.switch_group,
+        "readiness": readiness_json(service),
+    })
+}
+
+/// How many checks there are of each verdict, and those that are not ready.
+fn readiness_json(service: &proto::Service) -> Value {
+    let count = service.readiness.unwrap_or_default();
+    let not_ready = service.checks.iter().filter(|it| it.verdict() == proto::CheckVerdict::NotReady);
+    json!({
+        "ready": count.ready,
+        "note": count.note,
+        "unknown": count.unknown,
+        "not_ready": count.not_ready,
+        "checks_not_ready": not_ready.map(check_json).collect::<Vec<_>>(),
+    })
+}
+
+/// A readiness check.
+pub fn check_json(check: &proto::Check) -> Value {
+    json!({
+        "name": check.name,
+        "store": check.store,
+        "region": check.region,
+        "verdict": check_verdict(check.verdict()),
+        "reason": check.reason,
+        "age_ms": check.age_ms,
+        "observer": check.observer,
     })
 }
 
@@ -134,6 +162,7 @@ pub fn service_whole_json(service: &proto::Service) -> Value {
         .flat_map(|region| region.opinions.iter().map(|it| with_region(opinion_json(it), &region.region)));
     fields.insert("observations".to_owned(), opinions.collect());
     fields.insert("stores".to_owned(), service.stores.iter().map(store_json).collect());
+    fields.insert("checks".to_owned(), service.checks.iter().map(check_json).collect());
     body
 }
 

@@ -1,5 +1,6 @@
 //! What answers look like: proto to JSON, tables and names. Pure; nothing here prints.
 
+mod applied;
 mod fleet;
 mod history;
 mod json;
@@ -9,6 +10,7 @@ mod service;
 mod status;
 mod table;
 
+pub use applied::{applied, summary};
 pub use fleet::{regions, switches};
 pub use history::{events, verification};
 pub use json::{run_json, time_json};

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::json::{
-    diagnosis, guard_json, health, pattern, phase, run_json, service_json, service_role, service_whole_json, severity,
-    switch_state, time_json,
+    check_verdict, diagnosis, guard_json, health, pattern, phase, run_json, service_json, service_role,
+    service_whole_json, severity, switch_state, time_json,
 };
 use super::run::runs_text;
 use super::table::{mark, or_dash, pairs, table, yes};
@@ -138,6 +138,10 @@ fn whole_text(service: &proto::Service, answer: &proto::GetServiceResponse, styl
         text += "\nSTORES\n";
         text += &stores_text(service);
     }
+    if !service.checks.is_empty() {
+        text += "\nREADINESS\n";
+        text += &checks_text(&service.checks);
+    }
     if !answer.guards.is_empty() {
         text += "\nGUARDS OF AN AUTOMATIC MOVE NOW\n";
         text += &guards_text(&answer.guards);
@@ -228,4 +232,27 @@ fn stores_text(service: &proto::Service) -> String {
         })
     });
     table(&["STORE", "KIND", "REGION", "READINESS", "WRITER", "LAG", "DETAIL"], rows)
+}
+
+/// Readiness checks: what is wrong goes first.
+pub fn checks_text(checks: &[proto::Check]) -> String {
+    use proto::CheckVerdict as Verdict;
+    let mut sorted: Vec<&proto::Check> = checks.iter().collect();
+    sorted.sort_by_key(|check| match check.verdict() {
+        Verdict::NotReady => 0,
+        Verdict::Unknown | Verdict::Unspecified => 1,
+        Verdict::Note => 2,
+        Verdict::Ready => 3,
+    });
+    let row = |check: &&proto::Check| {
+        vec![
+            check.name.clone(),
+            or_dash(check.store.as_ref()),
+            or_dash(check.region.as_ref()),
+            check_verdict(check.verdict()),
+            duration(check.age_ms),
+            check.reason.clone(),
+        ]
+    };
+    table(&["CHECK", "STORE", "REGION", "VERDICT", "AGE", "REASON"], sorted.iter().map(row))
 }

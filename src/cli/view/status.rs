@@ -3,13 +3,14 @@
 use serde_json::{Value, json};
 
 use super::fleet::regions_text;
-use super::json::{outcome, region_json, run_json, run_state, service_json, switch_json};
+use super::json::{check_verdict, loss_json, outcome, region_json, run_json, run_state, service_json, switch_json};
 use super::run::runs_text;
 use super::service::services_text;
 use super::table::table;
 use crate::api::proto;
 use crate::cli::Style;
 use crate::cli::output::View;
+use crate::cli::style::duration;
 
 /// `status`.
 #[must_use]
@@ -36,8 +37,18 @@ pub fn status(fleet: &proto::Fleet, style: Style) -> View {
 }
 
 fn forecast_json(forecast: &proto::RegionForecast) -> Value {
-    let service =
-        |it: &proto::Forecast| json!({ "service": it.service, "outcome": outcome(it.outcome()), "reason": it.reason });
+    let service = |it: &proto::Forecast| {
+        let eta = it.eta.clone().unwrap_or_default();
+        json!({
+            "service": it.service,
+            "outcome": outcome(it.outcome()),
+            "reason": it.reason,
+            "loss": it.loss.iter().map(loss_json).collect::<Vec<_>>(),
+            "loss_bound_ms": it.loss_bound_ms,
+            "eta_ms": { "p50": eta.p50_ms, "p95": eta.p95_ms },
+            "eta_basis": eta.basis,
+        })
+    };
     json!({ "region": forecast.region, "services": forecast.services.iter().map(service).collect::<Vec<_>>() })
 }
 
@@ -61,6 +72,7 @@ fn text(fleet: &proto::Fleet, answered: &proto::Answered, style: Style) -> Strin
             text += &format!("  {}: a person must look: {attention}\n", service.name);
         }
     }
+    text += &readiness(fleet);
     text += "\nOPEN RUNS\n";
     text += &open_runs(fleet, style);
     if !fleet.services.is_empty() {
@@ -116,11 +128,40 @@ fn open_runs(fleet: &proto::Fleet, style: Style) -> String {
     text
 }
 
+/// Services of which something is not ready, or is being rewritten; nothing when all is well.
+fn readiness(fleet: &proto::Fleet) -> String {
+    const SHOWN: usize = 5;
+    let mut text = String::new();
+    for service in fleet.services.iter().filter(|service| !service.checks.is_empty()) {
+        for check in service.checks.iter().take(SHOWN) {
+            let whose = [check.store.as_deref(), check.region.as_deref()].into_iter().flatten();
+            let whose: Vec<&str> = std::iter::once(service.name.as_str()).chain(whose).collect();
+            let verdict = check_verdict(check.verdict());
+            text += &format!("  {}: {} is {verdict}: {}\n", whose.join(" "), check.name, check.reason);
+        }
+        let more = service.checks.len().saturating_sub(SHOWN);
+        if more > 0 {
+            text += &format!("  {}: {more} more: failoverctl describe service {0}\n", service.name);
+        }
+    }
+    if text.is_empty() { text } else { format!("\nREADINESS\n{text}") }
+}
+
 /// Only what would be hit; the JSON has the unaffected too.
 fn forecasts(fleet: &proto::Fleet) -> String {
     let rows = fleet.if_vanished.iter().flat_map(|region| {
         let hit = region.services.iter().filter(|it| it.outcome() != proto::ForecastOutcome::Unaffected);
-        hit.map(|it| vec![region.region.clone(), it.service.clone(), outcome(it.outcome()), it.reason.clone()])
+        hit.map(|it| {
+            let within = it.eta.as_ref().and_then(|eta| eta.p95_ms);
+            vec![
+                region.region.clone(),
+                it.service.clone(),
+                outcome(it.outcome()),
+                within.map_or_else(|| "-".to_owned(), duration),
+                it.loss_bound_ms.map_or_else(|| if it.loss.is_empty() { "-" } else { "unknown" }.to_owned(), duration),
+                it.reason.clone(),
+            ]
+        })
     });
-    table(&["REGION", "SERVICE", "WOULD", "BECAUSE"], rows)
+    table(&["REGION", "SERVICE", "WOULD", "WITHIN", "LOSING", "BECAUSE"], rows)
 }

@@ -158,7 +158,7 @@ impl Fleet {
 
     pub async fn apply(&self, manifest: &str) -> u64 {
         let file = ManifestFile { name: "checkout.yaml".to_owned(), content: manifest.as_bytes().to_vec() };
-        let request = ApplyRequest { files: vec![file], prune: false, dry_run: false };
+        let request = ApplyRequest { files: vec![file], prune: false, dry_run: false, confirm: Vec::new() };
         self.daemons[0].control().apply(request).await.unwrap().into_inner().revision
     }
 

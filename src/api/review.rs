@@ -1,0 +1,388 @@
+//! What applying would change in AWS, found out before it is agreed: read afresh, with a bound on time, changing nothing.
+//!
+//! The entry is carried out on a copy of the state, and settlement's own questions are asked of that. What cannot be
+//! read is said and holds nobody up, with one exception: a change of traffic whose records cannot be read has to be
+//! confirmed by name, since nobody can say how much of the zone it touches.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use failoverd_domain::data::additions::{Said, additions, left_alone};
+use failoverd_domain::fleet::{Entry, FleetState, ServiceState};
+use failoverd_domain::health::readiness::{Check, CopyCase, Fact, NoAnswer, Verdict, copy_checks, names};
+use failoverd_domain::ids::{LogIndex, Region, ServiceName};
+use failoverd_domain::route53::RecordSet;
+use failoverd_domain::service::{ServiceSpec, Store};
+use failoverd_domain::traffic::{
+    CHECKED, DesiredCheck, Line, PAGES, Preview, Share, monthly_checks_usd, monthly_reads_usd, preview,
+};
+use futures_util::StreamExt;
+use futures_util::stream;
+
+use super::error::{ApiError, ErrorCode, Violation};
+use super::proto::{AwsChange, HealthCheckUse};
+use crate::ports::{Quota, World};
+use crate::survey::{self, Surroundings};
+
+/// Longest wait for any one answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Questions under way at once.
+const MOST_AT_ONCE: usize = 32;
+
+/// What applying would change.
+#[derive(Debug, Default)]
+pub struct Review {
+    /// Line by line.
+    pub changes: Vec<AwsChange>,
+    /// Health checks and their quota.
+    pub health_checks: HealthCheckUse,
+    /// An estimate, US dollars.
+    pub monthly_cost_usd: f64,
+    /// What is not as it should be, or could not be asked.
+    pub warnings: Vec<String>,
+    /// What stands in the way of a change: name and reason.
+    pub blocked: Vec<(String, String)>,
+    /// Zones to be named, and why.
+    pub needs_confirm: BTreeMap<String, String>,
+}
+
+/// A hosted zone as a role sees it.
+type ZoneAt = (Option<String>, String);
+
+/// Everything that is known for a review.
+struct Reading<'a> {
+    now: &'a FleetState,
+    then: &'a FleetState,
+    zones: BTreeMap<ZoneAt, Surroundings>,
+    said: BTreeMap<(ServiceName, usize), Said>,
+    permissions: BTreeMap<ServiceName, Check>,
+}
+
+/// Reviews the entry that would apply `specs`.
+///
+/// # Errors
+/// What the replicated state would refuse anyway.
+pub async fn review(world: &World, now: &FleetState, entry: &Entry, specs: &[ServiceSpec]) -> Result<Review, ApiError> {
+    let mut then = now.clone();
+    let applied = then.apply(LogIndex(now.applied.0 + 1), entry);
+    if let Err(rejection) = applied.result {
+        return Err(rejection.into());
+    }
+    let reading = read(world, now, &then, specs).await;
+    let mut review = Review::default();
+    reading.traffic(specs, &mut review);
+    reading.copies(specs, &mut review);
+    Ok(review)
+}
+
+/// Whether the manifest is new, or differs from what is applied.
+fn is_changed(now: &FleetState, spec: &ServiceSpec) -> bool {
+    now.services.get(&spec.name).is_none_or(|service| *service.spec != *spec)
+}
+
+async fn within<T>(what: &str, asking: impl Future<Output = Result<T, NoAnswer>>) -> Result<T, NoAnswer> {
+    tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| Err(silence(what)))
+}
+
+fn silence(what: &str) -> NoAnswer {
+    let words = format!("{what}: no answer within {} s", PATIENCE.as_secs());
+    NoAnswer { code: "Timeout".to_owned(), words }
+}
+
+async fn read<'a>(world: &World, now: &'a FleetState, then: &'a FleetState, specs: &[ServiceSpec]) -> Reading<'a> {
+    let changed: Vec<&ServiceSpec> = specs.iter().filter(|spec| is_changed(now, spec)).collect();
+    let (zones, said) = tokio::join!(read_zones(world, specs), read_copies(world, &changed));
+    let mut asked = Vec::new();
+    for spec in changed {
+        let id = zones.get(&zone_of(spec)).and_then(|around| around.zone.as_ref().ok()).map(|zone| zone.id.clone());
+        let (world, spec) = (world.acting_as(spec.role_arn.as_deref()), spec.clone());
+        asked.push(async move {
+            let check = survey::permission_check(&world, &spec, id.as_deref());
+            let answer = tokio::time::timeout(PATIENCE, check).await.ok();
+            answer.map(|check| (spec.name.clone(), check))
+        });
+    }
+    let answers: Vec<_> = stream::iter(asked).buffer_unordered(MOST_AT_ONCE).collect().await;
+    let permissions = answers.into_iter().flatten().collect();
+    Reading { now, then, zones, said, permissions }
+}
+
+fn zone_of(spec: &ServiceSpec) -> ZoneAt {
+    (spec.role_arn.clone(), spec.traffic.hosted_zone.clone())
+}
+
+async fn read_zones(world: &World, specs: &[ServiceSpec]) -> BTreeMap<ZoneAt, Surroundings> {
+    let mut wanted: Vec<ZoneAt> = specs.iter().map(zone_of).collect();
+    wanted.sort();
+    wanted.dedup();
+    let asked = wanted.into_iter().map(|(role, zone)| {
+        let world = world.acting_as(role.as_deref());
+        async move {
+            let asking = tokio::time::timeout(PATIENCE, survey::surroundings(&world, &zone)).await;
+            let around = asking.unwrap_or_else(|_| {
+                let no = || silence("route53");
+                Surroundings { zone: Err(no()), records: Err(no()), checks: Err(no()), quota: Err(no()) }
+            });
+            ((role, zone), around)
+        }
+    });
+    stream::iter(asked).buffer_unordered(MOST_AT_ONCE).collect().await
+}
+
+async fn read_copies(world: &World, changed: &[&ServiceSpec]) -> BTreeMap<(ServiceName, usize), Said> {
+    let mut asked = Vec::new();
+    for spec in changed {
+        let world = world.acting_as(spec.role_arn.as_deref());
+        for (n, store) in spec.data.iter().enumerate() {
+            for region in &spec.regions {
+                let (world, store, region) = (world.clone(), store.clone(), region.clone());
+                let at = (spec.name.clone(), n);
+                asked.push(async move {
+                    let what = format!("{} in {region}", store.name);
+                    let fact = within(&what, survey::ask(&world, &store, &region)).await;
+                    (at, region, fact)
+                });
+            }
+        }
+    }
+    let mut said: BTreeMap<(ServiceName, usize), Said> = BTreeMap::new();
+    let answers: Vec<_> = stream::iter(asked).buffer_unordered(MOST_AT_ONCE).collect().await;
+    for (at, region, fact) in answers {
+        said.entry(at).or_default().insert(region, fact);
+    }
+    said
+}
+
+impl Reading<'_> {
+    /// Records and health checks.
+    fn traffic(&self, specs: &[ServiceSpec], review: &mut Review) {
+        let mut touched: BTreeMap<ZoneAt, Vec<RecordSet>> = BTreeMap::new();
+        let mut taken: BTreeMap<String, DesiredCheck> = BTreeMap::new();
+        let mut rooms: BTreeMap<Option<String>, (u64, Option<Quota>)> = BTreeMap::new();
+        let mut copies = 0;
+        for spec in specs {
+            let (at, Some(service)) = (zone_of(spec), self.then.services.get(&spec.name)) else { continue };
+            let Some(around) = self.zones.get(&at) else { continue };
+            self.warn_around(service, around, review);
+            let wanted = match survey::wanted(self.then, service) {
+                Ok(wanted) => wanted,
+                Err(why) => {
+                    review.warnings.push(format!("{}: {why}", spec.name));
+                    continue;
+                }
+            };
+            taken.extend(wanted.checks.iter().map(|check| (check.reference.clone(), check.clone())));
+            copies += u32::try_from(spec.data.len() * spec.regions.len()).unwrap_or(u32::MAX);
+            let (Ok(checks), Ok(records)) = (&around.checks, &around.records) else {
+                self.confirm_unread(spec, review);
+                continue;
+            };
+            let seen = preview(&wanted, &survey::looking_mark(self.then, service.epoch), checks, records);
+            let room = rooms.entry(at.0.clone()).or_insert((0, around.quota.as_ref().ok().copied()));
+            room.0 += u64::try_from(seen.new_checks.len()).unwrap_or(u64::MAX);
+            note_lines(&spec.name, &seen.lines, review);
+            let before = self.before(spec, around);
+            self.note_foreign(spec, &seen, before.as_ref(), review);
+            let due_anyway = before.map(|(_, before)| before.touched).unwrap_or_default();
+            let own = seen.touched.into_iter().filter(|record| !due_anyway.contains(record));
+            touched.entry(at).or_default().extend(own);
+        }
+        self.confirm_large(&touched, review);
+        review.health_checks = tightest(rooms.into_values());
+        let daemons = u32::try_from(self.then.members.len()).unwrap_or(u32::MAX);
+        review.monthly_cost_usd = cents(monthly_checks_usd(taken.values()) + monthly_reads_usd(copies, daemons));
+    }
+
+    /// What settlement wants, and would do, for the service as it is applied now.
+    fn before(
+        &self,
+        spec: &ServiceSpec,
+        around: &Surroundings,
+    ) -> Option<(failoverd_domain::traffic::Desired, Preview)> {
+        let service = self.now.services.get(&spec.name)?;
+        let wanted = survey::wanted(self.now, service).ok()?;
+        let (Ok(checks), Ok(records)) = (&around.checks, &around.records) else { return None };
+        let seen = preview(&wanted, &survey::looking_mark(self.now, service.epoch), checks, records);
+        Some((wanted, seen))
+    }
+
+    /// What stands in the way refuses a manifest that would have something written; where nothing would be, it is drift.
+    fn note_foreign(
+        &self,
+        spec: &ServiceSpec,
+        seen: &Preview,
+        before: Option<&(failoverd_domain::traffic::Desired, Preview)>,
+        review: &mut Review,
+    ) {
+        let service = self.then.services.get(&spec.name);
+        let wanted = service.and_then(|service| survey::wanted(self.then, service).ok());
+        let writes = before.map(|(before, _)| before) != wanted.as_ref();
+        for (name, reason) in &seen.in_the_way {
+            if writes {
+                review.blocked.push((name.clone(), reason.clone()));
+            } else {
+                review.warnings.push(format!("{}: {name}: {reason}", spec.name));
+            }
+        }
+    }
+
+    fn warn_around(&self, service: &ServiceState, around: &Surroundings, review: &mut Review) {
+        let told = [names::ZONE_FOUND, names::CHECK_QUOTA, names::RECORD_QUOTA, names::PERMISSIONS];
+        let checks = survey::traffic_checks(self.then, service, around);
+        let name = &service.spec.name;
+        for check in checks.iter().filter(|check| told.contains(&check.name.as_str())) {
+            warn(&name.to_string(), check, review);
+        }
+        if let Some(check) = self.permissions.get(name) {
+            warn(&name.to_string(), check, review);
+        }
+    }
+
+    fn confirm_unread(&self, spec: &ServiceSpec, review: &mut Review) {
+        let zone = &spec.traffic.hosted_zone;
+        review
+            .warnings
+            .push(format!("{}: what stands in {zone} could not be read: its changes are not shown", spec.name));
+        let moved = self.now.services.get(&spec.name).is_some_and(|service| service.spec.traffic != spec.traffic);
+        if moved {
+            let why = format!("the records of {zone} could not be read, so nobody can say how many this would touch");
+            review.needs_confirm.insert(zone.clone(), why);
+        }
+    }
+
+    fn confirm_large(&self, touched: &BTreeMap<ZoneAt, Vec<RecordSet>>, review: &mut Review) {
+        for (at, records) in touched {
+            let Some(Ok(zone)) = self.zones.get(at).map(|around| &around.records) else { continue };
+            let share = Share::of(records, zone);
+            if share.is_large() {
+                let Share { touched, existing } = share;
+                let why = format!(
+                    "{touched} of the {existing} records in {} would be deleted or replaced, more than {} %",
+                    at.1,
+                    failoverd_domain::traffic::MOST_TOUCHED_PERCENT
+                );
+                review.needs_confirm.insert(at.1.clone(), why);
+            }
+        }
+    }
+
+    /// Tables, replicas, rules; and what is not as it should be of each copy.
+    fn copies(&self, specs: &[ServiceSpec], review: &mut Review) {
+        for spec in specs.iter().filter(|spec| is_changed(self.now, spec)) {
+            let Some(service) = self.then.services.get(&spec.name) else { continue };
+            if let Some(before) = self.now.services.get(&spec.name) {
+                review.warnings.extend(left_alone(&before.spec, spec));
+            }
+            for (n, store) in spec.data.iter().enumerate() {
+                let Some(said) = self.said.get(&(spec.name.clone(), n)) else { continue };
+                note_lines(&spec.name, &additions(spec, &service.primary, store, said), review);
+                for region in &spec.regions {
+                    warn_copy(service, store, region, said, review);
+                }
+            }
+        }
+    }
+}
+
+fn warn_copy(service: &ServiceState, store: &Store, region: &Region, said: &Said, review: &mut Review) {
+    let spec: &Arc<ServiceSpec> = &service.spec;
+    let Some(own) = said.get(region) else { return };
+    let others: BTreeMap<Region, Fact> = said
+        .iter()
+        .filter(|(other, _)| *other != region)
+        .filter_map(|(other, fact)| Some((other.clone(), fact.as_ref().ok()?.clone())))
+        .collect();
+    let case = CopyCase {
+        spec,
+        store,
+        region,
+        serving: survey::serving(spec, &service.primary),
+        own: own.as_ref(),
+        others: &others,
+    };
+    for check in copy_checks(&case) {
+        warn(&format!("{}/{} in {region}", spec.name, store.name), &check, review);
+    }
+}
+
+fn warn(whose: &str, check: &Check, review: &mut Review) {
+    if check.verdict != Verdict::Ready {
+        let warning = format!("{whose}: {} is {}: {}", check.name, check.verdict.word(), check.reason);
+        if !review.warnings.contains(&warning) {
+            review.warnings.push(warning);
+        }
+    }
+}
+
+fn note_lines(service: &ServiceName, lines: &[Line], review: &mut Review) {
+    review.changes.extend(lines.iter().map(|line| AwsChange {
+        service: service.to_string(),
+        resource: line.resource.clone(),
+        action: line.deed.word().to_owned(),
+        detail: line.detail.clone(),
+    }));
+}
+
+/// Of several accounts, the one with the least room.
+fn tightest(rooms: impl Iterator<Item = (u64, Option<Quota>)>) -> HealthCheckUse {
+    let mut add = 0;
+    let mut least: Option<Quota> = None;
+    for (new, quota) in rooms {
+        add += new;
+        let room = |quota: &Quota| quota.limit.saturating_sub(quota.used);
+        least = least.into_iter().chain(quota).min_by_key(room);
+    }
+    HealthCheckUse { add, used: least.map(|quota| quota.used), limit: least.map(|quota| quota.limit) }
+}
+
+fn cents(usd: f64) -> f64 {
+    (usd * 100.0).round() / 100.0
+}
+
+impl Review {
+    /// Refuses what may not be applied: what stands in the way, and zones that were not named.
+    ///
+    /// # Errors
+    /// `IN_THE_WAY`, `CONFIRMATION_NEEDED`.
+    pub fn judge(&self, confirmed: &[String]) -> Result<(), ApiError> {
+        if !self.blocked.is_empty() {
+            let count = self.blocked.len();
+            let message = format!(
+                "{count} {} in the way and {} not failoverd's to replace; nothing was applied",
+                if count == 1 { "thing stands" } else { "things stand" },
+                if count == 1 { "is" } else { "are" },
+            );
+            let violation = |(name, reason): &(String, String)| Violation {
+                field: name.clone(),
+                description: format!("{name}: {reason}"),
+            };
+            let violations = self.blocked.iter().map(violation).collect();
+            return Err(ApiError { violations, ..ApiError::new(ErrorCode::InTheWay, message) });
+        }
+        let mut open = self.needs_confirm.iter().filter(|(zone, _)| !confirmed.contains(zone)).peekable();
+        if open.peek().is_none() {
+            return Ok(());
+        }
+        let violation = |(zone, why): (&String, &String)| Violation {
+            field: zone.clone(),
+            description: format!("{why}: to do it, add --confirm {zone}"),
+        };
+        let violations = open.map(violation).collect();
+        let message = "this needs a zone to be confirmed by name; nothing was applied";
+        Err(ApiError { violations, ..ApiError::new(ErrorCode::ConfirmationNeeded, message) })
+    }
+
+    /// What the estimate rests on.
+    #[must_use]
+    pub fn cost_basis() -> String {
+        format!(
+            "an upper estimate for health checks and CloudWatch reads, by figures collected in {CHECKED}; AWS's own: {}",
+            PAGES.join(", ")
+        )
+    }
+}
+
+#[cfg(test)]
+#[path = "review_tests.rs"]
+mod tests;
