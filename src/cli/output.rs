@@ -146,7 +146,7 @@ fn colour_of(word: &str) -> Option<&'static str> {
         }
         "failing-over" | "unsettled" | "returning" | "degraded" | "unknown" | "acting" | "awaiting-approval"
         | "announced" | "running" | "paused" | "silent" | "aborted" | "control-plane-only" | "observer-isolated"
-        | "asks-for-approval" | "…" => YELLOW,
+        | "asks-for-approval" | "needs-person" | "…" => YELLOW,
         _ => return None,
     })
 }

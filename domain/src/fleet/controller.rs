@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::command::{Actor, Command};
 use super::failover::{FailoverRequest, outlook, propose_failover, still_holds};
-use super::guard::{Guard, Severity};
+use super::guard::{Guard, GuardVerdict, Severity};
 use super::run::{Run, RunState, Trigger};
 use super::state::{FleetState, ServiceState};
 use crate::data::loss::Loss;
@@ -121,15 +121,17 @@ pub struct Forecast {
     pub plan: Option<Plan>,
 }
 
-/// What would happen, in a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What would happen, in a word; the better goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ForecastOutcome {
     /// It would move by itself.
     FailsOver,
     /// It would ask a person.
     AsksForApproval,
-    /// It would stay down.
+    /// It would do nothing by itself; a person could move it.
+    NeedsPerson,
+    /// It would stay down, whoever asks.
     StaysDown,
     /// It does not serve from there.
     Unaffected,
@@ -142,6 +144,7 @@ impl ForecastOutcome {
         match self {
             Self::FailsOver => "fails-over",
             Self::AsksForApproval => "asks-for-approval",
+            Self::NeedsPerson => "needs-person",
             Self::StaysDown => "stays-down",
             Self::Unaffected => "unaffected",
         }
@@ -189,13 +192,35 @@ fn forecast(
         Ok(seen) => seen,
         Err(rejection) => return says(ForecastOutcome::StaysDown, rejection.reason),
     };
-    let turned = [Guard::Quorum, Guard::BreachProven, Guard::Route53Agrees];
-    let noes: Vec<_> = seen.guards.iter().filter(|verdict| !verdict.ok && !turned.contains(&verdict.guard)).collect();
-    let blocking = noes.iter().find(|verdict| verdict.severity == Severity::Blocks);
-    let said = match (blocking, noes.iter().find(|verdict| verdict.severity == Severity::NeedsApproval)) {
-        (Some(no), _) => says(ForecastOutcome::StaysDown, format!("{}: {}", no.guard.word(), no.reason)),
-        (None, Some(no)) => says(ForecastOutcome::AsksForApproval, format!("{}: {}", no.guard.word(), no.reason)),
-        (None, None) => says(ForecastOutcome::FailsOver, "every guard would say yes".to_owned()),
+    // The end of the Region would turn these; one who follows a service that is hit too moves after it.
+    let leader = service.spec.follows.as_ref().and_then(|name| state.services.get(name));
+    let leader = leader.filter(|leader| &leader.primary == region);
+    let turned = |guard: Guard| {
+        [Guard::Quorum, Guard::BreachProven, Guard::Route53Agrees].contains(&guard)
+            || guard == Guard::Follows && leader.is_some()
+    };
+    let noes: Vec<_> = seen.guards.iter().filter(|verdict| !verdict.ok && !turned(verdict.guard)).collect();
+    let hard = noes.iter().find(|no| no.severity == Severity::Blocks && !is_a_wish(no.guard));
+    let wish = noes.iter().find(|no| no.severity == Severity::Blocks);
+    let doubt = noes.iter().find(|no| no.severity == Severity::NeedsApproval);
+    let because = |no: &GuardVerdict| format!("{}: {}", no.guard.word(), no.reason);
+    let said = match (hard, wish, doubt) {
+        (Some(no), ..) => says(ForecastOutcome::StaysDown, because(no)),
+        (None, Some(no), _) => says(ForecastOutcome::NeedsPerson, because(no)),
+        (None, None, Some(no)) => says(ForecastOutcome::AsksForApproval, because(no)),
+        (None, None, None) => says(ForecastOutcome::FailsOver, "every guard would say yes".to_owned()),
+    };
+    let said = match leader.map(|leader| forecast(now, state, matrix, view, leader, region)) {
+        Some(first) if first.outcome > said.outcome => {
+            let reason = format!("{}, which it follows, {}: {}", first.service, first.outcome.word(), first.reason);
+            says(first.outcome, reason)
+        }
+        _ => said,
     };
     Forecast { loss: seen.loss, plan: Some(seen.plan), ..said }
+}
+
+/// Guards that hold what people asked for: a person may decide otherwise.
+const fn is_a_wish(guard: Guard) -> bool {
+    matches!(guard, Guard::NotPaused | Guard::Cooldown | Guard::Policy | Guard::DrillLicence)
 }

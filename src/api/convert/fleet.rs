@@ -130,6 +130,7 @@ fn service_forecast(at: &Snapshot, forecast: Forecast) -> proto::Forecast {
     let outcome = match forecast.outcome {
         ForecastOutcome::FailsOver => proto::ForecastOutcome::FailsOver,
         ForecastOutcome::AsksForApproval => proto::ForecastOutcome::AsksForApproval,
+        ForecastOutcome::NeedsPerson => proto::ForecastOutcome::NeedsPerson,
         ForecastOutcome::StaysDown => proto::ForecastOutcome::StaysDown,
         ForecastOutcome::Unaffected => proto::ForecastOutcome::Unaffected,
     };

@@ -133,13 +133,14 @@ fn readiness(fleet: &proto::Fleet) -> String {
     const SHOWN: usize = 5;
     let mut text = String::new();
     for service in fleet.services.iter().filter(|service| !service.checks.is_empty()) {
-        for check in service.checks.iter().take(SHOWN) {
+        let checks = || service.checks.iter().filter(|check| check.verdict() != proto::CheckVerdict::Ready);
+        for check in checks().take(SHOWN) {
             let whose = [check.store.as_deref(), check.region.as_deref()].into_iter().flatten();
             let whose: Vec<&str> = std::iter::once(service.name.as_str()).chain(whose).collect();
             let verdict = check_verdict(check.verdict());
             text += &format!("  {}: {} is {verdict}: {}\n", whose.join(" "), check.name, check.reason);
         }
-        let more = service.checks.len().saturating_sub(SHOWN);
+        let more = checks().count().saturating_sub(SHOWN);
         if more > 0 {
             text += &format!("  {}: {more} more: failoverctl describe service {0}\n", service.name);
         }
@@ -152,7 +153,9 @@ fn forecasts(fleet: &proto::Fleet) -> String {
     let rows = fleet.if_vanished.iter().flat_map(|region| {
         let hit = region.services.iter().filter(|it| it.outcome() != proto::ForecastOutcome::Unaffected);
         hit.map(|it| {
-            let within = it.eta.as_ref().and_then(|eta| eta.p95_ms);
+            // What stays down takes no time.
+            let moves = it.outcome() != proto::ForecastOutcome::StaysDown;
+            let within = it.eta.as_ref().filter(|_| moves).and_then(|eta| eta.p95_ms);
             vec![
                 region.region.clone(),
                 it.service.clone(),

@@ -2,7 +2,7 @@
 
 use super::fixture::*;
 use crate::fleet::*;
-use crate::health::{Report, Status};
+use crate::health::{ReplicaReadiness, Report, Status};
 use crate::ids::{RunId, ServiceName};
 use crate::plan::Mode;
 use crate::service::{Automation, ServiceSpec};
@@ -200,13 +200,46 @@ fn a_forecast_says_what_would_happen_to_each_service() {
     let mut paused = bench.clone();
     paused.ok(person(), Command::Pause { service: None });
     let reason = "not-paused: automatic action is paused for the whole fleet";
-    assert_eq!(forecast(&paused, healthy(), US), said("stays-down", reason));
+    assert_eq!(forecast(&paused, healthy(), US), said("needs-person", reason));
+    let mut unready = healthy();
+    for report in &mut unready {
+        for store in &mut report.stores {
+            store.readiness = ReplicaReadiness::NotReady("headless".to_owned());
+        }
+    }
+    let (outcome, reason) = forecast(&paused, unready, US);
+    assert!(outcome == "stays-down" && reason.starts_with("standby-ready: "), "{reason}");
     let mut asking = shop();
     asking.policy.failover = Automation::Approval;
     let asking = Bench::serving_spec(asking);
     assert_eq!(
         forecast(&asking, healthy(), US),
         said("asks-for-approval", "policy: the manifest says that a person approves")
+    );
+}
+
+#[test]
+fn one_who_follows_is_forecast_with_the_one_it_follows() {
+    let mut bench = Bench::serving();
+    let cart = ServiceSpec { name: "cart".into(), follows: Some("shop".into()), ..shop() };
+    bench.ok(person(), apply(vec![cart]));
+    let held = &bench.state.services["cart"];
+    let (service, epoch, spec_index) = (held.spec.name.clone(), held.epoch, held.spec_index);
+    bench.ok(daemon(), Command::Settled { service, epoch, spec_index });
+    let forecast = |bench: &Bench| {
+        let matrix = bench.matrix(about(&["cart".to_owned()], healthy()));
+        let all = what_if_region_vanishes(bench.now, &bench.state, &matrix, &view(), &US.into());
+        all.into_iter().map(|one| (one.service.to_string(), one.outcome.word(), one.reason)).collect::<Vec<_>>()
+    };
+    let words = |bench: &Bench| forecast(bench).into_iter().map(|(name, word, _)| (name, word)).collect::<Vec<_>>();
+    let both = |word| [("cart".to_owned(), word), ("shop".to_owned(), word)];
+    assert_eq!(words(&bench), both("fails-over"), "{:?}", forecast(&bench));
+    bench.ok(person(), Command::Pause { service: Some("shop".into()) });
+    assert_eq!(words(&bench), both("needs-person"));
+    assert!(
+        forecast(&bench)[0].2.starts_with("shop, which it follows, needs-person: not-paused"),
+        "{:?}",
+        forecast(&bench)
     );
 }
 
