@@ -376,6 +376,72 @@ fn nothing_belongs_to_one_machine() {
     nothing(problems);
 }
 
+/// The calls that an adapter's text makes: the name behind `read(`, `action(`, `Ask::read(SERVICE, ` and the like, and both
+/// names of an `if … { "A" } else { "B" }` in that place.
+fn calls_in(code: &str) -> Vec<(Option<String>, String)> {
+    let mut calls = Vec::new();
+    for opening in ["read(", "action("] {
+        for (at, _) in code.match_indices(opening) {
+            let mut rest = code[at + opening.len()..].trim_start();
+            let mut service = None;
+            if let Some(after) = rest.strip_prefix("SERVICE,") {
+                rest = after.trim_start();
+            } else if let Some((first, after)) = literal(rest)
+                && after.starts_with(',')
+                && literal(after[1..].trim_start()).is_some()
+            {
+                service = Some(first.to_owned());
+                rest = after[1..].trim_start();
+            }
+            let end = rest.find("} else {").and_then(|at| rest[at..].find('"').map(|quote| at + quote));
+            if let (true, Some(end)) = (rest.starts_with("if "), end)
+                && let Some(start) = rest.find('"')
+            {
+                calls.extend(literal(&rest[start..]).map(|(name, _)| (service.clone(), name.to_owned())));
+                rest = &rest[end..];
+            }
+            calls.extend(literal(rest).map(|(name, _)| (service, name.to_owned())));
+        }
+    }
+    calls
+}
+
+/// A string literal at the beginning of a text, and what follows it.
+fn literal(text: &str) -> Option<(&str, &str)> {
+    let inner = text.strip_prefix('"')?;
+    inner.split_once('"')
+}
+
+#[test]
+fn the_iam_policy_is_about_the_calls_that_adapters_make() {
+    let below = "src/adapters/aws/";
+    let mut made: std::collections::BTreeSet<(String, String)> = std::collections::BTreeSet::new();
+    for source in sources().iter().filter(|source| source.path.starts_with(below) && !source.is_test()) {
+        let of_file = source.path[below.len()..].split(['/', '.']).next().unwrap_or_default();
+        for (service, operation) in calls_in(&source.code) {
+            let service = service.unwrap_or_else(|| of_file.to_owned());
+            // Rows go through a database's own connection, not through AWS.
+            if !["database", "canary"].contains(&service.as_str()) {
+                made.insert((service, operation));
+            }
+        }
+        // The SDK's own provider assumes roles.
+        if source.code.contains("AssumeRoleProvider") {
+            made.insert(("sts".to_owned(), "AssumeRole".to_owned()));
+        }
+    }
+    let table: std::collections::BTreeSet<(String, String)> = failoverd_domain::iam::OPERATIONS
+        .iter()
+        .map(|operation| (operation.service.to_owned(), operation.operation.to_owned()))
+        .collect();
+    let place = "domain/src/iam/table.rs";
+    let missing =
+        made.difference(&table).map(|(service, call)| format!("{place}: {service} {call} is called and not in it"));
+    let idle =
+        table.difference(&made).map(|(service, call)| format!("{place}: {service} {call} is in it and not called"));
+    nothing(missing.chain(idle).collect());
+}
+
 #[test]
 fn every_invariant_is_a_function_with_a_test_and_a_place_on_the_map() {
     let read = |path: &str| fs::read_to_string(root().join(path)).unwrap_or_default();
@@ -411,5 +477,14 @@ fn this_reader_reads() {
     assert_eq!(names("mycrate::ports; failoverd_domain::plan", 1), Vec::<String>::new());
     assert_eq!(named("a\nb crate::sim", 1), [(2, "sim".to_owned())]);
     assert_eq!(code_of("a // crate::sim\n// crate::sim\nb\n#[cfg(test)]\nmod tests {\n  c\n}"), "a\n\nb");
+    let calls = |code: &str| calls_in(code).into_iter().map(|(_, name)| name).collect::<Vec<_>>();
+    assert_eq!(
+        calls("self.read(\"GetX\"), action(if a { \"ModifyA\" } else { \"ModifyB\" }, r)"),
+        ["GetX", "ModifyA", "ModifyB"]
+    );
+    assert_eq!(
+        calls("Ask::read(\n  SERVICE, \"GetY\", r).refuse(\"Code\", why); Ask::action(\"sts\", \"Z\", r)"),
+        ["GetY", "Z"]
+    );
     assert_eq!(lines_naming("println!\neprintln!\n  println!", "println!").collect::<Vec<_>>(), [1, 3]);
 }

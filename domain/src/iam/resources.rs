@@ -47,6 +47,10 @@ pub(super) fn arns(form: Form, subject: &Subject<'_>, place: &Place) -> BTreeSet
         Form::HealthCheck => {
             some(!subject.acted_on.is_empty(), || format!("arn:{}:route53:::healthcheck/*", place.partition))
         }
+        Form::Tagged => {
+            let zones: BTreeSet<String> = acted_on.map(|spec| zone(spec, place)).collect();
+            &zones | &arns(Form::HealthCheck, subject, place)
+        }
         Form::Alarm => own.flat_map(|spec| alarms(spec, place)).collect(),
         Form::ServiceRole => own.filter_map(|spec| spec.role_arn.clone()).collect(),
         Form::OwnRole => some(true, || format!("arn:{}:iam::{}:role/{}", place.partition, place.account, place.role)),
@@ -86,6 +90,10 @@ fn of_store(form: Form, spec: &ServiceSpec, store: &Store, place: &Place) -> Vec
         (StoreKind::Aurora { global_cluster, .. }, Form::GlobalCluster) => {
             found.push(Some(format!("arn:{partition}:rds::{account}:global-cluster:{global_cluster}")));
         }
+        (StoreKind::Aurora { global_cluster, clusters }, Form::WholeGlobalCluster) => {
+            found.push(Some(format!("arn:{partition}:rds::{account}:global-cluster:{global_cluster}")));
+            found.extend(clusters.iter().map(|(at, id)| regional(place, "rds", at, &format!("cluster:{id}"))));
+        }
         (StoreKind::Aurora { clusters, .. }, Form::Cluster) => {
             found.extend(clusters.iter().map(|(at, id)| regional(place, "rds", at, &format!("cluster:{id}"))));
         }
@@ -103,14 +111,16 @@ fn of_store(form: Form, spec: &ServiceSpec, store: &Store, place: &Place) -> Vec
             let wanted = match of {
                 Form::Instance => true,
                 Form::FencedInstance => store.fence.is_some(),
-                Form::RebuiltInstance | Form::ReplicaGroups => *rebuild,
+                Form::RebuiltInstance | Form::ReplicaParts => *rebuild,
                 _ => false,
             };
-            if wanted && of == Form::ReplicaGroups {
-                let groups = instances.keys().flat_map(|at| ["og:*", "pg:*", "subgrp:*"].map(|group| (at, group)));
-                found.extend(groups.map(|(at, group)| regional(place, "rds", at, group)));
-            } else if wanted {
-                found.extend(instances.iter().map(|(at, id)| regional(place, "rds", at, &format!("db:{id}"))));
+            for (at, id) in instances.iter().filter(|_| wanted) {
+                found.push(regional(place, "rds", at, &format!("db:{id}")));
+                if of == Form::ReplicaParts {
+                    let parts = ["og:*", "pg:*", "subgrp:*"].map(str::to_owned).into_iter();
+                    let parts = parts.chain([format!("cluster:{id}")]);
+                    found.extend(parts.map(|part| regional(place, "rds", at, &part)));
+                }
             }
         }
         (StoreKind::Dynamodb { table, ensure_replicas, replicas, create }, of) => {

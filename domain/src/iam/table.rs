@@ -35,6 +35,8 @@ pub enum Form {
     ZoneChange,
     /// Health checks; their ids are not known beforehand.
     HealthCheck,
+    /// Health checks, and the hosted zones that AWS's reference wants beside them.
+    Tagged,
     /// CloudWatch's data: the API knows no resource.
     MetricData,
     /// The fleet's own figures; held by a condition on their namespace.
@@ -43,6 +45,8 @@ pub enum Form {
     Alarm,
     /// Aurora global clusters.
     GlobalCluster,
+    /// Aurora global clusters with their clusters, which a move needs together.
+    WholeGlobalCluster,
     /// Aurora clusters.
     Cluster,
     /// The instances of Aurora clusters; the manifest does not name them.
@@ -57,8 +61,9 @@ pub enum Form {
     FencedInstance,
     /// RDS instances that are put aside and made anew.
     RebuiltInstance,
-    /// Option, parameter and subnet groups that a new replica is made with.
-    ReplicaGroups,
+    /// Everything that a new replica is made of: instances, and the groups that it is made with. AWS's reference wants a
+    /// cluster too: it is called as the instance is, which no cluster can be then.
+    ReplicaParts,
     /// DynamoDB tables, in each of their Regions.
     Table,
     /// DynamoDB global tables by the name that the version of 2017 had for them.
@@ -131,7 +136,7 @@ pub const OPERATIONS: &[Operation] = &[
     call("route53", "CreateHealthCheck", &[grant("route53:CreateHealthCheck", Form::Route53Account)]),
     call("route53", "UpdateHealthCheck", &[grant("route53:UpdateHealthCheck", Form::HealthCheck)]),
     call("route53", "DeleteHealthCheck", &[grant("route53:DeleteHealthCheck", Form::HealthCheck)]),
-    call("route53", "ChangeTagsForResource", &[grant("route53:ChangeTagsForResource", Form::HealthCheck)]),
+    call("route53", "ChangeTagsForResource", &[grant("route53:ChangeTagsForResource", Form::Tagged)]),
     call("rds", "DescribeGlobalClusters", &[grant("rds:DescribeGlobalClusters", Form::GlobalCluster)]),
     call("rds", "DescribeDBClusters", &[grant("rds:DescribeDBClusters", Form::Cluster)]),
     call(
@@ -139,19 +144,8 @@ pub const OPERATIONS: &[Operation] = &[
         "DescribeDBInstances",
         &[grant("rds:DescribeDBInstances", Form::ClusterInstance), grant("rds:DescribeDBInstances", Form::Instance)],
     ),
-    call(
-        "rds",
-        "SwitchoverGlobalCluster",
-        &[
-            grant("rds:SwitchoverGlobalCluster", Form::GlobalCluster),
-            grant("rds:SwitchoverGlobalCluster", Form::Cluster),
-        ],
-    ),
-    call(
-        "rds",
-        "FailoverGlobalCluster",
-        &[grant("rds:FailoverGlobalCluster", Form::GlobalCluster), grant("rds:FailoverGlobalCluster", Form::Cluster)],
-    ),
+    call("rds", "SwitchoverGlobalCluster", &[grant("rds:SwitchoverGlobalCluster", Form::WholeGlobalCluster)]),
+    call("rds", "FailoverGlobalCluster", &[grant("rds:FailoverGlobalCluster", Form::WholeGlobalCluster)]),
     call(
         "rds",
         "DescribeDBClusterSnapshots",
@@ -188,14 +182,7 @@ pub const OPERATIONS: &[Operation] = &[
         ],
     ),
     call("rds", "PromoteReadReplica", &[grant("rds:PromoteReadReplica", Form::Instance)]),
-    call(
-        "rds",
-        "CreateDBInstanceReadReplica",
-        &[
-            grant("rds:CreateDBInstanceReadReplica", Form::RebuiltInstance),
-            grant("rds:CreateDBInstanceReadReplica", Form::ReplicaGroups),
-        ],
-    ),
+    call("rds", "CreateDBInstanceReadReplica", &[grant("rds:CreateDBInstanceReadReplica", Form::ReplicaParts)]),
     call(
         "dynamodb",
         "DescribeTable",

@@ -108,6 +108,33 @@ fn real_arns_are_named_wherever_aws_knows_a_resource() {
     assert!(sids.iter().all(|sid| sid.chars().all(char::is_alphanumeric)), "{sids:?}");
 }
 
+/// The documents that a linter of others reads too (`tests/python/test_iam_policy.py`). After a change on purpose:
+/// `UPDATE_GOLDEN=1 cargo test -p failoverd-domain iam`, then read the diff.
+#[test]
+fn the_policies_are_as_they_were_read_by_a_person() {
+    let spec = spec();
+    let all = [&spec];
+    let role = "arn:aws:iam::999999999999:role/shop";
+    let theirs = ServiceSpec { role_arn: Some(role.to_owned()), ..spec.clone() };
+    let elsewhere = [&theirs];
+    let both = [&spec, &theirs];
+    let there = Place { account: "999999999999".to_owned(), role: "shop".to_owned(), ..place() };
+    let only = Place { only: Some("eu-west-1".into()), ..place() };
+    let documents = [
+        ("own.json", policy(&Subject { acted_on: &all, fleet: Some(&both) }, &place())),
+        ("role.json", policy(&Subject { acted_on: &elsewhere, fleet: None }, &there)),
+        ("region.json", policy(&Subject { acted_on: &all, fleet: Some(&all) }, &only)),
+    ];
+    for (name, document) in documents {
+        let path = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/iam/golden").join(name);
+        let seen = format!("{document:#}\n");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&path, &seen).unwrap();
+        }
+        assert_eq!(seen, std::fs::read_to_string(&path).unwrap_or_default(), "{} differs", path.display());
+    }
+}
+
 #[test]
 fn nothing_is_granted_that_no_manifest_needs() {
     let mut spec = spec();
