@@ -232,10 +232,10 @@ impl Reading<'_> {
         let checks = survey::traffic_checks(self.then, service, around);
         let name = &service.spec.name;
         for check in checks.iter().filter(|check| told.contains(&check.name.as_str())) {
-            warn(&name.to_string(), check, review);
+            warn(name.as_ref(), check, review);
         }
         if let Some(check) = self.permissions.get(name) {
-            warn(&name.to_string(), check, review);
+            warn(name.as_ref(), check, review);
         }
     }
 

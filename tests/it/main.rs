@@ -6,5 +6,6 @@ mod aws;
 mod history;
 mod outages;
 mod process;
+mod readiness;
 mod sandbox;
 mod simulation;

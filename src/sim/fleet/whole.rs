@@ -7,7 +7,7 @@ use std::time::Duration;
 use failoverd_domain::fleet::{
     Actor, FailoverRequest, FleetState, GuardVerdict, Role, ServicePhase, ServiceState, Trigger, outlook,
 };
-use failoverd_domain::health::{Matrix, View};
+use failoverd_domain::health::{Matrix, SeenCheck, View};
 use failoverd_domain::ids::{FleetId, Region, ServiceName};
 use failoverd_domain::plan::Mode;
 use failoverd_domain::time::Timestamp;
@@ -278,6 +278,13 @@ impl SimulatedFleet {
             plan_hash: None,
         };
         outlook(now, &state, &matrix, &view, &request).map(|seen| seen.guards).unwrap_or_default()
+    }
+
+    /// The readiness checks of the service, as a daemon holds them.
+    #[must_use]
+    pub fn checks_at(&self, region: &Region) -> Vec<SeenCheck> {
+        let sight = self.sight_at(region);
+        sight.map(|(now, matrix, _)| matrix.checks(now, &SERVICE.into())).unwrap_or_default()
     }
 
     /// The newest agreed state.

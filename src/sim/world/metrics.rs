@@ -51,6 +51,12 @@ impl World {
         Ok(())
     }
 
+    /// What the fleet has published in a Region: the newest of each figure.
+    #[must_use]
+    pub fn published(&self, region: &Region) -> &[Figure] {
+        self.metrics.published.get(region).map_or(&[], Vec::as_slice)
+    }
+
     /// Emits one data point a period for each copy that is replicated to.
     pub(super) fn sample_metrics(&mut self) {
         if self.now_ms < self.metrics.next_sample_ms {

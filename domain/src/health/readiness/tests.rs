@@ -302,7 +302,11 @@ fn the_lag_is_held_against_the_objective_and_decides_nothing() {
     };
     assert_eq!(lag_in_budget(&loss(Some(900)), 5_000).verdict, Verdict::Ready);
     let over = lag_in_budget(&loss(Some(9_000)), 5_000);
-    assert_eq!((over.verdict, overall(&[over.clone()])), (Verdict::Note, ReplicaReadiness::Ready), "{over:?}");
+    assert_eq!(
+        (over.verdict, overall(std::slice::from_ref(&over))),
+        (Verdict::Note, ReplicaReadiness::Ready),
+        "{over:?}"
+    );
     let unknown = lag_in_budget(&loss(None), 5_000);
     assert_eq!((unknown.verdict, overall(&[unknown])), (Verdict::Unknown, ReplicaReadiness::Ready));
 }
