@@ -498,3 +498,63 @@ async fn a_change_waits_until_the_daemon_knows_the_fleet() {
     };
     assert!(tokio::join!(change, catch_up).0.is_ok());
 }
+
+#[tokio::test]
+async fn the_iam_policy_names_the_account_the_zone_and_the_role() {
+    let served = plain().await;
+    served.daemon.aws.create_zone("example.com", &["us-east-1".into()]);
+    let zone = served.daemon.aws.with(|world| world.zone_info("example.com")).unwrap().id;
+    let ask = |role: Option<&str>, account: Option<&str>| proto::GetIamPolicyRequest {
+        region: None,
+        account: account.map(str::to_owned),
+        role: role.map(str::to_owned),
+    };
+    let answer = served.status().get_iam_policy(ask(None, None)).await.unwrap().into_inner();
+    let document: serde_json::Value = serde_json::from_str(&answer.policy).unwrap();
+    assert_eq!(document["Version"], "2012-10-17");
+    for arn in [
+        format!("arn:aws:route53:::hostedzone/{zone}"),
+        "arn:aws:rds::123456789012:global-cluster:checkout-global".to_owned(),
+        "arn:aws:iam::123456789012:role/failoverd".to_owned(),
+    ] {
+        assert!(answer.policy.contains(&arn), "{arn} is not in {}", answer.policy);
+    }
+    assert!(answer.notes.is_empty(), "{:?}", answer.notes);
+    let told = ask(Some("prod-failoverd"), Some("210987654321"));
+    let told = served.status().get_iam_policy(told).await.unwrap().into_inner().policy;
+    assert!(told.contains("arn:aws:iam::210987654321:role/prod-failoverd"), "{told}");
+    assert!(!told.contains("123456789012"));
+}
+
+#[tokio::test]
+async fn checks_are_all_told_of_one_service_and_only_what_is_wrong_in_lists() {
+    use failoverd_domain::health::readiness::{Check, Sheet, Verdict, names};
+    let served = plain().await;
+    let check = |name: &str, verdict| Check { name: name.to_owned(), verdict, reason: "seen".to_owned() };
+    let sheet = Sheet {
+        service: "checkout".into(),
+        topic: names::topics::COPY.to_owned(),
+        store: Some("orders-db".into()),
+        region: Some("eu-west-1".into()),
+        age_ms: 100,
+        checks: vec![check(names::REPLICA_PRESENT, Verdict::Ready), check(names::HEADLESS, Verdict::NotReady)],
+    };
+    let stuck = Sheet {
+        topic: names::topics::SETTLEMENT.to_owned(),
+        store: None,
+        region: None,
+        checks: vec![check(names::RECORDS_DRIFT, Verdict::Note)],
+        ..sheet.clone()
+    };
+    let told = failoverd_domain::health::Report { checks: vec![sheet, stuck], ..report("eu-west-1") };
+    served.daemon.matrix.send_modify(|matrix| Arc::make_mut(matrix).take(fake::NOW, told));
+    let request = proto::GetServiceRequest { name: "checkout".to_owned() };
+    let service = served.status().get_service(request).await.unwrap().into_inner().service.unwrap();
+    assert_eq!(service.checks.len(), 3);
+    assert!(service.settlement.unwrap().detail.starts_with("seen; "), "drift is said where settlement is");
+    let fleet = served.status().get_fleet(proto::GetFleetRequest {}).await.unwrap().into_inner();
+    let names: Vec<_> = fleet.services[0].checks.iter().map(|check| check.name.as_str()).collect();
+    assert_eq!(names, ["records-drift", "headless"]);
+    let count = fleet.services[0].readiness.unwrap();
+    assert_eq!((count.ready, count.note, count.unknown, count.not_ready), (1, 1, 0, 1));
+}

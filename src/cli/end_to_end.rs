@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use failoverd_domain::fleet::{FleetState, RunState};
+use failoverd_domain::route53::{Change, Policy, RecordSet, RecordType};
+use failoverd_domain::traffic::SwitchEndpoint;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -125,6 +127,67 @@ async fn every_problem_of_a_manifest_is_said() {
         assert!(failure.details.iter().any(|detail| detail.contains(file)), "{file} is not in {failure:?}");
     }
     assert!(served.daemon.log.proposed.lock().unwrap().is_empty());
+}
+
+/// A fleet whose daemons checkers can reach, and a manifest in a folder of its own.
+fn with_example() -> (FleetState, tempfile::TempDir, String) {
+    let mut state = state_with(&[]);
+    for (region, member) in &mut state.members {
+        let host = format!("switch.{region}.example.net");
+        member.switch = Some(SwitchEndpoint { host, port: 443, https: true });
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("checkout.yaml");
+    std::fs::write(&path, include_str!("../../examples/checkout.yaml")).unwrap();
+    let path = path.display().to_string();
+    (state, dir, path)
+}
+
+#[tokio::test]
+async fn an_example_applies_and_a_dry_run_changes_nothing() {
+    let (state, _dir, path) = with_example();
+    let served = served(state).await;
+    served.daemon.aws.create_zone("example.com", &["us-east-1".into()]);
+    assert_eq!(exit(&served.url, &format!("apply -f {path} --dry-run -o json")).await, 0);
+    assert!(served.daemon.log.proposed.lock().unwrap().is_empty());
+    assert_eq!(exit(&served.url, &format!("apply -f {path} --yes")).await, 0, "creating needs no confirmation");
+    assert_eq!(served.daemon.log.proposed.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_record_of_somebody_else_refuses_the_apply_with_3_and_is_named() {
+    let (state, _dir, path) = with_example();
+    let served = served(state).await;
+    served.daemon.aws.create_zone("example.com", &["us-east-1".into()]);
+    let foreign = RecordSet {
+        name: "api.example.com".to_owned(),
+        record_type: RecordType::A,
+        set_identifier: None,
+        policy: Policy::Simple,
+        ttl_s: Some(60),
+        values: vec!["198.51.100.1".to_owned()],
+        alias: None,
+        health_check: None,
+    };
+    let made = served.daemon.aws.with(|world| world.change_records("example.com", &[Change::Create(foreign)]));
+    assert!(made.is_ok());
+    assert_eq!(exit(&served.url, &format!("apply -f {path} --dry-run -o json")).await, 3, "as it would be refused");
+    let failure = failoverctl(&served.url, &format!("apply -f {path} --yes --confirm example.com")).await.unwrap_err();
+    assert_eq!((failure.exit, failure.details.len()), (3, 1), "{failure:?}");
+    assert!(
+        failure.message.contains("IN_THE_WAY") && failure.details[0].starts_with("api.example.com: "),
+        "{failure:?}"
+    );
+    assert!(served.daemon.log.proposed.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_policy_is_printed_for_the_daemons_and_for_a_role_of_a_manifest() {
+    let served = served(state_with(&["checkout"])).await;
+    for line in ["iam-policy", "iam-policy --region eu-west-1 -o name", "iam-policy --role prod --account 210987654321"]
+    {
+        assert_eq!(exit(&served.url, line).await, 0, "{line}");
+    }
 }
 
 #[tokio::test]
