@@ -16,7 +16,7 @@ use super::executor::Executor;
 use super::forgetter::Forgetter;
 use super::observer::Observer;
 use super::projector::Projector;
-use super::settler::Settler;
+use super::settler::{Settler, Words};
 use super::supervisor::{Supervisor, TaskKind};
 use super::timing::Timing;
 use crate::ports::{Agreement, Clock, History, Outbox, Peers, World};
@@ -58,6 +58,8 @@ pub struct Engine {
     pub matrix: watch::Receiver<Arc<Matrix>>,
     /// Where peers' reports go.
     pub inbox: mpsc::Sender<Report>,
+    /// What the settler last made of each service; empty while another daemon leads.
+    pub words: watch::Receiver<Words>,
 }
 
 impl Engine {
@@ -98,7 +100,7 @@ impl Engine {
             matrix: matrix.clone(),
         };
         supervisor.spawn(TaskKind::Executor, executor.run());
-        let settler = Settler { view: view.clone(), timing, clock, world, agreement };
+        let (settler, words) = Settler::new(view.clone(), timing, clock, world, agreement);
         supervisor.spawn(TaskKind::Settler, settler.run());
         supervisor.spawn(TaskKind::Registrar, register(parts.clone()));
         let (state, outbox) = (parts.agreement.state(), parts.outbox.clone());
@@ -109,7 +111,7 @@ impl Engine {
             }
             None => supervisor.spawn(TaskKind::Projector, Forgetter { outbox, state, matrix: matrix.clone() }.run()),
         }
-        Self { view, matrix, inbox }
+        Self { view, matrix, inbox, words }
     }
 }
 

@@ -15,5 +15,6 @@ mod timing;
 
 pub use board::Board;
 pub use engine::{Engine, Parts};
+pub use settler::{Standing, Word, Words};
 pub use supervisor::{Supervisor, TaskKind};
 pub use timing::Timing;

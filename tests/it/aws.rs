@@ -2,4 +2,5 @@
 //! MiniStack, which others wrote. One suite, one table of what a server cannot do.
 
 mod cases;
+mod end_to_end;
 mod ground;

@@ -4,6 +4,7 @@
 mod copies;
 mod instances;
 mod tables;
+mod word;
 mod zone;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,11 +17,14 @@ use failoverd_domain::ids::{LogIndex, ServiceName};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::timing::Timing;
 use crate::ports::{Agreement, Clock, World};
+use word::Speaker;
+pub use word::{Standing, Word, Words};
 
 /// A settled service is looked at again this often, for drift.
 const LOOK_FOR_DRIFT: Duration = Duration::from_secs(60);
@@ -36,6 +40,7 @@ pub(super) struct Settler {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) world: World,
     pub(super) agreement: Arc<dyn Agreement>,
+    speaker: Speaker,
 }
 
 /// Why a round of settlement ended early. Every one of them is tried again later.
@@ -62,6 +67,18 @@ struct Due {
 type Ended = (ServiceName, Result<(), Unsettled>);
 
 impl Settler {
+    /// A settler, and where its word is heard.
+    pub(super) fn new(
+        view: View,
+        timing: Timing,
+        clock: Arc<dyn Clock>,
+        world: World,
+        agreement: Arc<dyn Agreement>,
+    ) -> (Self, watch::Receiver<Words>) {
+        let (speaker, words) = Speaker::new();
+        (Self { view, timing, clock, world, agreement, speaker }, words)
+    }
+
     /// Runs for ever; writes nothing while another daemon leads. Services are settled side by side: one that waits for
     /// AWS or for a person holds nobody else up.
     pub(super) async fn run(self) {
@@ -75,6 +92,9 @@ impl Settler {
                 biased;
                 Some((name, ended)) = under_way.next(), if !under_way.is_empty() => {
                     busy.remove(&name);
+                    if self.leads() {
+                        self.speaker.conclude(&name, self.clock.now(), &ended);
+                    }
                     note(&mut due, name, ended);
                 }
                 _ = ticks.tick() => {
@@ -98,12 +118,14 @@ impl Settler {
         busy: &BTreeSet<ServiceName>,
         room: usize,
     ) -> Vec<ServiceState> {
-        if !self.agreement.leadership().borrow().is_me {
+        if !self.leads() {
             due.clear();
+            self.speaker.retain(|_| false);
             return Vec::new();
         }
         let state = self.state();
         due.retain(|name, _| state.services.contains_key(name));
+        self.speaker.retain(|name| state.services.contains_key(name));
         let is_due = |service: &&ServiceState| {
             let name = &service.spec.name;
             let waits = due
@@ -132,6 +154,10 @@ impl Settler {
         self.world.acting_as(service.spec.role_arn.as_deref())
     }
 
+    fn leads(&self) -> bool {
+        self.agreement.leadership().borrow().is_me
+    }
+
     fn state(&self) -> Arc<FleetState> {
         self.agreement.state().borrow().clone()
     }
@@ -150,7 +176,7 @@ impl Settler {
             .services
             .get(&service.spec.name)
             .is_some_and(|now| now.epoch == service.epoch && now.spec_index == service.spec_index);
-        if !self.agreement.leadership().borrow().is_me || !unchanged || state.open_run(&service.spec.name).is_some() {
+        if !self.leads() || !unchanged || state.open_run(&service.spec.name).is_some() {
             return Err(Unsettled::Yield("the fleet has moved on".to_owned()));
         }
         Ok(())
@@ -159,6 +185,7 @@ impl Settler {
     /// Commits the intent to write, and makes sure that this daemon still leads. Returns the intent's log index.
     async fn intend(&self, service: &ServiceState, work: Vec<String>) -> Result<LogIndex, Unsettled> {
         let name = service.spec.name.clone();
+        self.speaker.say(&name, self.clock.now(), Standing::Writes(work.clone()));
         let index = self.propose(Command::SettleIntent { service: name, epoch: service.epoch, work }).await?;
         self.may_write(service).await?;
         Ok(index)
