@@ -399,51 +399,6 @@ fn every_invariant_is_a_function_with_a_test_and_a_place_on_the_map() {
     nothing(problems);
 }
 
-/// Operations by which the adapters call AWS: the second or third word of an `Ask`.
-fn called_operations() -> std::collections::BTreeSet<String> {
-    let asks = [
-        "read(\"",
-        "action(\"",
-        "read(SERVICE, \"",
-        "action(SERVICE, \"",
-        "read(\"iam\", \"",
-        "read(\"sts\", \"",
-        "target_arn(\"",
-    ];
-    let mut found = std::collections::BTreeSet::new();
-    let adapters = sources().into_iter().filter(|source| source.path.starts_with("src/adapters/aws/"));
-    for source in adapters.filter(|source| !source.is_test()) {
-        for start in asks {
-            for (at, _) in source.code.match_indices(start) {
-                let rest = &source.code[at + start.len()..];
-                let name: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
-                // Names of AWS's operations are in this case; SQL's words and services' names are not.
-                let is_operation =
-                    name.starts_with(|c: char| c.is_ascii_uppercase()) && name.chars().any(|c| c.is_ascii_lowercase());
-                found.extend((is_operation && name != "Canary").then_some(name));
-            }
-        }
-        for name in ["ModifyDBCluster", "ModifyDBInstance"] {
-            found.extend(source.code.contains(&format!("\"{name}\"")).then(|| name.to_owned()));
-        }
-    }
-    // The SDK's own provider assumes roles.
-    found.insert("AssumeRole".to_owned());
-    found
-}
-
-#[test]
-fn the_table_of_permissions_names_what_the_adapters_call_and_nothing_else() {
-    let called = called_operations();
-    let known: std::collections::BTreeSet<String> =
-        failoverd_domain::iam::OPERATIONS.iter().map(|operation| operation.name.to_owned()).collect();
-    let missing: Vec<String> =
-        called.difference(&known).map(|name| format!("{name} is called and not in the table")).collect();
-    let idle: Vec<String> =
-        known.difference(&called).map(|name| format!("{name} is in the table and not called")).collect();
-    nothing(missing.into_iter().chain(idle).collect());
-}
-
 #[test]
 fn this_reader_reads() {
     let names = |code: &str, depth| named(code, depth).into_iter().map(|(_, path)| path).collect::<Vec<_>>();

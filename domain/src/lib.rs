@@ -8,7 +8,6 @@ pub mod data;
 pub mod fleet;
 pub mod freeze;
 pub mod health;
-pub mod iam;
 pub mod ids;
 pub mod invariant;
 pub mod manifest;
