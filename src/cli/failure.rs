@@ -17,6 +17,8 @@ impl Outcome {
     pub const REFUSED: Self = Self(3);
     /// It was stopped.
     pub const ABORTED: Self = Self(6);
+    /// A guard, or what is so already, said no.
+    pub const REFUSED: Self = Self(3);
     /// Finished, but an objective was missed.
     pub const OBJECTIVE_MISSED: Self = Self(7);
     /// It goes on without us.

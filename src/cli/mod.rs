@@ -65,6 +65,8 @@ pub enum Command {
     Plan(commands::plan::PlanArgs),
     /// Starts a run that moves a service to another Region
     Failover(commands::failover::FailoverArgs),
+    /// Moves a service back to the first Region of its manifest
+    Failback(commands::failback::FailbackArgs),
     /// Works on a run: watch, approve, abort, retry, skip
     Run(commands::run::RunArgs),
     /// Turns a switch by hand
@@ -108,6 +110,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<Outcome, Failur
         Command::Export(args) => commands::export::run(context, args).await,
         Command::Plan(args) => commands::plan::run(context, args).await,
         Command::Failover(args) => commands::failover::run(context, args).await,
+        Command::Failback(args) => commands::failback::run(context, args).await,
         Command::Run(args) => commands::run::run(context, args).await,
         Command::Switch(args) => commands::switch::run(context, args).await,
         Command::Pause(args) => commands::pause::pause(context, args).await,

@@ -2,4 +2,6 @@
 //! MiniStack, which others wrote. One suite, one table of what a server cannot do.
 
 mod cases;
+mod end_to_end;
+mod faults;
 mod ground;

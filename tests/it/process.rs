@@ -1,11 +1,11 @@
 //! The real process: three of them on loopback form a fleet, are killed, paused, starved of disk and told to stop.
 //!
-//! Nothing is simulated here but the outside world, which this build does not reach.
+//! Nothing is simulated here; AWS is not reached, but in the end-to-end test beside this one.
 
-mod bound;
+pub mod bound;
 mod command_line;
-mod databases;
-mod fleet;
+pub mod databases;
+pub mod fleet;
 mod history;
 mod leadership;
 mod refusals;

@@ -29,6 +29,13 @@ pub struct FailoverArgs {
     wait: bool,
 }
 
+impl FailoverArgs {
+    /// The way back.
+    pub(super) const fn back(service: String, to: String, mode: ModeArg, reason: String, wait: bool) -> Self {
+        Self { service, to: Some(to), mode: Some(mode), reason, plan: None, wait }
+    }
+}
+
 /// Starts a run, and with `--wait` ends as the run ends.
 ///
 /// # Errors

@@ -5,6 +5,7 @@ pub mod completion;
 pub mod delete;
 pub mod describe;
 pub mod export;
+pub mod failback;
 pub mod failover;
 pub mod get;
 pub mod history;

@@ -149,13 +149,13 @@ impl Settler {
         writers.and(zone).and(copies)
     }
 
-    fn leads(&self) -> bool {
-        self.agreement.leadership().borrow().is_me
-    }
-
     /// What the service's own role reaches.
     fn world_of(&self, service: &ServiceState) -> World {
         self.world.acting_as(service.spec.role_arn.as_deref())
+    }
+
+    fn leads(&self) -> bool {
+        self.agreement.leadership().borrow().is_me
     }
 
     fn state(&self) -> Arc<FleetState> {

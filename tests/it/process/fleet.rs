@@ -177,6 +177,11 @@ impl Daemon {
     pub fn start(&mut self) {
         let mut command = failoverd();
         command.arg("--config").arg(&self.config).arg("--dev").env("FAILOVERD_LOG", "info");
+        // Nobody answers there: what these tests are about needs no AWS.
+        command
+            .env("FAILOVERD_AWS__ENDPOINT_URL", "http://127.0.0.1:9")
+            .env("FAILOVERD_AWS__NAME_SERVERS", "[127.0.0.1:9]");
+        command.env("AWS_ACCESS_KEY_ID", "nobody").env("AWS_SECRET_ACCESS_KEY", "nothing");
         self.start_as(command);
     }
 

