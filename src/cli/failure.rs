@@ -13,8 +13,6 @@ impl Outcome {
     pub const DONE: Self = Self(0);
     /// It failed.
     pub const FAILED: Self = Self(1);
-    /// It would be refused.
-    pub const REFUSED: Self = Self(3);
     /// It was stopped.
     pub const ABORTED: Self = Self(6);
     /// A guard, or what is so already, said no.
