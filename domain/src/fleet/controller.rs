@@ -179,7 +179,11 @@ fn forecast(
         loss: Vec::new(),
         plan: None,
     };
-    if &service.primary != region {
+    let serves_there = match service.spec.pattern {
+        Pattern::ActivePassive => &service.primary == region,
+        Pattern::ActiveActive => service.spec.regions.contains(region),
+    };
+    if !serves_there {
         return says(ForecastOutcome::Unaffected, format!("serves from {}", service.primary));
     }
     let left = view.members.iter().filter(|member| *member != region);

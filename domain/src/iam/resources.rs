@@ -37,7 +37,7 @@ pub(super) fn arns(form: Form, subject: &Subject<'_>, place: &Place) -> BTreeSet
     let own = subject.fleet.unwrap_or_default().iter().copied();
     let any = |wanted: bool| wanted.then(|| "*".to_owned()).into_iter().collect::<BTreeSet<_>>();
     match form {
-        Form::Route53Account => any(!subject.acted_on.is_empty()),
+        Form::Account => any(!subject.acted_on.is_empty()),
         Form::MetricData => any(acted_on.clone().any(|spec| !spec.data.is_empty())),
         Form::FleetFigures => any(subject.fleet.is_some()),
         Form::Zone => acted_on.map(|spec| zone(spec, place)).collect(),

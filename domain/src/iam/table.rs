@@ -28,7 +28,7 @@ pub struct Grant {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Form {
     /// Route 53 lists and limits: the API knows no resource.
-    Route53Account,
+    Account,
     /// Hosted zones.
     Zone,
     /// Changes; their ids are not known beforehand.
@@ -93,7 +93,7 @@ impl Form {
     #[must_use]
     pub const fn why_any(self) -> Option<&'static str> {
         match self {
-            Self::Route53Account => Some("Route 53 lists and account limits know no resource"),
+            Self::Account => Some("Route 53 lists and account limits know no resource"),
             Self::MetricData => Some("GetMetricData knows no resource"),
             Self::FleetFigures => {
                 Some("PutMetricData knows no resource; the condition holds it to failoverd's namespace")
@@ -126,14 +126,14 @@ const fn call(service: &'static str, operation: &'static str, needs: &'static [G
 
 /// Every call of the adapters.
 pub const OPERATIONS: &[Operation] = &[
-    call("route53", "ListHostedZonesByName", &[grant("route53:ListHostedZonesByName", Form::Route53Account)]),
+    call("route53", "ListHostedZonesByName", &[grant("route53:ListHostedZonesByName", Form::Account)]),
     call("route53", "GetHostedZoneLimit", &[grant("route53:GetHostedZoneLimit", Form::Zone)]),
     call("route53", "ListResourceRecordSets", &[grant("route53:ListResourceRecordSets", Form::Zone)]),
     call("route53", "ChangeResourceRecordSets", &[grant("route53:ChangeResourceRecordSets", Form::Zone)]),
     call("route53", "GetChange", &[grant("route53:GetChange", Form::ZoneChange)]),
-    call("route53", "ListHealthChecks", &[grant("route53:ListHealthChecks", Form::Route53Account)]),
-    call("route53", "GetAccountLimit", &[grant("route53:GetAccountLimit", Form::Route53Account)]),
-    call("route53", "CreateHealthCheck", &[grant("route53:CreateHealthCheck", Form::Route53Account)]),
+    call("route53", "ListHealthChecks", &[grant("route53:ListHealthChecks", Form::Account)]),
+    call("route53", "GetAccountLimit", &[grant("route53:GetAccountLimit", Form::Account)]),
+    call("route53", "CreateHealthCheck", &[grant("route53:CreateHealthCheck", Form::Account)]),
     call("route53", "UpdateHealthCheck", &[grant("route53:UpdateHealthCheck", Form::HealthCheck)]),
     call("route53", "DeleteHealthCheck", &[grant("route53:DeleteHealthCheck", Form::HealthCheck)]),
     call("route53", "ChangeTagsForResource", &[grant("route53:ChangeTagsForResource", Form::Tagged)]),

@@ -187,5 +187,8 @@ fn what_is_simulated_is_what_the_policy_grants_less_what_needs_a_context() {
     let wanted = needs(&subject, &place());
     assert!(wanted.iter().all(|(action, resource)| resources_of(&document, action).contains(resource)));
     assert!(wanted.iter().any(|(action, _)| action == "rds:FailoverGlobalCluster"));
+    assert!(!wanted.iter().any(|(_, resource)| resource.ends_with(":subgrp:*")), "of groups only some are used");
+    let unknown = Place { zones: BTreeMap::new(), ..place() };
+    assert!(!needs(&subject, &unknown).iter().any(|(_, resource)| resource.ends_with(":hostedzone/*")));
     assert!(!wanted.iter().any(|(action, _)| action == "iam:PassRole"), "IAM would have to be told for which service");
 }

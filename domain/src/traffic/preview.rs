@@ -131,6 +131,10 @@ impl Preview {
     }
 }
 
+fn is_fence(record: &RecordSet) -> bool {
+    record.record_type == RecordType::Txt && record.values.iter().any(|value| value.parse::<FenceMark>().is_ok())
+}
+
 /// How much of a zone would be touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
@@ -147,10 +151,6 @@ impl Share {
     /// How much of the zone `touched` is, each record counted once.
     #[must_use]
     pub fn of(touched: &[RecordSet], zone: &[RecordSet]) -> Self {
-        let is_fence = |record: &RecordSet| {
-            record.record_type == RecordType::Txt
-                && record.values.iter().any(|value| value.parse::<FenceMark>().is_ok())
-        };
         let counts =
             |record: &&RecordSet| !matches!(record.record_type, RecordType::Soa | RecordType::Ns) && !is_fence(record);
         let existing: Vec<&RecordSet> = zone.iter().filter(counts).collect();
@@ -229,6 +229,8 @@ fn record_line(deed: Deed, record: &RecordSet) -> Line {
     };
     let target = match &record.alias {
         Some(alias) => format!("alias to {}", alias.dns_name),
+        // Its index is that of an intent which is still to be agreed.
+        None if is_fence(record) => "fences the writers of this service's records".to_owned(),
         None => record.values.join(" "),
     };
     let check = record.health_check.as_ref().map_or_else(String::new, |id| format!(", gated by {id}"));
