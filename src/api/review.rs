@@ -377,7 +377,7 @@ impl Review {
     #[must_use]
     pub fn cost_basis() -> String {
         format!(
-            "an upper estimate for health checks and CloudWatch reads, by figures collected in {CHECKED}; AWS's own: {}",
+            "an upper estimate for health checks and CloudWatch reads, by figures collected second-hand in {CHECKED}; AWS's own: {}",
             PAGES.join(", ")
         )
     }

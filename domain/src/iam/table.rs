@@ -191,7 +191,7 @@ pub const OPERATIONS: &[Operation] = &[
     call("dynamodb", "DescribeGlobalTable", &[grant("dynamodb:DescribeGlobalTable", Form::LegacyTable)]),
     call("dynamodb", "CreateTable", &[grant("dynamodb:CreateTable", Form::MadeTable)]),
     // What a new replica needs besides UpdateTable, in its own Region and in those that there are:
-    // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/globaltables-security.html
+    // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2gt_IAM.html
     call(
         "dynamodb",
         "UpdateTable",

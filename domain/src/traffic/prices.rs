@@ -8,8 +8,8 @@ use crate::route53::Protocol;
 
 /// Where AWS publishes its prices.
 pub const PAGES: [&str; 2] = ["https://aws.amazon.com/route53/pricing/", "https://aws.amazon.com/cloudwatch/pricing/"];
-/// When the figures were collected.
-pub const CHECKED: &str = "2026-01";
+/// When the figures were last compared with what others publish of AWS's prices.
+pub const CHECKED: &str = "2026-11";
 
 /// A check of an endpoint outside AWS, US cents a month. Whether an endpoint is one of AWS's is for Route 53 to say: the
 /// dearer price makes the estimate an upper bound.
