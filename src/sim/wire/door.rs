@@ -95,7 +95,10 @@ fn iam_name(operation: &str) -> &str {
     match operation {
         "GetBucketReplication" => "GetReplicationConfiguration",
         "PutBucketReplication" => "PutReplicationConfiguration",
-        "ListObjectsV2" => "ListBucket",
+        "ListObjectsV2" | "ListObjects" | "HeadBucket" => "ListBucket",
+        "ListObjectVersions" => "ListBucketVersions",
+        "DeleteObjects" => "DeleteObject",
+        "DeleteBucketReplication" => "PutReplicationConfiguration",
         "HeadObject" => "GetObject",
         other => other,
     }
