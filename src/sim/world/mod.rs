@@ -40,13 +40,19 @@ mod zone_rules;
 mod zones;
 
 #[cfg(test)]
+mod alarms_tests;
+#[cfg(test)]
 mod aurora_tests;
+#[cfg(test)]
+mod buckets_tests;
 #[cfg(test)]
 mod checks_tests;
 #[cfg(test)]
 mod data_tests;
 #[cfg(test)]
 mod instances_tests;
+#[cfg(test)]
+mod tables_tests;
 #[cfg(test)]
 pub(crate) mod test_ground;
 #[cfg(test)]

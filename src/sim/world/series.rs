@@ -85,6 +85,13 @@ pub struct Period {
 }
 
 impl Period {
+    /// Whether there is such a statistic.
+    #[must_use]
+    pub fn knows(statistic: &str) -> bool {
+        let nothing = Self { at_ms: 0, all: StatisticSet::of(0.0), values: vec![0.0] };
+        nothing.statistic(statistic).is_some()
+    }
+
     /// `Average`, `Sum`, `Minimum`, `Maximum`, `SampleCount`, `p99` …; `None` for a statistic that is none.
     #[must_use]
     pub fn statistic(&self, name: &str) -> Option<f64> {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::asked::{Asked, missing, refuse};
 use super::data::{dimensions, period_ms};
 use super::{instant, page};
-use crate::sim::world::{ACCOUNT, AlarmActions, AlarmRule, AlarmView, Refusal, World};
+use crate::sim::world::{ACCOUNT, AlarmActions, AlarmRule, AlarmView, Period, Refusal, World};
 
 const MOST: u64 = 100;
 const COMPARISONS: [&str; 4] =
@@ -103,7 +103,7 @@ fn rule(asked: Asked<'_>) -> Result<AlarmRule, Refusal> {
     }
     let statistic = match (asked.text("Statistic"), asked.text("ExtendedStatistic")) {
         (Some(_), None) => one_of(asked, "Statistic", &STATISTICS)?,
-        (None, Some(percentile)) if percentile.starts_with('p') => percentile.to_owned(),
+        (None, Some(percentile)) if percentile.starts_with('p') && Period::knows(percentile) => percentile.to_owned(),
         (None, Some(other)) => return Err(refuse(format!("ExtendedStatistic {other} is not simulated."))),
         (Some(_), Some(_)) => {
             let message = "Exactly one of Statistic and ExtendedStatistic must be given.";

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::asked::{Asked, bad_value, missing, refuse};
 use super::{instant, page};
-use crate::sim::world::{Refusal, Series, StatisticSet, World};
+use crate::sim::world::{Period, Refusal, Series, StatisticSet, World};
 
 const MOST_QUERIES: usize = 500;
 const MOST_DATA: usize = 1_000;
@@ -45,12 +45,13 @@ fn answered<'a>(
     let metric = stat.part("Metric");
     let series = metric.series(metric.need("Namespace")?)?;
     let (period_ms, statistic) = (period_ms(stat)?, stat.need("Stat")?);
-    let fits = stat.text("Unit").is_none_or(|unit| unit == world.unit_of(region, &series).unwrap_or("None"));
-    let mut points = Vec::new();
-    for period in world.periods(region, &series, period_ms, window).into_iter().filter(|_| fits) {
-        let value = period.statistic(statistic);
-        points.push((period.at_ms, value.ok_or_else(|| refuse(format!("Stat {statistic} is not simulated.")))?));
+    if !Period::knows(statistic) {
+        return Err(refuse(format!("Stat {statistic} is not simulated.")));
     }
+    let fits = stat.text("Unit").is_none_or(|unit| unit == world.unit_of(region, &series).unwrap_or("None"));
+    let periods = world.periods(region, &series, period_ms, window).into_iter().filter(|_| fits);
+    let mut points: Vec<(u64, f64)> =
+        periods.filter_map(|period| Some((period.at_ms, period.statistic(statistic)?))).collect();
     if !ascending {
         points.reverse();
     }

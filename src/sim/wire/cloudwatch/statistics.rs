@@ -17,6 +17,10 @@ pub(super) fn get(world: &World, region: &Region, asked: Asked<'_>) -> Result<Va
     if plain.is_empty() && percentiles.is_empty() {
         return Err(missing("Statistics"));
     }
+    if let Some(name) = plain.iter().chain(&percentiles).find(|name| !Period::knows(name)) {
+        let message = format!("The value {name} for parameter Statistics is invalid or not simulated.");
+        return Err(Refusal::new("InvalidParameterValue", message));
+    }
     let unit = world.unit_of(region, &series).unwrap_or("None");
     let fits = asked.text("Unit").is_none_or(|wanted| wanted == unit);
     let periods: Vec<Period> = world.periods(region, &series, period_ms, window).into_iter().filter(|_| fits).collect();
@@ -31,17 +35,12 @@ pub(super) fn get(world: &World, region: &Region, asked: Asked<'_>) -> Result<Va
     for period in &periods {
         let mut point = json!({ "Timestamp": instant(period.at_ms), "Unit": unit });
         for name in &plain {
-            point[name] = json!(statistic(period, name)?);
+            point[name] = json!(period.statistic(name));
         }
         for name in &percentiles {
-            point["ExtendedStatistics"][name] = json!(statistic(period, name)?);
+            point["ExtendedStatistics"][name] = json!(period.statistic(name));
         }
         points.push(point);
     }
     Ok(json!({ "Label": asked.need("MetricName")?, "Datapoints": points }))
-}
-
-fn statistic(period: &Period, name: &str) -> Result<f64, Refusal> {
-    let message = || format!("The value {name} for parameter Statistics is invalid or not simulated.");
-    period.statistic(name).ok_or_else(|| Refusal::new("InvalidParameterValue", message()))
 }
