@@ -1,4 +1,4 @@
-//! Alarms over series: a static threshold, judged once a period of the world.
+//! Alarms over series: a static threshold, judged once a period of the world and whenever data comes.
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html>. A state that was set
 //! by hand stays until newer data says otherwise, so that a drill lasts; CloudWatch would judge again within a minute.
@@ -129,7 +129,15 @@ impl World {
         names.into_iter().for_each(|at| self.look_at_alarm(&at));
     }
 
-    fn look_at_alarm(&mut self, at: &(Region, String)) {
+    /// Those that new data of a series concerns.
+    pub(super) fn alarms_on(&self, region: &Region, series: &Series) -> Vec<(Region, String)> {
+        let concerned = |((at, _), alarm): &(&(Region, String), &Alarm)| {
+            at == region && alarm.rule.as_ref().is_some_and(|rule| rule.series == *series)
+        };
+        self.watch.alarms.iter().filter(concerned).map(|(at, _)| at.clone()).collect()
+    }
+
+    pub(super) fn look_at_alarm(&mut self, at: &(Region, String)) {
         let Some(alarm) = self.watch.alarms.get(at) else { return };
         let Some(rule) = &alarm.rule else { return };
         let newest = self.newest_periods(&at.0, rule);

@@ -144,6 +144,7 @@ impl World {
         values: StatisticSet,
         unit: Option<&str>,
     ) {
+        let watching = self.alarms_on(region, &series);
         let data = self.watch.series.entry(region.clone()).or_default().entry(series).or_default();
         let at = data.points.iter().rposition(|(held_ms, _)| *held_ms <= at_ms).map_or(0, |before| before + 1);
         data.points.insert(at, (at_ms, values));
@@ -153,6 +154,7 @@ impl World {
         if data.unit.as_deref() != unit {
             data.unit = unit.map(str::to_owned);
         }
+        watching.iter().for_each(|at| self.look_at_alarm(at));
     }
 
     /// The newest point: when, and its value.

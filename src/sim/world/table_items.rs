@@ -32,9 +32,8 @@ impl World {
         if !found.is_active(region) {
             return Err(not_found(table));
         }
-        // Two writes of one instant keep their order.
-        let after_ms = found.items.read(region.as_str(), key).filter(|there| there.by == region.as_str());
-        let at_ms = after_ms.map_or(now_ms, |there| now_ms.max(there.at_ms + 1));
+        // Whatever is written over something is later than it, be it in the same instant.
+        let at_ms = found.items.read(region.as_str(), key).map_or(now_ms, |there| now_ms.max(there.at_ms + 1));
         let written = Written { version, at_ms, by: region.as_str().to_owned(), payload };
         found.items.put(key, written.clone());
         // A replica being made is sent what is written meanwhile: it has the rest by its copy.
