@@ -9,12 +9,12 @@ PYTHON  ?= python3
 SEEDS   ?= 200
 FROM    ?= 1
 
-.PHONY: help demo test bench verify fix simulate tools
+.PHONY: help demo test bench verify fix simulate tools postgres
 
 help: ## What there is to run
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: tools ## A fleet of three Regions on this machine loses one of them
+demo: postgres ## A fleet of three Regions on this machine loses one of them
 	$(CARGO) build --bins
 	$(TARGET)/debug/failoverctl sandbox demo
 
@@ -46,6 +46,11 @@ simulate: ## SEEDS=n [FROM=seed]: thousands of simulated outages
 	@tools/need cargo cc
 	$(CARGO) run --release --example simulate -- --seeds $(SEEDS) --from $(FROM)
 
-tools: ## A Postgres below the target folder, unless the machine has one
+tools: ## Below the target folder: a Postgres, unless the machine has one; an emulator of AWS and clients for it
+	@tools/need cargo cc
+	@PYTHON=$(PYTHON) tools/postgres $(TARGET)
+	@PYTHON=$(PYTHON) tools/python $(TARGET)
+
+postgres:
 	@tools/need cargo cc
 	@PYTHON=$(PYTHON) tools/postgres $(TARGET)

@@ -40,6 +40,12 @@ const HEARTBEAT: Duration = Duration::from_millis(150);
 const ELECTION_TIMEOUT: Duration = Duration::from_millis(350);
 /// What the sandbox's AWS has in place.
 pub(super) const CHECKOUT: &str = include_str!("../../examples/checkout.yaml");
+const EXAMPLES: [(&str, &str); 4] = [
+    ("examples/checkout.yaml", CHECKOUT),
+    ("examples/active-passive.yaml", include_str!("../../examples/active-passive.yaml")),
+    ("examples/orders-active-active.yaml", include_str!("../../examples/orders-active-active.yaml")),
+    ("examples/serverless-ml.yaml", include_str!("../../examples/serverless-ml.yaml")),
+];
 
 /// How a sandbox is started.
 #[derive(Clone, Debug)]
@@ -362,10 +368,16 @@ fn member_regions() -> impl Iterator<Item = Region> {
 }
 
 fn example_specs() -> Result<Vec<ServiceSpec>, SandboxError> {
-    read_set([("examples/checkout.yaml", CHECKOUT.as_bytes())], &roles(), &[]).map_err(|problems| {
-        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        SandboxError::Machine(problems.join("\n"))
-    })
+    let mut specs = Vec::new();
+    for (name, text) in EXAMPLES {
+        // Each for itself: a table may be in two of them.
+        let read = read_set([(name, text.as_bytes())], &roles(), &[]).map_err(|problems| {
+            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            SandboxError::Machine(problems.join("\n"))
+        });
+        specs.extend(read?);
+    }
+    Ok(specs)
 }
 
 fn position(region: &Region) -> Result<usize, SandboxError> {

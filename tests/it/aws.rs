@@ -3,4 +3,5 @@
 
 mod cases;
 mod end_to_end;
+mod faults;
 mod ground;

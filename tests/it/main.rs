@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod aws;
+mod examples;
 mod history;
 mod outages;
 mod process;

@@ -24,14 +24,14 @@ const MOVES_WITHIN: Duration = Duration::from_secs(60);
 const SETTLED_WITHIN: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(50);
 
-struct Fixture {
-    sandbox: Sandbox,
-    dns: AuthoritativeDns,
+pub struct Fixture {
+    pub sandbox: Sandbox,
+    pub dns: AuthoritativeDns,
     servers: String,
 }
 
 impl Fixture {
-    async fn up(port_base: u16) -> Self {
+    pub async fn up(port_base: u16) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let addresses = Addresses::around(port_base).unwrap();
         let sandbox = Sandbox::start(Settings { addresses, database_url: None, seed: 7 }).await.unwrap();
@@ -54,28 +54,56 @@ impl Fixture {
         it
     }
 
+    /// Until the forecast says that a service would fail over by itself.
+    pub async fn until_ready(&self, service: &str) {
+        let until = Instant::now() + MOVES_WITHIN;
+        loop {
+            let said = self.expect(0, &["status"]).await;
+            let ready = |line: &str| line.contains(service) && line.contains("fails-over");
+            if said.lines().any(ready) {
+                return;
+            }
+            assert!(Instant::now() < until, "{service} never was ready to fail over: {said}");
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Until a move that guards may still refuse goes through.
+    pub async fn until_moved(&self, arguments: &[&str]) {
+        let until = Instant::now() + SETTLED_WITHIN;
+        loop {
+            let output = self.cli(arguments).await;
+            if output.status.success() {
+                return;
+            }
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.code() == Some(3) && Instant::now() < until, "{arguments:?}: {said}");
+            sleep(LOOK).await;
+        }
+    }
+
     /// Runs the command line to its end.
-    async fn cli(&self, arguments: &[&str]) -> Output {
+    pub async fn cli(&self, arguments: &[&str]) -> Output {
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_failoverctl"));
         command.args(arguments).env("FAILOVERCTL_SERVER", &self.servers).stdin(std::process::Stdio::null());
         command.kill_on_drop(true);
         timeout(SETTLED_WITHIN, command.output()).await.expect("the command ends").unwrap()
     }
 
-    async fn expect(&self, exit: i32, arguments: &[&str]) -> String {
+    pub async fn expect(&self, exit: i32, arguments: &[&str]) -> String {
         let output = self.cli(arguments).await;
         let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
         assert_eq!(output.status.code(), Some(exit), "{arguments:?} said: {said}");
         said
     }
 
-    async fn json(&self, arguments: &[&str]) -> Value {
+    pub async fn json(&self, arguments: &[&str]) -> Value {
         let output = self.cli(&[arguments, &["-o", "json"]].concat()).await;
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
     /// What a living daemon has applied: the one that has applied most.
-    fn state(&self) -> std::sync::Arc<FleetState> {
+    pub fn state(&self) -> std::sync::Arc<FleetState> {
         let daemons = REGIONS.into_iter().filter_map(|region| self.sandbox.daemon(&Region::from(region)));
         let states = daemons.map(|daemon| daemon.handles().agreement.state().borrow().clone());
         states.max_by_key(|state| state.applied).unwrap()
@@ -86,7 +114,7 @@ impl Fixture {
         state.services.get("checkout").map(|service| state.phase(service))
     }
 
-    fn leader(&self) -> Option<Region> {
+    pub fn leader(&self) -> Option<Region> {
         let leads = |region: &Region| {
             let daemon = self.sandbox.daemon(region);
             daemon.is_some_and(|daemon| daemon.handles().agreement.leadership().borrow().is_me)
@@ -94,7 +122,7 @@ impl Fixture {
         REGIONS.into_iter().map(Region::from).find(leads)
     }
 
-    async fn until(&self, what: &str, limit: Duration, done: impl Fn(&Self) -> bool) {
+    pub async fn until(&self, what: &str, limit: Duration, done: impl Fn(&Self) -> bool) {
         let until = Instant::now() + limit;
         while !done(self) {
             assert!(Instant::now() < until, "gave up waiting for {what}");

@@ -1,8 +1,8 @@
 //! What users read when their manifest is wrong, and that what is right comes through whole.
 
-mod damage;
-
 mod clashes;
+mod damage;
+mod stores;
 
 use std::collections::BTreeMap;
 
@@ -255,14 +255,7 @@ fn automatic_needs_a_third_daemon_and_a_switch() {
 #[test]
 fn what_this_version_does_not_do_is_refused_by_name() {
     let says = "is not supported by this version of failoverd";
-    refused("role_arn: null", "role_arn: arn:aws:iam::1:role/x", "7: spec.role_arn", says);
     refused("switch: http", "switch: cloudwatch", "27: spec.traffic.switch", says);
-    refused(
-        "dynamodb: { table: Orders, ensure_replicas: true }",
-        "rds: { instances: {} }",
-        "39: spec.data[1].rds",
-        says,
-    );
     refused("  data:\n", "  hooks: [{ name: warm }]\n  data:\n", "37: spec.hooks", says);
     refused("{ security_group: {", "{ hook: {}, security_group: {", "38: spec.data[0].fence.hook", says);
     refused("api.example.com", "\"*.example.com\"", "30: spec.traffic.records[0].name", says);

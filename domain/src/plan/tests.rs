@@ -59,7 +59,7 @@ fn reads(name: &str, plan: &Plan, file: &str) {
 
 #[test]
 fn plans_read_as_expected_and_pass_their_checks() {
-    for name in ["checkout", "unfenced", "table-only"] {
+    for name in ["checkout", "rds", "unfenced", "table-only"] {
         let spec = spec(name);
         for (mode, from, to, file) in [
             (Mode::Forced, US, EU, "forced.txt"),

@@ -66,13 +66,22 @@ impl Settler {
         }
     }
 
+    /// The next thing that each store lacks. A store that cannot be asked holds no other up; where something was mended
+    /// or takes its time, the next round comes soon.
     pub(super) async fn settle_copies(&self, service: &ServiceState) -> Result<(), Unsettled> {
+        let mut ended = Ok(());
         for store in &service.spec.data {
-            if let Some(mend) = self.needed(service, store).await? {
-                self.carry_out(service, mend).await?;
-            }
+            let round = match self.needed(service, store).await {
+                Ok(None) => Ok(()),
+                Ok(Some(mend)) => match self.carry_out(service, mend).await {
+                    Ok(()) => Err(Unsettled::Yield(format!("{} is being mended", store.name))),
+                    failed => failed,
+                },
+                Err(problem) => Err(problem),
+            };
+            ended = ended.and(round);
         }
-        Ok(())
+        ended
     }
 
     async fn needed<'a>(&self, service: &'a ServiceState, store: &'a Store) -> Result<Option<Mend<'a>>, Unsettled> {

@@ -25,10 +25,12 @@ impl Settler {
         };
         let world = self.world_of(service);
         let writer = world.instances.describe(&service.primary, here).await?;
-        let Some(writer) = writer.filter(|writer| writer.is_writer() && writer.is_available()) else {
-            // Not to be copied while it is not the writer, or busy.
-            return Ok(None);
+        let Some(writer) = writer.filter(failoverd_domain::data::store::DbInstance::is_writer) else {
+            return Err(Unsettled::Stuck(format!("{here} in {} is not the writer that it should be", service.primary)));
         };
+        if !writer.is_available() {
+            return Err(Unsettled::Yield(format!("{here} is {}", writer.status)));
+        }
         let other = world.instances.describe(standby, there).await?;
         if other.as_ref().is_some_and(|other| !other.is_writer()) {
             return Ok(None);
@@ -55,7 +57,7 @@ impl Settler {
             )));
         }
         if !old.is_available() {
-            return Ok(None);
+            return Err(Unsettled::Yield(format!("{there} in {standby} is {}", old.status)));
         }
         let aside = format!("{there}-old-e{}", service.epoch);
         Ok(Some(Mend::PutAside { instance: there, region: standby, aside }))

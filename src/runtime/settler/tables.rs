@@ -40,7 +40,7 @@ impl Settler {
         }
         if !found.is_active {
             // One change at a time: the next round looks again.
-            return Ok(None);
+            return Err(Unsettled::Yield(format!("{table} is being changed")));
         }
         if !found.streams {
             return Ok(Some(Mend::EnableStreams { table }));

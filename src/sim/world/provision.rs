@@ -1,19 +1,38 @@
 //! The AWS resources that a manifest takes for granted, made in one go, never changed once they are there.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use failoverd_domain::ids::Region;
-use failoverd_domain::service::{Canary, Fence, ServiceSpec, Store, StoreKind};
+use failoverd_domain::service::{Canary, Endpoint, Fence, ServiceSpec, Store, StoreKind};
 
 use super::SimulatedAws;
+use super::zones::canonical;
 
 impl SimulatedAws {
     /// Makes the hosted zone and the stores of a service, where they are missing: cluster members with one
     /// instance each, the first Region writing; a DB instance with a read replica in each other Region; tables (canary tables too) with replicas everywhere; versioned buckets with rules.
     pub fn provision(&self, spec: &ServiceSpec) {
         self.create_zone(&spec.traffic.hosted_zone, &spec.regions);
+        self.provision_load_balancers(spec);
         for store in &spec.data {
             self.provision_store(store, &spec.regions);
+        }
+    }
+
+    /// Each gets an address of its own, out of those that are for documentation.
+    fn provision_load_balancers(&self, spec: &ServiceSpec) {
+        let targets = spec.traffic.records.iter().flat_map(|record| record.targets.values());
+        let aliases = targets.filter_map(|target| match &target.endpoint {
+            Endpoint::Alias(alias) => Some(&alias.dns_name),
+            Endpoint::Values(_) => None,
+        });
+        for name in aliases {
+            self.with(|world| {
+                let last = u8::try_from(world.load_balancers.len() % 250).unwrap_or(0) + 1;
+                let address = IpAddr::from([203, 0, 113, last]);
+                world.load_balancers.entry(canonical(name)).or_insert_with(|| vec![address]);
+            });
         }
     }
 

@@ -24,7 +24,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use super::ground::{EU, Ground, US, tool};
+use super::ground::{EU, Ground, US, tool, until};
 use crate::process::bound::{seconds, within};
 use crate::process::databases;
 use crate::process::fleet::{Fleet, MEMBERS, REGIONS, failoverd, get as fetch};
@@ -130,7 +130,7 @@ impl Stage {
             let mut command = failoverd();
             command.arg("--config").arg(&daemon.config).env("FAILOVERD_LOG", "info");
             command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
-            command.env("ORDERS_DSN", format!("{orders}?options=-c%20application_name%3D{{region}}"));
+            command.env("ORDERS_DSN", format!("{orders}&application_name={{region}}"));
             daemon.start_as(command);
         }
         for daemon in &fleet.daemons {
@@ -217,9 +217,9 @@ async fn a_service_on_ministack_fails_over_by_itself_and_goes_back() {
     .await;
     stage.serves_from(US).await;
     stage.boto3("write", &["before"]);
-    within(seconds(60), "it would fail over by itself", || async {
-        let found: Value = serde_json::from_slice(&stage.ctl(&["status", "-o", "json"]).stdout).ok()?;
-        found.to_string().contains("every guard would say yes").then_some(())
+    until("it would fail over by itself", || async {
+        let said = String::from_utf8_lossy(&stage.ctl(&["status"]).stdout).into_owned();
+        if said.contains("every guard would say yes") { Ok(()) } else { Err(said) }
     })
     .await;
 

@@ -117,7 +117,14 @@ fn shake(spec: &mut ServiceSpec, dice: &mut Dice) {
 fn what_is_exported_reads_back_as_the_same_spec() {
     let mut dice = Dice(42);
     let search = read(&format!("{FULL}---\n{SEARCH}")).unwrap().remove(1);
-    for mut spec in [one(FULL), one(CHECKOUT), search] {
+    let more = FULL.replace(
+        "dynamodb: { table: Orders, ensure_replicas: true }",
+        "dynamodb: { table: Orders, replicas: [us-east-1, eu-west-1, sa-east-1], create: { partition_key: { name: id, type: B }, sort_key: { name: at, type: N } } }",
+    );
+    let more = more.replace("bidirectional: true", "bidirectional: true, time_control: true");
+    let more = more.replace("role_arn: null", "role_arn: arn:aws:iam::999999999999:role/shop");
+    let pair = "    - { name: ledger, rds: { instances: { us-east-1: ledger, eu-west-1: ledger-copy }, rebuild: manual }, canary: { dsn_env: LEDGER_DSN } }\n";
+    for mut spec in [one(FULL), one(CHECKOUT), one(&(more + pair)), search] {
         survives_export(&spec);
         for _ in 0..300 {
             shake(&mut spec, &mut dice);
