@@ -502,6 +502,25 @@ class Items(DynamodbTest):
             turn("throttle", region=USE1, service="dynamodb", on=False)
         self.describe(USE1, name)
 
+    def test_a_daemon_is_told_of_expired_credentials_and_of_what_it_may_not(self):
+        name = self.make()
+        settings = {**SETTINGS, "aws_access_key_id": f"failoverd.{USE1}"}
+        daemon = boto3.client("dynamodb", region_name=USE1, **settings)
+        daemon.describe_table(TableName=name)
+        for fault, code in (
+            (("expire_credentials", {}), "ExpiredTokenException"),
+            (("deny", {"iam_action": "dynamodb:DescribeTable"}), "AccessDeniedException"),
+        ):
+            action, more = fault
+            turn(action, caller=USE1, on=True, **more)
+            try:
+                with self.assertRaises(ClientError) as refusal:
+                    daemon.describe_table(TableName=name)
+                self.assertEqual(refusal.exception.response["Error"]["Code"], code)
+            finally:
+                turn(action, caller=USE1, on=False, **more)
+        daemon.describe_table(TableName=name)
+
 
 if __name__ == "__main__":
     unittest.main()

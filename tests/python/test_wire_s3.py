@@ -15,7 +15,7 @@ from datetime import datetime, timedelta, timezone
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError
 
 ENDPOINT = os.environ["AWS_ENDPOINT_URL"]
 ACCOUNT = "123456789012"
@@ -171,6 +171,7 @@ class Buckets(S3Test):
         self.assertIn("<Code>PermanentRedirect</Code>", moved.exception.read().decode())
         # botocore follows by itself.
         self.assertEqual(self.at[USE1].get_bucket_versioning(Bucket=name)["Status"], "Enabled")
+        self.assertEqual(self.at[USE1].head_bucket(Bucket=name)["BucketRegion"], EUW1)
 
     def test_the_bucket_may_stand_before_the_host(self):
         name = self.bucket(versioned=False)
@@ -483,6 +484,13 @@ class Replication(S3Test):
         finally:
             turn("throttle", region=USE1, service="s3", on=False)
         self.at[USE1].list_objects_v2(Bucket=name)
+
+    def test_a_lost_answer_has_had_its_effect(self):
+        name = self.bucket()
+        turn("lose_answers", region=USE1, service="s3", count=1)
+        with self.assertRaises(ConnectionClosedError):
+            self.at[USE1].put_object(Bucket=name, Key="k", Body=b"x")
+        self.assertEqual(self.body(USE1, name), b"x")
 
 
 if __name__ == "__main__":

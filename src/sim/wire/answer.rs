@@ -94,7 +94,12 @@ impl Answer {
 
 /// A no, in the protocol's shape.
 pub(super) fn refusal(protocol: Protocol, refusal: &Refusal, request_id: &str) -> Response {
-    let (code, message) = (refusal.code, refusal.message.as_str());
+    let code = match (protocol, refusal.code) {
+        // DynamoDB has a name of its own for it.
+        (Protocol::Json, "ExpiredToken") => "ExpiredTokenException",
+        (_, code) => code,
+    };
+    let message = refusal.message.as_str();
     let answer = match protocol {
         Protocol::RestXml => {
             Answer::xml(wrapped("https://route53.amazonaws.com/doc/2013-04-01/", code, message, request_id))

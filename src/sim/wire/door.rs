@@ -96,6 +96,7 @@ fn iam_name(operation: &str) -> &str {
         "GetBucketReplication" => "GetReplicationConfiguration",
         "PutBucketReplication" => "PutReplicationConfiguration",
         "ListObjectsV2" | "ListObjects" | "HeadBucket" => "ListBucket",
+        "ListBuckets" => "ListAllMyBuckets",
         "ListObjectVersions" => "ListBucketVersions",
         "DeleteObjects" => "DeleteObject",
         "DeleteBucketReplication" => "PutReplicationConfiguration",

@@ -55,11 +55,11 @@ async fn data_moves_an_alarm() {
 #[tokio::test(start_paused = true)]
 async fn missing_data_is_treated_as_the_rule_says() {
     let (over, under, none) = (Some(9.0), Some(1.0), None);
-    let table: [(&[Option<f64>], [Option<bool>; 3]); 4] = [
-        (&[under, none, over, none, over], [Some(false), Some(false), Some(false)]),
-        (&[none, none, none, none, under], [Some(false), Some(false), Some(false)]),
-        (&[none, none, none, none, none], [None, Some(true), Some(false)]),
-        (&[under, over, over, none, over], [Some(true), Some(true), Some(true)]),
+    let table: [([Option<f64>; 5], [Option<bool>; 3]); 4] = [
+        ([under, none, over, none, over], [Some(false), Some(false), Some(false)]),
+        ([none, none, none, none, under], [Some(false), Some(false), Some(false)]),
+        ([none, none, none, none, none], [None, Some(true), Some(false)]),
+        ([under, over, over, none, over], [Some(true), Some(true), Some(true)]),
     ];
     for (values, verdicts) in table {
         for (missing, verdict) in ["missing", "breaching", "notBreaching"].into_iter().zip(verdicts) {
@@ -67,7 +67,7 @@ async fn missing_data_is_treated_as_the_rule_says() {
             alarm(&aws, |rule| {
                 (rule.periods, rule.breaching, rule.missing) = (3, 3, missing.to_owned());
             });
-            assert_eq!(told(&aws, values).await, verdict, "{missing} {values:?}");
+            assert_eq!(told(&aws, &values).await, verdict, "{missing} {values:?}");
         }
     }
 }
