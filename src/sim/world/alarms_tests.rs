@@ -51,11 +51,13 @@ async fn data_moves_an_alarm() {
     assert_eq!(told(&aws, &[None, None, None, None]).await, None);
 }
 
+type Minutes = [Option<f64>; 5];
+
 /// The table of AWS's page on missing data, for three of three.
 #[tokio::test(start_paused = true)]
 async fn missing_data_is_treated_as_the_rule_says() {
     let (over, under, none) = (Some(9.0), Some(1.0), None);
-    let table: [([Option<f64>; 5], [Option<bool>; 3]); 4] = [
+    let table: [(Minutes, [Option<bool>; 3]); 4] = [
         ([under, none, over, none, over], [Some(false), Some(false), Some(false)]),
         ([none, none, none, none, under], [Some(false), Some(false), Some(false)]),
         ([none, none, none, none, none], [None, Some(true), Some(false)]),
