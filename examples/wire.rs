@@ -25,6 +25,7 @@ fn timing() -> Timing {
         instance_reboot_ms: 500,
         instance_promote_ms: 700,
         instance_delete_ms: 700,
+        replica_create_ms: 1_200,
         ..Timing::brisk()
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use failoverd::sim::fleet::{EU_WEST, REGIONS, Shop, SimulatedFleet, US_EAST, region};
+use failoverd::sim::world::Series;
 use failoverd_domain::fleet::Guard;
 use failoverd_domain::health::readiness::{Verdict, names};
 use failoverd_domain::route53::{Change, Policy, RecordSet, RecordType};
@@ -135,11 +136,15 @@ fn a_record_that_somebody_else_changed_is_named_on_every_daemon() {
 fn cloudwatch_hears_once_a_minute_how_the_fleet_stands() {
     virtually(6, async {
         let fleet = steady(6).await;
-        let told: Vec<_> =
-            REGIONS.iter().flat_map(|at| fleet.aws.with(|world| world.published(&region(at)).to_vec())).collect();
+        let told = fleet.aws.with(|world| {
+            let of =
+                |at: &str| world.published(&region(at)).map(|(series, is)| (series.clone(), is)).collect::<Vec<_>>();
+            REGIONS.iter().flat_map(|at| of(at)).collect::<Vec<_>>()
+        });
         let value = |name: &str, dimension: &str| {
-            let with = told.iter().find(|it| it.name == name && it.dimensions.iter().any(|(_, is)| is == dimension));
-            with.map(|it| it.value)
+            let about =
+                |series: &Series| series.name == name && series.dimensions.iter().any(|(_, is)| is == dimension);
+            told.iter().find(|(series, _)| about(series)).map(|(_, is)| *is)
         };
         assert_eq!(value("Serving", US_EAST), Some(1.0), "{told:#?}");
         assert_eq!(value("Serving", EU_WEST), Some(0.0));

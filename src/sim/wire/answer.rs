@@ -29,12 +29,19 @@ pub(super) enum Protocol {
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) headers: Vec<(&'static str, String)>,
+    /// Headers whose names callers chose.
+    pub(super) kept: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
 }
 
 impl Answer {
     pub(super) fn ok(content_type: &str, body: impl Into<Vec<u8>>) -> Self {
-        Self { status: 200, headers: vec![("content-type", content_type.to_owned())], body: body.into() }
+        Self {
+            status: 200,
+            headers: vec![("content-type", content_type.to_owned())],
+            body: body.into(),
+            ..Self::default()
+        }
     }
 
     pub(super) fn xml(document: Xml) -> Self {
@@ -59,6 +66,11 @@ impl Answer {
         self
     }
 
+    pub(super) fn with_named(mut self, header: &str, value: &str) -> Self {
+        self.kept.push((header.to_owned(), value.to_owned()));
+        self
+    }
+
     pub(super) fn into_response(self, protocol: Protocol, request_id: &str) -> Response {
         let mut response = Response::new(Body::from(self.body));
         *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -71,13 +83,23 @@ impl Answer {
                 response.headers_mut().insert(HeaderName::from_static(name), value);
             }
         }
+        for (name, value) in self.kept {
+            if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(&value)) {
+                response.headers_mut().insert(name, value);
+            }
+        }
         response
     }
 }
 
 /// A no, in the protocol's shape.
 pub(super) fn refusal(protocol: Protocol, refusal: &Refusal, request_id: &str) -> Response {
-    let (code, message) = (refusal.code, refusal.message.as_str());
+    let code = match (protocol, refusal.code) {
+        // DynamoDB has a name of its own for it.
+        (Protocol::Json, "ExpiredToken") => "ExpiredTokenException",
+        (_, code) => code,
+    };
+    let message = refusal.message.as_str();
     let answer = match protocol {
         Protocol::RestXml => {
             Answer::xml(wrapped("https://route53.amazonaws.com/doc/2013-04-01/", code, message, request_id))
@@ -114,13 +136,16 @@ pub(super) fn cbor(value: &Cbor) -> Answer {
 fn status_of(code: &str) -> u16 {
     match code {
         "SlowDown" | "ServiceUnavailable" => 503,
-        "InternalFailure" | "InternalError" => 500,
+        "InternalFailure" | "InternalError" | "InternalServerError" => 500,
+        "NotImplemented" => 501,
+        "MethodNotAllowed" => 405,
         "PermanentRedirect" => 301,
         "PreconditionFailed" => 412,
         "ExpiredToken" | "AccessDenied" | "MissingAuthenticationToken" | "UnrecognizedClientException" => 403,
         "BucketAlreadyOwnedByYou"
         | "BucketAlreadyExists"
         | "BucketNotEmpty"
+        | "InvalidBucketState"
         | "HealthCheckAlreadyExists"
         | "HealthCheckVersionMismatch"
         | "HostedZoneAlreadyExists"

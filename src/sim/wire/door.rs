@@ -95,7 +95,11 @@ fn iam_name(operation: &str) -> &str {
     match operation {
         "GetBucketReplication" => "GetReplicationConfiguration",
         "PutBucketReplication" => "PutReplicationConfiguration",
-        "ListObjectsV2" => "ListBucket",
+        "ListObjectsV2" | "ListObjects" | "HeadBucket" => "ListBucket",
+        "ListBuckets" => "ListAllMyBuckets",
+        "ListObjectVersions" => "ListBucketVersions",
+        "DeleteObjects" => "DeleteObject",
+        "DeleteBucketReplication" => "PutReplicationConfiguration",
         "HeadObject" => "GetObject",
         other => other,
     }

@@ -163,7 +163,11 @@ impl World {
                 let healthy = children.iter().filter(|child| self.health_of(child, depth + 1)).count();
                 calculated_is_healthy(u32::try_from(healthy).unwrap_or(u32::MAX), *threshold)
             }
-            CheckKind::Alarm { region, name } => self.stream_is_healthy(region, name),
+            CheckKind::Alarm { region, name } => {
+                let kept = self.labels.kept(&held.check.id);
+                let insufficient = kept.get("InsufficientDataHealthStatus").map(String::as_str);
+                self.stream_is_healthy(region, name, insufficient)
+            }
             // What decides it is not simulated.
             CheckKind::Other(_) => true,
         }

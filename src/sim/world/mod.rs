@@ -3,10 +3,12 @@
 //! Whatever takes time is worked out when somebody looks (`advance`): the world has no tasks of its own except the
 //! health checkers' driver, and its randomness comes from a seed. Where AWS leaves a choice it does what AWS documents.
 
+mod alarms;
 mod aurora;
 mod aurora_calls;
 mod aurora_members;
 mod aurora_moves;
+mod bucket_objects;
 mod buckets;
 mod checkers;
 mod checks;
@@ -29,19 +31,28 @@ mod refusal;
 mod replication;
 mod security_groups;
 mod series;
+mod stored_object;
+mod table_calls;
+mod table_items;
 mod tables;
 mod timing;
 mod zone_rules;
 mod zones;
 
 #[cfg(test)]
+mod alarms_tests;
+#[cfg(test)]
 mod aurora_tests;
+#[cfg(test)]
+mod buckets_tests;
 #[cfg(test)]
 mod checks_tests;
 #[cfg(test)]
 mod data_tests;
 #[cfg(test)]
 mod instances_tests;
+#[cfg(test)]
+mod tables_tests;
 #[cfg(test)]
 pub(crate) mod test_ground;
 #[cfg(test)]
@@ -56,9 +67,11 @@ use failoverd_domain::time::Timestamp;
 
 use crate::ports::Clock;
 
+pub use alarms::{AlarmActions, AlarmRule, AlarmView};
 pub use aurora::{AuroraCluster, LostWrites};
 pub use aurora_members::{ClusterChanges, NewCluster, NewGlobalCluster};
-pub use buckets::{BucketRule, Buckets};
+pub use bucket_objects::{Deleted, ListedVersion, NewObject};
+pub use buckets::{BucketRule, Buckets, Replicated, Versioning};
 pub use checkers::{Fetch, run_checkers};
 pub use checks::{Checks, Poll, SITES};
 pub use clock::TokioClock;
@@ -75,9 +88,11 @@ pub use rds_views::{
     ClusterSnapshot, ClusterView, GlobalClusterView, GlobalMemberView, InstanceView, MoveView, NodeView,
 };
 pub use refusal::Refusal;
-pub use replication::{Replication, Undelivered, Written};
-pub use series::{AlarmRule, Series, Watch};
-pub use tables::Tables;
+pub use replication::{Payload, Replication, Undelivered, Written};
+pub use series::{Period, Series, StatisticSet, Watch};
+pub use stored_object::StoredObject;
+pub use table_calls::TableWish;
+pub use tables::{Billing, TableDetails, Tables};
 pub use timing::Timing;
 pub use zones::{Resolution, Zone};
 

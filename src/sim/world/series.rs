@@ -1,20 +1,22 @@
-//! CloudWatch for strangers: metrics by namespace, name and dimensions, and alarms over them.
+//! CloudWatch's data: series by namespace, name and dimensions, and figures over periods.
 //!
-//! A check of Route 53 on an alarm follows the data and not the alarm's state; without data it keeps what it knew last.
+//! Strangers put data, and AWS's own services emit theirs (`metrics.rs`). Where the world's periods are shorter than
+//! CloudWatch's minute, a period of what AWS emits shrinks with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use failoverd_domain::ids::Region;
 
-use super::metrics::StoreId;
-use super::refusal::Refusal;
-use super::{SimulatedAws, World};
+use super::World;
+use super::alarms::Alarm;
 
-/// Points of one series that are kept.
-const MOST_POINTS: usize = 1_000;
+/// Points of one series that are kept: a day of minutes.
+const MOST_POINTS: usize = 1_440;
+/// CloudWatch's own period.
+const MINUTE_MS: u64 = 60_000;
 
 /// A metric.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Series {
     /// `AWS/RDS`, or a stranger's own.
     pub namespace: String,
@@ -25,183 +27,188 @@ pub struct Series {
 }
 
 impl Series {
-    fn dimension(&self, name: &str) -> Option<&str> {
-        self.dimensions.iter().find(|(held, _)| held == name).map(|(_, value)| value.as_str())
+    /// A series; the order of the dimensions does not matter.
+    #[must_use]
+    pub fn new<D: Into<String>>(
+        namespace: &str,
+        name: &str,
+        dimensions: impl IntoIterator<Item = (D, String)>,
+    ) -> Self {
+        let mut dimensions: Vec<(String, String)> =
+            dimensions.into_iter().map(|(key, value)| (key.into(), value)).collect();
+        dimensions.sort();
+        Self { namespace: namespace.to_owned(), name: name.to_owned(), dimensions }
     }
 }
 
-/// An alarm's rule: a static threshold.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AlarmRule {
-    /// What it watches.
-    pub series: Series,
-    /// The threshold.
-    pub threshold: f64,
-    /// `GreaterThanThreshold` and the like.
-    pub comparison: String,
-    /// Milliseconds.
-    pub period_ms: u64,
-    /// How many periods it looks back.
-    pub periods: u64,
-    /// `missing`, `breaching`, `notBreaching`, `ignore`.
-    pub missing: String,
+/// Several values in one: what a datum is, and what a period comes to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StatisticSet {
+    /// How many values.
+    pub count: f64,
+    /// Their sum.
+    pub sum: f64,
+    /// The least.
+    pub minimum: f64,
+    /// The greatest.
+    pub maximum: f64,
 }
 
-impl AlarmRule {
-    fn breaches(&self, value: f64) -> bool {
-        match self.comparison.as_str() {
-            "GreaterThanThreshold" => value > self.threshold,
-            "GreaterThanOrEqualToThreshold" => value >= self.threshold,
-            "LessThanThreshold" => value < self.threshold,
-            _ => value <= self.threshold,
+impl StatisticSet {
+    /// One value.
+    #[must_use]
+    pub const fn of(value: f64) -> Self {
+        Self { count: 1.0, sum: value, minimum: value, maximum: value }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            count: self.count + other.count,
+            sum: self.sum + other.sum,
+            minimum: self.minimum.min(other.minimum),
+            maximum: self.maximum.max(other.maximum),
         }
     }
 }
 
-/// An alarm: ruled, or set by hand.
-#[derive(Clone, Debug, Default)]
-struct Alarm {
-    rule: Option<AlarmRule>,
-    /// By hand, and when; newer data overrules it.
-    set: Option<(u64, Option<bool>)>,
-    /// What a check of Route 53 remembers of a stream that was set by hand.
-    last_known: bool,
+/// A period of a series.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Period {
+    /// When it begins.
+    pub at_ms: u64,
+    /// What was measured in it.
+    pub all: StatisticSet,
+    /// The same one by one, as far as they came so: percentiles need them.
+    values: Vec<f64>,
 }
 
-/// Points by instant, milliseconds, oldest first.
-type Points = Vec<(u64, f64)>;
+impl Period {
+    /// Whether there is such a statistic.
+    #[must_use]
+    pub fn knows(statistic: &str) -> bool {
+        let nothing = Self { at_ms: 0, all: StatisticSet::of(0.0), values: vec![0.0] };
+        nothing.statistic(statistic).is_some()
+    }
 
-/// All series and alarms of strangers.
+    /// `Average`, `Sum`, `Minimum`, `Maximum`, `SampleCount`, `p99` …; `None` for a statistic that is none.
+    #[must_use]
+    pub fn statistic(&self, name: &str) -> Option<f64> {
+        Some(match name {
+            "Average" => self.all.sum / self.all.count,
+            "Sum" => self.all.sum,
+            "Minimum" => self.all.minimum,
+            "Maximum" => self.all.maximum,
+            "SampleCount" => self.all.count,
+            percentile => self.percentile(percentile.strip_prefix('p')?.parse().ok()?)?,
+        })
+    }
+
+    fn percentile(&self, percent: f64) -> Option<f64> {
+        if !(0.0..=100.0).contains(&percent) {
+            return None;
+        }
+        let mut values = self.values.clone();
+        values.sort_by(f64::total_cmp);
+        #[expect(clippy::cast_precision_loss, reason = "a place in a short list")]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in a short list")]
+        let at = (percent / 100.0 * values.len() as f64).ceil() as usize;
+        // Sets of values keep no single ones: then the greatest stands for all.
+        Some(values.get(at.saturating_sub(1)).copied().unwrap_or(self.all.maximum))
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Data {
+    /// By instant, milliseconds, oldest first.
+    points: VecDeque<(u64, StatisticSet)>,
+    unit: Option<String>,
+}
+
+/// All series and alarms.
 #[derive(Clone, Debug, Default)]
 pub struct Watch {
-    points: BTreeMap<(Region, Series), Points>,
-    alarms: BTreeMap<(Region, String), Alarm>,
+    series: BTreeMap<Region, BTreeMap<Series, Data>>,
+    pub(super) alarms: BTreeMap<(Region, String), Alarm>,
+    pub(super) next_look_ms: u64,
 }
 
 impl World {
-    /// `GetMetricData` for one series: what services emit, or what was put.
-    #[must_use]
-    pub fn data_points(&self, region: &Region, series: &Series) -> Vec<(u64, f64)> {
-        if let Some(point) = self.emitted(region, series) {
-            return vec![point];
-        }
-        self.watch.points.get(&(region.clone(), series.clone())).cloned().unwrap_or_default()
-    }
-
-    /// The newest point that AWS itself emits in a Region.
-    fn emitted(&self, region: &Region, series: &Series) -> Option<(u64, f64)> {
-        let of = |name| series.dimension(name).map(str::to_owned);
-        let (store, to, unit_ms) = match (series.namespace.as_str(), series.name.as_str()) {
-            ("AWS/RDS", "AuroraGlobalDBReplicationLag") => {
-                let cluster = of("DBClusterIdentifier")?;
-                let has = |found: &&super::AuroraCluster| {
-                    found.members.get(region).is_some_and(|member| member.cluster == cluster)
-                };
-                let id = self.clusters().find(has)?.id.clone();
-                (StoreId::Aurora(id), region.clone(), 1.0)
-            }
-            ("AWS/RDS", "ReplicaLag") => (StoreId::Instance(of("DBInstanceIdentifier")?), region.clone(), 1_000.0),
-            ("AWS/DynamoDB", "ReplicationLatency") => {
-                (StoreId::Table(of("TableName")?), Region::from(of("ReceivingRegion")?.as_str()), 1.0)
-            }
-            ("AWS/S3", "ReplicationLatency") => (StoreId::Bucket(of("DestinationBucket")?), region.clone(), 1_000.0),
-            _ => return None,
-        };
-        let (value_ms, age_ms) = self.lag_point(&store, region, &to)?;
-        #[expect(clippy::cast_precision_loss, reason = "a lag is small")]
-        Some((self.now_ms - age_ms, value_ms as f64 / unit_ms))
-    }
-
     /// `PutMetricData`, one datum.
-    pub fn put_data_point(&mut self, region: &Region, series: Series, at_ms: u64, value: f64) {
-        let points = self.watch.points.entry((region.clone(), series)).or_default();
-        points.push((at_ms, value));
-        points.sort_by_key(|(at, _)| *at);
-        let surplus = points.len().saturating_sub(MOST_POINTS);
-        points.drain(..surplus);
+    pub fn put_data_point(
+        &mut self,
+        region: &Region,
+        series: Series,
+        at_ms: u64,
+        values: StatisticSet,
+        unit: Option<&str>,
+    ) {
+        let watching = self.alarms_on(region, &series);
+        let data = self.watch.series.entry(region.clone()).or_default().entry(series).or_default();
+        let at = data.points.iter().rposition(|(held_ms, _)| *held_ms <= at_ms).map_or(0, |before| before + 1);
+        data.points.insert(at, (at_ms, values));
+        if data.points.len() > MOST_POINTS {
+            data.points.pop_front();
+        }
+        if data.unit.as_deref() != unit {
+            data.unit = unit.map(str::to_owned);
+        }
+        watching.iter().for_each(|at| self.look_at_alarm(at));
     }
 
-    /// Every series that strangers put in a Region.
+    /// The newest point: when, and its value.
+    pub(super) fn newest_point(&self, region: &Region, series: &Series) -> Option<(u64, f64)> {
+        let (at_ms, values) = self.watch.series.get(region)?.get(series)?.points.back()?;
+        Some((*at_ms, values.maximum))
+    }
+
+    /// Periods that hold data, oldest first, of those that begin from `from_ms` on and before `to_ms`.
     #[must_use]
-    pub fn all_series(&self, region: &Region) -> Vec<Series> {
-        self.watch.points.keys().filter(|(at, _)| at == region).map(|(_, series)| series.clone()).collect()
-    }
-
-    /// Alarms of a Region by name, with their rules.
-    #[must_use]
-    pub fn alarms(&self, region: &Region) -> Vec<(String, Option<AlarmRule>)> {
-        let here = self.watch.alarms.iter().filter(|((at, _), _)| at == region);
-        here.map(|((_, name), alarm)| (name.clone(), alarm.rule.clone())).collect()
-    }
-
-    /// `PutMetricAlarm`.
-    pub fn put_alarm(&mut self, region: &Region, name: &str, rule: AlarmRule) {
-        self.watch.alarms.entry((region.clone(), name.to_owned())).or_default().rule = Some(rule);
-    }
-
-    /// `DeleteAlarms`, one of them.
-    pub fn delete_alarm(&mut self, region: &Region, name: &str) {
-        self.watch.alarms.remove(&(region.clone(), name.to_owned()));
-    }
-
-    /// `SetAlarmState`.
-    pub fn set_alarm_state(&mut self, region: &Region, name: &str, state: Option<bool>) -> Result<(), Refusal> {
-        let now_ms = self.now_ms;
-        match self.watch.alarms.get_mut(&(region.clone(), name.to_owned())) {
-            Some(alarm) => {
-                alarm.set = Some((now_ms, state));
-                Ok(())
+    pub fn periods(
+        &self,
+        region: &Region,
+        series: &Series,
+        period_ms: u64,
+        (from_ms, to_ms): (u64, u64),
+    ) -> Vec<Period> {
+        let Some(data) = self.watch.series.get(region).and_then(|all| all.get(series)) else { return Vec::new() };
+        let period_ms = self.world_period_ms(series, period_ms);
+        let mut periods: Vec<Period> = Vec::new();
+        for (point_ms, values) in &data.points {
+            let at_ms = point_ms - point_ms % period_ms;
+            // CloudWatch begins with the period that the start falls into.
+            if at_ms + period_ms <= from_ms || at_ms >= to_ms {
+                continue;
             }
-            None => Err(Refusal::new("ResourceNotFound", format!("There is no alarm {name}."))),
+            let single = (values.count == 1.0).then_some(values.sum);
+            match periods.last_mut().filter(|last| last.at_ms == at_ms) {
+                Some(last) => {
+                    last.all = last.all.and(*values);
+                    last.values.extend(single);
+                }
+                None => periods.push(Period { at_ms, all: *values, values: single.into_iter().collect() }),
+            }
+        }
+        periods
+    }
+
+    /// How long a period lasts here: what AWS emits once a minute may come faster.
+    pub(super) fn world_period_ms(&self, series: &Series, period_ms: u64) -> u64 {
+        match series.namespace.starts_with("AWS/") {
+            true => (period_ms * self.timing.metric_period_ms / MINUTE_MS).max(1),
+            false => period_ms.max(1),
         }
     }
 
-    /// State of an alarm: in ALARM or not; `None` for insufficient data or no such alarm.
+    /// Unit of a series, `None` where nobody said.
     #[must_use]
-    pub fn alarm_state(&self, region: &Region, name: &str) -> Option<bool> {
-        let alarm = self.watch.alarms.get(&(region.clone(), name.to_owned()))?;
-        let newest = alarm.rule.as_ref().and_then(|rule| self.data_points(region, &rule.series).last().copied());
-        match (&alarm.rule, alarm.set, newest) {
-            (None, set, _) => set.and_then(|(_, state)| state),
-            (Some(_), Some((at, state)), newest) if newest.is_none_or(|(newest, _)| newest <= at) => state,
-            (Some(rule), _, Some((at, value))) if at + rule.period_ms * rule.periods.max(1) >= self.now_ms => {
-                Some(rule.breaches(value))
-            }
-            (Some(rule), _, newest) => match rule.missing.as_str() {
-                "breaching" => Some(true),
-                "notBreaching" => Some(false),
-                "ignore" => newest.map(|(_, value)| rule.breaches(value)),
-                _ => None,
-            },
-        }
+    pub fn unit_of(&self, region: &Region, series: &Series) -> Option<&str> {
+        self.watch.series.get(region)?.get(series)?.unit.as_deref()
     }
 
-    /// Whether there is such an alarm.
-    #[must_use]
-    pub fn has_alarm(&self, region: &Region, name: &str) -> bool {
-        self.watch.alarms.contains_key(&(region.clone(), name.to_owned()))
-    }
-
-    /// Whether the data stream behind an alarm is healthy; without data its last known state (at first: healthy).
-    #[must_use]
-    pub fn stream_is_healthy(&self, region: &Region, name: &str) -> bool {
-        let Some(alarm) = self.watch.alarms.get(&(region.clone(), name.to_owned())) else { return true };
-        let newest = alarm.rule.as_ref().and_then(|rule| {
-            let (_, value) = self.data_points(region, &rule.series).last().copied()?;
-            Some(rule.breaches(value))
-        });
-        !newest.unwrap_or(alarm.last_known)
-    }
-}
-
-impl SimulatedAws {
-    /// Sets an alarm and its data stream: in ALARM or not, `None` for insufficient data.
-    pub fn set_alarm(&self, region: &Region, name: &str, state: Option<bool>) {
-        self.with(|world| {
-            let now_ms = world.now_ms;
-            let alarm = world.watch.alarms.entry((region.clone(), name.to_owned())).or_default();
-            alarm.set = Some((now_ms, state));
-            alarm.last_known = state.unwrap_or(alarm.last_known);
-        });
+    /// Every series of a Region.
+    pub fn all_series(&self, region: &Region) -> impl Iterator<Item = &Series> {
+        self.watch.series.get(region).into_iter().flat_map(BTreeMap::keys)
     }
 }

@@ -1,72 +1,191 @@
-//! DynamoDB global tables (2019.11.21): replicas, and items that replicate both ways; the last writer wins.
+//! DynamoDB tables: replicas, and items that replicate both ways; the last writer wins, or all agree at once.
+//!
+//! Tables of one name in several Regions are strangers to each other until a call makes them one global table. Global
+//! tables are of version 2019.11.21, of the older 2017.11.29, or strongly consistent over three Regions.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use failoverd_domain::data::store::{Consistency, GlobalTable, ReplicaStatus, TableKind};
 use failoverd_domain::ids::Region;
-use failoverd_domain::service::{KeyAttribute, KeyType, NewTable};
+use failoverd_domain::service::{KeyAttribute, KeyType};
 
-use super::faults::Service;
 use super::refusal::Refusal;
-use super::replication::{Replication, Written};
+use super::replication::Replication;
 use super::{Moment, SimulatedAws, World};
 
-/// All global tables.
+/// All tables.
 #[derive(Clone, Debug, Default)]
 pub struct Tables {
-    tables: BTreeMap<String, Table>,
+    /// By name, and a number that tells namesakes apart.
+    tables: BTreeMap<(String, u64), Table>,
+    made: u64,
 }
 
+/// A table and its replicas.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
     pub(super) replicas: BTreeMap<Region, Replica>,
     pub(super) items: Replication,
     pub(super) lags_ms: BTreeMap<Region, u64>,
-    pub(super) streams: bool,
+    /// Since when new and old images are streamed.
+    pub(super) streams_since_ms: Option<u64>,
     /// Key attributes and their types, partition key first; empty: `pk`, a string.
     pub(super) keys: Vec<KeyAttribute>,
+    pub(super) billing: Billing,
+    /// The attribute that tells when an item may go. Nothing is deleted by it here.
+    pub(super) ttl: Option<String>,
+    /// Each Region's own.
+    pub(super) tags: BTreeMap<Region, BTreeMap<String, String>>,
     /// Made by `CreateGlobalTable`, in 2017's way.
     pub(super) legacy: bool,
     /// Three Regions agree on each write.
     pub(super) strong: bool,
-    /// The Region that only witnesses.
-    pub(super) witness: Option<Region>,
+    /// The Region that only witnesses, and its state.
+    pub(super) witness: Option<(Region, Replica)>,
+    created_ms: u64,
+}
+
+/// How a table is paid for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Billing {
+    /// By request.
+    #[default]
+    OnDemand,
+    /// By capacity units.
+    Provisioned {
+        /// Read capacity units.
+        read: u64,
+        /// Write capacity units.
+        write: u64,
+    },
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Replica {
     pub(super) status: ReplicaStatus,
     /// When it is made, or gone.
-    due_ms: u64,
-    copies: Region,
+    pub(super) due_ms: u64,
+    pub(super) copies: Region,
+}
+
+impl Replica {
+    pub(super) fn active(region: &Region) -> Self {
+        Self { status: ReplicaStatus::Active, due_ms: 0, copies: region.clone() }
+    }
+
+    fn is_gone(&self, now_ms: u64) -> bool {
+        self.status == ReplicaStatus::Deleting && self.due_ms <= now_ms
+    }
+}
+
+/// What a stranger sees of a table besides its replicas.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableDetails {
+    /// Tells namesakes apart.
+    pub number: u64,
+    /// `CREATING`, `ACTIVE`, `UPDATING`, `DELETING` …
+    pub status: &'static str,
+    /// When it was made.
+    pub created_ms: u64,
+    /// Partition key first.
+    pub keys: Vec<KeyAttribute>,
+    /// How it is paid for.
+    pub billing: Billing,
+    /// Since when new and old images are streamed.
+    pub streams_since_ms: Option<u64>,
+    /// The attribute of its time to live.
+    pub ttl: Option<String>,
+    /// Tags in the asked Region.
+    pub tags: BTreeMap<String, String>,
+    /// State of the witness.
+    pub witness: Option<ReplicaStatus>,
+    /// Items in the asked Region, and their bytes.
+    pub size: (u64, u64),
 }
 
 impl Tables {
     pub(super) fn advance(&mut self, moment: Moment<'_>) {
-        self.tables.values_mut().for_each(|table| table.advance(moment));
+        let mut is_gone = false;
+        for table in self.tables.values_mut() {
+            table.advance(moment);
+            is_gone |= table.replicas.is_empty();
+        }
+        if is_gone {
+            self.tables.retain(|_, table| !table.replicas.is_empty());
+        }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&String, &Table)> {
-        self.tables.iter()
+        self.tables.iter().map(|((name, _), table)| (name, table))
     }
 
-    pub(super) fn get_mut(&mut self, table: &str) -> Option<&mut Table> {
-        self.tables.get_mut(table)
+    /// The first of that name.
+    pub(super) fn first_mut(&mut self, name: &str) -> Option<&mut Table> {
+        self.tables.range_mut((name.to_owned(), 0)..=(name.to_owned(), u64::MAX)).next().map(|(_, table)| table)
     }
 
-    fn table(&self, table: &str, region: &Region) -> Result<&Table, Refusal> {
-        let found = self.tables.get(table).filter(|t| t.replicas.contains_key(region));
-        found.ok_or_else(|| not_found(table))
+    fn namesakes(&self, name: &str) -> impl Iterator<Item = (u64, &Table)> {
+        let all = self.tables.range((name.to_owned(), 0)..=(name.to_owned(), u64::MAX));
+        all.map(|((_, number), table)| (*number, table))
+    }
+
+    fn numbered(&self, name: &str, region: &Region) -> Result<(u64, &Table), Refusal> {
+        self.namesakes(name).find(|(_, table)| table.replicas.contains_key(region)).ok_or_else(|| not_found(name))
+    }
+
+    /// A table that has a replica in a Region.
+    pub(super) fn table(&self, name: &str, region: &Region) -> Result<&Table, Refusal> {
+        self.numbered(name, region).map(|(_, table)| table)
+    }
+
+    pub(super) fn table_mut(&mut self, name: &str, region: &Region) -> Result<&mut Table, Refusal> {
+        let all = self.tables.range_mut((name.to_owned(), 0)..=(name.to_owned(), u64::MAX));
+        let found = all.map(|(_, table)| table).find(|table| table.replicas.contains_key(region));
+        found.ok_or_else(|| not_found(name))
+    }
+
+    pub(super) fn insert(&mut self, name: &str, table: Table) {
+        self.made += 1;
+        self.tables.insert((name.to_owned(), self.made), table);
+    }
+
+    /// Makes one table of namesakes: what is in the others is empty, and goes.
+    pub(super) fn unite(&mut self, name: &str, regions: &[Region]) {
+        let Some(first) = regions.first() else { return };
+        let absorbed: Vec<u64> = self
+            .namesakes(name)
+            .filter(|(_, table)| !table.replicas.contains_key(first))
+            .filter(|(_, table)| regions.iter().any(|region| table.replicas.contains_key(region)))
+            .map(|(number, _)| number)
+            .collect();
+        let tags: Vec<_> = absorbed
+            .iter()
+            .filter_map(|number| self.tables.remove(&(name.to_owned(), *number)))
+            .flat_map(|table| table.tags)
+            .collect();
+        if let Ok(table) = self.table_mut(name, first) {
+            table.legacy = true;
+            table.tags.extend(tags);
+            table.replicas.extend(regions.iter().map(|region| (region.clone(), Replica::active(region))));
+        }
     }
 }
 
 impl Table {
+    pub(super) fn new(region: &Region, now_ms: u64, due_ms: u64) -> Self {
+        let replica = Replica { status: ReplicaStatus::Creating, due_ms, copies: region.clone() };
+        Self { replicas: BTreeMap::from([(region.clone(), replica)]), created_ms: now_ms, ..Self::default() }
+    }
+
     fn advance(&mut self, moment: Moment<'_>) {
-        let lags = &self.lags_ms;
-        let lag_ms = |to: &str| lags.get(to).copied().unwrap_or(moment.timing.table_lag_ms);
+        let (lags, strong) = (&self.lags_ms, self.strong);
+        let lag_ms = |to: &str| match strong {
+            true => 0,
+            false => lags.get(to).copied().unwrap_or(moment.timing.table_lag_ms),
+        };
         self.items.deliver(moment.now_ms, |a, b| moment.faults.linked(&a.into(), &b.into()), lag_ms);
-        for (region, replica) in &mut self.replicas {
+        let witness = self.witness.as_mut().map(|(region, replica)| (&*region, replica));
+        for (region, replica) in self.replicas.iter_mut().chain(witness) {
             let ready = replica.status == ReplicaStatus::Creating && replica.due_ms <= moment.now_ms;
             if ready && moment.faults.linked(&replica.copies, region) {
                 replica.status = ReplicaStatus::Active;
@@ -75,16 +194,59 @@ impl Table {
                 }
             }
         }
-        self.replicas.retain(|_, replica| replica.status != ReplicaStatus::Deleting || replica.due_ms > moment.now_ms);
+        if self.replicas.values().any(|replica| replica.is_gone(moment.now_ms)) {
+            self.drop_gone(moment.now_ms);
+        }
+        self.witness = self.witness.take().filter(|(_, replica)| !replica.is_gone(moment.now_ms));
+    }
+
+    /// A replica goes with what is in it.
+    fn drop_gone(&mut self, now_ms: u64) {
+        let gone: Vec<Region> =
+            self.replicas.iter().filter(|(_, replica)| replica.is_gone(now_ms)).map(|(at, _)| at.clone()).collect();
+        for region in gone {
+            self.replicas.remove(&region);
+            self.tags.remove(&region);
+            self.items.drop_place(region.as_str());
+        }
+        if self.replicas.len() == 1 {
+            (self.strong, self.legacy) = (false, false);
+        }
     }
 
     /// Whether nothing is being made or deleted.
     pub(super) fn is_at_rest(&self) -> bool {
-        self.replicas.values().all(|replica| replica.status == ReplicaStatus::Active)
+        let all = self.replicas.values().chain(self.witness.iter().map(|(_, replica)| replica));
+        all.into_iter().all(|replica| !matches!(replica.status, ReplicaStatus::Creating | ReplicaStatus::Deleting))
     }
 
     pub(super) fn is_active(&self, region: &Region) -> bool {
         self.replicas.get(region).is_some_and(|replica| replica.status == ReplicaStatus::Active)
+    }
+
+    fn status(&self, region: &Region) -> &'static str {
+        match self.replicas.get(region).map(|replica| replica.status) {
+            Some(ReplicaStatus::Creating) => "CREATING",
+            Some(ReplicaStatus::Deleting) => "DELETING",
+            Some(ReplicaStatus::Inaccessible) => "INACCESSIBLE_ENCRYPTION_CREDENTIALS",
+            _ if !self.is_at_rest() => "UPDATING",
+            _ => "ACTIVE",
+        }
+    }
+
+    pub(super) fn key_attributes(&self) -> Vec<KeyAttribute> {
+        match self.keys.is_empty() {
+            true => vec![KeyAttribute { name: "pk".to_owned(), kind: KeyType::String }],
+            false => self.keys.clone(),
+        }
+    }
+
+    fn kind(&self) -> TableKind {
+        match self.replicas.len() {
+            _ if self.legacy => TableKind::Legacy,
+            2.. => TableKind::Global,
+            _ => TableKind::Single,
+        }
     }
 }
 
@@ -92,169 +254,41 @@ impl World {
     /// `DescribeTable`: the replicas.
     pub fn describe_table(&self, asked_in: &Region, table: &str) -> Result<GlobalTable, Refusal> {
         let found = self.tables.table(table, asked_in)?;
-        let replicas = found.replicas.iter().map(|(region, replica)| (region.clone(), replica.status)).collect();
-        let is_active = found.is_at_rest();
         Ok(GlobalTable {
             table: table.to_owned(),
-            replicas,
-            kind: match found.replicas.len() {
-                _ if found.legacy => TableKind::Legacy,
-                2.. => TableKind::Global,
-                _ => TableKind::Single,
-            },
+            replicas: found.replicas.iter().map(|(region, replica)| (region.clone(), replica.status)).collect(),
+            kind: found.kind(),
             consistency: if found.strong { Consistency::Strong } else { Consistency::Eventual },
-            witness: found.witness.clone(),
-            streams: found.streams,
-            is_active,
+            witness: found.witness.as_ref().map(|(region, _)| region.clone()),
+            streams: found.streams_since_ms.is_some(),
+            is_active: found.status(asked_in) == "ACTIVE",
+        })
+    }
+
+    /// `DescribeTable`: everything else.
+    pub fn table_details(&self, region: &Region, table: &str) -> Result<TableDetails, Refusal> {
+        let (number, found) = self.tables.numbered(table, region)?;
+        let items = found.items.all(region.as_str()).filter(|(_, written)| !written.is_gone());
+        let size = items.fold((0, 0), |(count, bytes), (_, written)| (count + 1, bytes + written.bytes()));
+        Ok(TableDetails {
+            number,
+            status: found.status(region),
+            created_ms: found.created_ms,
+            keys: found.key_attributes(),
+            billing: found.billing,
+            streams_since_ms: found.streams_since_ms,
+            ttl: found.ttl.clone(),
+            tags: found.tags.get(region).cloned().unwrap_or_default(),
+            witness: found.witness.as_ref().map(|(_, replica)| replica.status),
+            size,
         })
     }
 
     /// Regions with a replica of the table, other than `region`.
     #[must_use]
     pub fn replicas_but(&self, table: &str, region: &Region) -> Vec<Region> {
-        let replicas = self.tables.tables.get(table).into_iter().flat_map(|found| found.replicas.keys());
-        replicas.filter(|other| *other != region).cloned().collect()
-    }
-
-    /// `UpdateTable` with one `ReplicaUpdates` entry; one at a time.
-    pub fn add_replica(&mut self, asked_in: &Region, table: &str, region: &Region) -> Result<(), Refusal> {
-        self.tables.table(table, asked_in)?;
-        let due_ms = self.now_ms + self.timing.replica_create_ms;
-        let found = self.tables.get_mut(table).ok_or_else(|| not_found(table))?;
-        if found.replicas.contains_key(region) {
-            let message = format!("Failed to create a replica in {region}: it exists already.");
-            return Err(Refusal::new("ValidationException", message));
-        }
-        if found.replicas.values().any(|replica| replica.status != ReplicaStatus::Active) {
-            let message =
-                format!("Attempt to change a resource which is still in use: Table is being updated: {table}");
-            return Err(Refusal::later("ResourceInUseException", message));
-        }
-        if !found.streams {
-            let message = "Table must have DynamoDB Streams enabled with StreamViewType set to NEW_AND_OLD_IMAGES";
-            return Err(Refusal::new("ValidationException", message));
-        }
-        if found.strong {
-            let message = "The replicas of a table with strong consistency are chosen when it is made";
-            return Err(Refusal::new("ValidationException", message));
-        }
-        let replica = Replica { status: ReplicaStatus::Creating, due_ms, copies: asked_in.clone() };
-        found.replicas.insert(region.clone(), replica);
-        self.note(Service::Dynamodb, "UpdateTable", asked_in, format!("{table} add replica {region}"), true);
-        Ok(())
-    }
-
-    /// `CreateTable` on demand, with streams.
-    pub fn make_table(&mut self, region: &Region, table: &str, new: &NewTable) -> Result<(), Refusal> {
-        let keys = std::iter::once(&new.partition_key).chain(&new.sort_key).cloned().collect();
-        self.make_table_as(region, table, keys, true)
-    }
-
-    /// `CreateTable`, with or without streams.
-    pub fn make_table_as(
-        &mut self,
-        region: &Region,
-        table: &str,
-        keys: Vec<KeyAttribute>,
-        streams: bool,
-    ) -> Result<(), Refusal> {
-        if self.tables.tables.contains_key(table) {
-            return Err(Refusal::new("ResourceInUseException", format!("Table already exists: {table}")));
-        }
-        let due_ms = self.now_ms + self.timing.replica_create_ms / 4;
-        let replica = Replica { status: ReplicaStatus::Creating, due_ms, copies: region.clone() };
-        let made = Table { replicas: BTreeMap::from([(region.clone(), replica)]), streams, keys, ..Table::default() };
-        self.tables.tables.insert(table.to_owned(), made);
-        self.note(Service::Dynamodb, "CreateTable", region, table.to_owned(), true);
-        Ok(())
-    }
-
-    /// `UpdateTable` with a stream of new and old images.
-    pub fn enable_streams(&mut self, region: &Region, table: &str) -> Result<(), Refusal> {
-        self.tables.table(table, region)?;
-        let found = self.tables.get_mut(table).ok_or_else(|| not_found(table))?;
-        if std::mem::replace(&mut found.streams, true) {
-            return Err(Refusal::new("ValidationException", format!("Table already has an enabled stream: {table}")));
-        }
-        self.note(Service::Dynamodb, "UpdateTable", region, format!("{table} enable streams"), true);
-        Ok(())
-    }
-
-    /// `UpdateTable` that deletes a replica, with what is in it.
-    pub fn remove_replica(&mut self, asked_in: &Region, table: &str, region: &Region) -> Result<(), Refusal> {
-        self.tables.table(table, asked_in)?;
-        let due_ms = self.now_ms + self.timing.replica_create_ms / 2;
-        let found = self.tables.get_mut(table).ok_or_else(|| not_found(table))?;
-        if !found.is_at_rest() {
-            let message =
-                format!("Attempt to change a resource which is still in use: Table is being updated: {table}");
-            return Err(Refusal::later("ResourceInUseException", message));
-        }
-        let Some(replica) = found.replicas.get_mut(region) else {
-            return Err(Refusal::new("ReplicaNotFoundException", format!("{table} has no replica in {region}")));
-        };
-        (replica.status, replica.due_ms) = (ReplicaStatus::Deleting, due_ms);
-        self.note(Service::Dynamodb, "UpdateTable", asked_in, format!("{table} delete replica {region}"), true);
-        Ok(())
-    }
-
-    /// `PutItem` on condition that no version as new or newer is there.
-    pub fn put_item(&mut self, region: &Region, table: &str, key: &str, version: u64) -> Result<(), Refusal> {
-        let found = self.tables.table(table, region)?;
-        if !found.items.accepts(region.as_str(), key, version) {
-            return Err(Refusal::new("ConditionalCheckFailedException", "The conditional request failed"));
-        }
-        self.put_item_as(region, table, key, version, None)
-    }
-
-    /// `PutItem` whatever is there, with what a stranger wrote.
-    pub fn put_item_as(
-        &mut self,
-        region: &Region,
-        table: &str,
-        key: &str,
-        version: u64,
-        payload: Option<Arc<[u8]>>,
-    ) -> Result<(), Refusal> {
-        let (now_ms, default_ms) = (self.now_ms, self.timing.table_lag_ms);
-        let found =
-            self.tables.get_mut(table).filter(|found| found.is_active(region)).ok_or_else(|| not_found(table))?;
-        let written = Written { version, at_ms: now_ms, by: region.as_str().to_owned(), payload };
-        found.items.put(key, written.clone());
-        // A replica being made is sent what is written meanwhile: it has the rest by its copy.
-        for to in found.replicas.keys().filter(|to| *to != region) {
-            let lag_ms = found.lags_ms.get(to).copied().unwrap_or(default_ms);
-            found.items.send(key, &written, to.as_str(), now_ms + self.draws.about(lag_ms));
-        }
-        Ok(())
-    }
-
-    /// `GetItem`: the version that a replica shows.
-    pub fn get_item(&self, region: &Region, table: &str, key: &str) -> Result<Option<u64>, Refusal> {
-        Ok(self.item(region, table, key)?.map(|written| written.version))
-    }
-
-    /// `GetItem`: all that a replica shows.
-    pub fn item(&self, region: &Region, table: &str, key: &str) -> Result<Option<&Written>, Refusal> {
-        let found = self.tables.table(table, region)?;
-        if !found.is_active(region) {
-            return Err(not_found(table));
-        }
-        Ok(found.items.read(region.as_str(), key))
-    }
-
-    /// Everything that a replica shows, by key.
-    pub fn items(&self, region: &Region, table: &str) -> Result<Vec<(&String, &Written)>, Refusal> {
-        Ok(self.tables.table(table, region)?.items.all(region.as_str()).collect())
-    }
-
-    /// Key attributes of a table, partition key first.
-    pub fn table_keys(&self, region: &Region, table: &str) -> Result<Vec<KeyAttribute>, Refusal> {
-        let keys = &self.tables.table(table, region)?.keys;
-        if keys.is_empty() {
-            return Ok(vec![KeyAttribute { name: "pk".to_owned(), kind: KeyType::String }]);
-        }
-        Ok(keys.clone())
+        let all = self.tables.namesakes(table).flat_map(|(_, found)| found.replicas.keys());
+        all.filter(|other| *other != region).cloned().collect()
     }
 
     /// `ListTables`: those with a replica in the Region.
@@ -264,30 +298,11 @@ impl World {
         here.map(|(name, _)| name.clone()).collect()
     }
 
-    /// `DeleteTable`: this Region's replica, or the table with its last one.
-    pub fn delete_table(&mut self, region: &Region, table: &str) -> Result<(), Refusal> {
-        self.tables.table(table, region)?;
-        if let Some(found) = self.tables.get_mut(table) {
-            found.replicas.remove(region);
-            if found.replicas.is_empty() {
-                self.tables.tables.remove(table);
-            }
-        }
-        self.note(Service::Dynamodb, "DeleteTable", region, table.to_owned(), true);
-        Ok(())
-    }
-
-    /// `CreateGlobalTable`, of 2017: equal, empty tables of several Regions become one.
-    pub fn make_legacy_table(&mut self, region: &Region, table: &str, regions: &[Region]) -> Result<(), Refusal> {
-        self.tables.table(table, region)?;
-        if let Some(found) = self.tables.get_mut(table) {
-            found.legacy = true;
-            for region in regions {
-                let replica = Replica { status: ReplicaStatus::Active, due_ms: 0, copies: region.clone() };
-                found.replicas.entry(region.clone()).or_insert(replica);
-            }
-        }
-        Ok(())
+    /// Global tables of 2017 with a replica in a Region, and where they are.
+    #[must_use]
+    pub fn legacy_tables(&self) -> Vec<(String, Vec<Region>)> {
+        let legacy = self.tables.iter().filter(|(_, table)| table.legacy);
+        legacy.map(|(name, table)| (name.clone(), table.replicas.keys().cloned().collect())).collect()
     }
 }
 
@@ -295,30 +310,41 @@ impl SimulatedAws {
     /// Makes a global table with ACTIVE replicas. One that exists stays as it is.
     pub fn create_table(&self, table: &str, regions: &[Region]) {
         self.with(|world| {
-            let replica = |region: &Region| {
-                let replica = Replica { status: ReplicaStatus::Active, due_ms: 0, copies: region.clone() };
-                (region.clone(), replica)
-            };
-            let made = || Table { replicas: regions.iter().map(replica).collect(), streams: true, ..Table::default() };
-            world.tables.tables.entry(table.to_owned()).or_insert_with(made);
+            if world.tables.first_mut(table).is_some() {
+                return;
+            }
+            let replicas = regions.iter().map(|region| (region.clone(), Replica::active(region))).collect();
+            let (created_ms, streams_since_ms) = (world.now_ms, Some(world.now_ms));
+            world.tables.insert(table, Table { replicas, created_ms, streams_since_ms, ..Table::default() });
         });
     }
 
     /// Makes a table strongly consistent, with a witness or without.
     pub fn set_strong(&self, table: &str, witness: Option<&Region>) {
         self.with(|world| {
-            if let Some(found) = world.tables.get_mut(table) {
-                (found.strong, found.witness) = (true, witness.cloned());
+            if let Some(found) = world.tables.first_mut(table) {
+                found.strong = true;
+                found.witness = witness.map(|region| (region.clone(), Replica::active(region)));
+            }
+        });
+    }
+
+    /// Sets the state of a replica, such as one whose key cannot be used.
+    pub fn set_replica_status(&self, table: &str, region: &Region, status: ReplicaStatus) {
+        self.with(|world| {
+            let replica = world.tables.first_mut(table).and_then(|found| found.replicas.get_mut(region));
+            if let Some(replica) = replica {
+                replica.status = status;
             }
         });
     }
 
     /// Takes a replica away at once, as if somebody had deleted it.
     pub fn drop_replica(&self, table: &str, region: &Region) {
-        self.with(|world| world.tables.get_mut(table).and_then(|found| found.replicas.remove(region)));
+        self.with(|world| world.tables.first_mut(table).and_then(|found| found.replicas.remove(region)));
     }
 }
 
-fn not_found(table: &str) -> Refusal {
+pub(super) fn not_found(table: &str) -> Refusal {
     Refusal::new("ResourceNotFoundException", format!("Requested resource not found: Table: {table} not found"))
 }
