@@ -3,5 +3,6 @@
 
 mod cases;
 mod end_to_end;
+mod examples_on_ministack;
 mod faults;
 mod ground;

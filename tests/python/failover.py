@@ -67,7 +67,16 @@ def write(aws, _route53, item):
     clusters = client("rds", "us-east-1", aws).describe_global_clusters(GlobalClusterIdentifier="shop-global")
     writer = next(member for member in clusters["GlobalClusters"][0]["GlobalClusterMembers"] if member["IsWriter"])
     region = writer["DBClusterArn"].split(":")[3]
-    client("dynamodb", region, aws).put_item(TableName="Orders", Item={"id": {"S": item}, "of": {"S": region}})
+    dynamodb = client("dynamodb", region, aws)
+
+    def taken():
+        try:
+            dynamodb.put_item(TableName="Orders", Item={"id": {"S": item}, "of": {"S": region}})
+        except dynamodb.exceptions.ResourceNotFoundException as error:
+            return error
+        return True
+
+    until("the table that failoverd makes takes an order", taken)
 
 
 def verify(aws, route53, region, epoch, item):

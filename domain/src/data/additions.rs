@@ -80,6 +80,13 @@ fn to_table(found: &GlobalTable, wanted: &[Region]) -> Vec<Line> {
     streams.into_iter().chain(missing.into_iter().map(|region| replica(&found.table, region))).collect()
 }
 
+/// Whether a Region's bucket is replicated to the others: each of them where rules go both ways; else the first Region's,
+/// while it serves.
+#[must_use]
+pub fn needs_rules(spec: &ServiceSpec, primary: &Region, region: &Region, both_ways: bool) -> bool {
+    both_ways || (spec.regions.first() == Some(region) && (spec.pattern == Pattern::ActiveActive || region == primary))
+}
+
 fn rules(
     spec: &ServiceSpec,
     primary: &Region,
@@ -87,13 +94,11 @@ fn rules(
     both_ways: bool,
     said: &Said,
 ) -> Vec<Line> {
-    let serves = |region: &Region| spec.pattern == Pattern::ActiveActive || region == primary;
-    let first = spec.regions.first();
     let mut lines = Vec::new();
-    for (source, from) in buckets.iter().filter(|(region, _)| serves(region)) {
+    for (source, from) in buckets.iter().filter(|(region, _)| needs_rules(spec, primary, region, both_ways)) {
         let Some(Ok(Fact::Bucket(held))) = said.get(source) else { continue };
         for (target, to) in buckets.iter().filter(|(region, _)| *region != source) {
-            if (both_ways || first == Some(source)) && !held.replicates_to(to) {
+            if !held.replicates_to(to) {
                 let sync = if both_ways { ", with replica modification sync" } else { "" };
                 let detail = format!("every object from {source} to {target}{sync}");
                 lines.push(Line { deed: Deed::Create, resource: format!("replication-rule {from} {to}"), detail });
@@ -165,10 +170,13 @@ mod tests {
     }
 
     #[test]
-    fn the_rule_that_is_made_is_the_one_away_from_where_the_service_serves() {
+    fn rules_are_made_both_ways_or_away_from_the_first_region() {
         let buckets =
             BTreeMap::from([("us-east-1".into(), "use1".to_owned()), ("eu-west-1".into(), "euw1".to_owned())]);
-        let spec = spec(StoreKind::S3 { buckets, bidirectional: true, role_arn: None, time_control: false });
+        let wanted = |bidirectional: bool| {
+            let buckets = buckets.clone();
+            spec(StoreKind::S3 { buckets, bidirectional, role_arn: None, time_control: false })
+        };
         let bucket = |name: &str| BucketState {
             bucket: name.to_owned(),
             versioning: true,
@@ -181,7 +189,9 @@ mod tests {
             ("us-east-1".into(), Ok(Fact::Bucket(bucket("use1")))),
             ("eu-west-1".into(), Ok(Fact::Bucket(bucket("euw1")))),
         ]);
-        assert_eq!(shown(&spec, said), ["create replication-rule use1 euw1"]);
+        let both = ["create replication-rule euw1 use1", "create replication-rule use1 euw1"];
+        assert_eq!(shown(&wanted(true), said.clone()), both);
+        assert_eq!(shown(&wanted(false), said), ["create replication-rule use1 euw1"]);
     }
 
     #[test]

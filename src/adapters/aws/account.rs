@@ -10,6 +10,7 @@ use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_sts::operation::RequestId;
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -243,6 +244,7 @@ impl Account {
         sending: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     ) -> Call<T>
     where
+        T: RequestId,
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         match self.try_call(ask, sending).await {
@@ -258,6 +260,7 @@ impl Account {
         sending: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     ) -> Result<T, (CallError, Option<E>)>
     where
+        T: RequestId,
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let limit = limit_of(ask.service, ask.operation);
@@ -275,7 +278,7 @@ impl Account {
         let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         match answer {
             Ok(answer) => {
-                log(&ask, duration_ms, "", "ok", "");
+                log(&ask, duration_ms, answer.request_id().unwrap_or_default(), "ok", "");
                 Ok(answer)
             }
             Err(error) => {

@@ -2,6 +2,9 @@
 //!
 //! What takes hours (an Aurora secondary that is rebuilt) is waited for by looking, never by blocking.
 
+use std::collections::BTreeMap;
+
+use failoverd_domain::data::additions::needs_rules;
 use failoverd_domain::data::store::DbInstance;
 use failoverd_domain::fleet::ServiceState;
 use failoverd_domain::ids::Region;
@@ -17,7 +20,7 @@ pub(super) enum Mend<'a> {
     CreateTable { table: &'a str, create: &'a NewTable },
     EnableStreams { table: &'a str },
     AddReplica { table: &'a str, region: &'a Region },
-    Replicate(ReplicationWish<'a>),
+    Replicate { region: &'a Region, wish: ReplicationWish<'a> },
     PutAside { instance: &'a str, region: &'a Region, aside: String },
     CreateReplica { instance: &'a str, region: &'a Region, source: DbInstance },
 }
@@ -85,28 +88,47 @@ impl Settler {
     }
 
     async fn needed<'a>(&self, service: &'a ServiceState, store: &'a Store) -> Result<Option<Mend<'a>>, Unsettled> {
-        let primary = &service.primary;
         match &store.kind {
             StoreKind::Dynamodb { table, ensure_replicas: true, replicas, create } => {
                 self.table_lacks(service, table, replicas, create.as_ref()).await
             }
             StoreKind::S3 { buckets, bidirectional, role_arn, time_control } => {
-                let (Some(from), Some(standby)) = (buckets.get(primary), service.standby()) else { return Ok(None) };
-                let Some(to) = buckets.get(standby) else { return Ok(None) };
-                let needs_rule = *bidirectional || service.spec.regions.first() == Some(primary);
-                let has_rule = self.world_of(service).buckets.describe(primary, from).await?.replicates_to(to);
-                let rule = Mend::Replicate(ReplicationWish {
-                    from,
-                    to,
-                    role_arn: role_arn.as_deref(),
-                    both_ways: *bidirectional,
-                    time_control: *time_control,
-                });
-                Ok((needs_rule && !has_rule).then_some(rule))
+                let missing = self.rule_lacks(service, buckets, *bidirectional).await?;
+                Ok(missing.map(|(region, from, to)| {
+                    let role_arn = role_arn.as_deref();
+                    let (both_ways, time_control) = (*bidirectional, *time_control);
+                    Mend::Replicate { region, wish: ReplicationWish { from, to, role_arn, both_ways, time_control } }
+                }))
             }
             StoreKind::Rds { .. } => self.instance_lacks(service, store).await,
             StoreKind::Aurora { .. } | StoreKind::Dynamodb { .. } => Ok(None),
         }
+    }
+
+    /// The first rule that is missing: its Region and the two buckets. A Region that cannot be asked and does not serve
+    /// is passed over: it may be gone, and its rule is made when it is back.
+    async fn rule_lacks<'a>(
+        &self,
+        service: &'a ServiceState,
+        buckets: &'a BTreeMap<Region, String>,
+        both_ways: bool,
+    ) -> Result<Option<(&'a Region, &'a str, &'a str)>, Unsettled> {
+        let world = self.world_of(service);
+        for (region, from) in buckets {
+            if !needs_rules(&service.spec, &service.primary, region, both_ways) {
+                continue;
+            }
+            let held = match world.buckets.describe(region, from).await {
+                Ok(held) => held,
+                Err(error) if error.effect == Effect::NoneRetryable && *region != service.primary => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let mut others = buckets.iter().filter(|(other, _)| *other != region).map(|(_, bucket)| bucket);
+            if let Some(to) = others.find(|to| !held.replicates_to(to)) {
+                return Ok(Some((region, from, to)));
+            }
+        }
+        Ok(None)
     }
 
     async fn mend(&self, service: &ServiceState, mend: Mend<'_>) -> Result<(), Unsettled> {
@@ -118,7 +140,7 @@ impl Settler {
             Mend::CreateTable { table, create } => world.tables.create(primary, table, create).await?,
             Mend::EnableStreams { table } => world.tables.enable_streams(primary, table).await?,
             Mend::AddReplica { table, region } => world.tables.add_replica(primary, table, region).await?,
-            Mend::Replicate(wish) => world.buckets.replicate(primary, &wish).await?,
+            Mend::Replicate { region, wish } => world.buckets.replicate(region, &wish).await?,
             Mend::PutAside { instance, region, aside } => world.instances.put_aside(region, instance, &aside).await?,
             Mend::CreateReplica { instance, region, source } => {
                 world.instances.create_replica(region, instance, &source).await?;
@@ -143,6 +165,6 @@ fn describe(mend: &Mend<'_>, primary: &Region) -> String {
         Mend::CreateReplica { instance, region, source } => {
             format!("make {instance} in {region} a replica of {}", source.id)
         }
-        Mend::Replicate(ReplicationWish { from, to, .. }) => format!("replicate {from} to {to}"),
+        Mend::Replicate { wish: ReplicationWish { from, to, .. }, .. } => format!("replicate {from} to {to}"),
     }
 }

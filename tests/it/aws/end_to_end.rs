@@ -6,21 +6,22 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use axum::Router;
 use axum::extract::Path;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
+use axum::{Json, Router};
 use failoverd::adapters::probe::HttpFetch;
 use failoverd::sim::dns::DnsServer;
 use failoverd::sim::world::{Fetch, run_checkers};
 use failoverd_domain::route53::Protocol;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -32,13 +33,21 @@ use crate::process::fleet::{Fleet, MEMBERS, REGIONS, failoverd, get as fetch};
 /// For a service to settle, and to move and settle again.
 const PATIENCE: Duration = seconds(150);
 
+/// What the records of `examples/` are aliases to: Route 53 answers with addresses that only AWS knows.
+const ALIAS_TARGETS: [&str; 4] = [
+    "d-use1.execute-api.us-east-1.amazonaws.com",
+    "d-euw1.execute-api.eu-west-1.amazonaws.com",
+    "orders-use1-123456.us-east-1.elb.amazonaws.com",
+    "orders-euw1-123456.eu-west-1.elb.amazonaws.com",
+];
+
 fn pem(name: &str) -> String {
     format!("{}/src/api/testdata/{name}.pem", env!("CARGO_MANIFEST_DIR"))
 }
 
 /// The services' endpoints: one listener, one path a Region, each of them up or down.
-struct Endpoints {
-    port: u16,
+pub(super) struct Endpoints {
+    pub(super) port: u16,
     down: Arc<Mutex<BTreeSet<String>>>,
     _serving: JoinSet<()>,
 }
@@ -70,6 +79,57 @@ impl Endpoints {
     }
 }
 
+/// Who the daemons are to AWS: one by EKS Pod Identity, one by an IAM role for service accounts, one by plain variables.
+/// None of them is told a key by its configuration.
+struct Identity {
+    agent: String,
+    sts: String,
+    token: PathBuf,
+}
+
+impl Identity {
+    const TOKEN: &str = "a-token-that-kubernetes-mounts";
+
+    /// An agent that hands out credentials for the token, as the one of Pod Identity does.
+    async fn agent(folder: &tempfile::TempDir, sts: &str, serving: &mut JoinSet<()>) -> Self {
+        let token = folder.path().join("token");
+        std::fs::write(&token, Self::TOKEN).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let agent = format!("http://{}/v1/credentials", listener.local_addr().unwrap());
+        let answer = |headers: HeaderMap| {
+            let known = headers.get("authorization").is_some_and(|given| given == Self::TOKEN);
+            let credentials = json!({
+                "AccessKeyId": "test", "SecretAccessKey": "test", "Token": "session", "Expiration": "2099-01-01T00:00:00Z",
+            });
+            std::future::ready(if known {
+                (StatusCode::OK, Json(credentials))
+            } else {
+                (StatusCode::FORBIDDEN, Json(json!({})))
+            })
+        };
+        serving.spawn(async move {
+            axum::serve(listener, Router::new().route("/v1/credentials", get(answer))).await.unwrap();
+        });
+        Self { agent, sts: sts.to_owned(), token }
+    }
+
+    fn give(&self, region: &str, command: &mut Command) {
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_")) {
+            command.env_remove(name);
+        }
+        match region {
+            US => command
+                .env("AWS_CONTAINER_CREDENTIALS_FULL_URI", &self.agent)
+                .env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", &self.token),
+            EU => command
+                .env("AWS_ROLE_ARN", "arn:aws:iam::000000000000:role/failoverd")
+                .env("AWS_WEB_IDENTITY_TOKEN_FILE", &self.token)
+                .env("AWS_ENDPOINT_URL_STS", &self.sts),
+            _ => command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test"),
+        };
+    }
+}
+
 /// Route 53's checkers over real HTTP.
 struct Checkers(HttpFetch);
 
@@ -85,21 +145,24 @@ fn manifest(port: u16) -> String {
 }
 
 /// The whole set-up, and what asks it.
-struct Stage {
-    fleet: Fleet,
+pub(super) struct Stage {
+    pub(super) fleet: Fleet,
     route53: Ground,
     ministack: Ground,
-    endpoints: Endpoints,
-    folder: tempfile::TempDir,
+    pub(super) endpoints: Endpoints,
+    pub(super) folder: tempfile::TempDir,
     _databases: Arc<databases::Databases>,
     _serving: JoinSet<()>,
 }
 
 impl Stage {
-    async fn set() -> Self {
+    pub(super) async fn set() -> Self {
         let (route53, ministack) = (Ground::simulated("wire", false).await, Ground::ministack().await);
         let aws = route53.aws.clone().unwrap();
         aws.create_zone("example.com", &REGIONS.map(Into::into));
+        for (at, target) in ALIAS_TARGETS.iter().enumerate() {
+            aws.set_load_balancer(target, vec![IpAddr::from([203, 0, 113, u8::try_from(at).unwrap() + 1])]);
+        }
         let mut serving = JoinSet::new();
         let dns = DnsServer::bind(aws.clone(), ([127, 0, 0, 1], 0).into()).await.unwrap();
         let name_server = dns.address();
@@ -117,6 +180,7 @@ impl Stage {
         // Both copies of the simulated orders database are one real one: what is written in one is in the other.
         let orders = shared.new_database(&format!("e2e_{unique}_orders")).await;
         let mut fleet = Fleet::prepared(tempfile::tempdir().unwrap(), &urls);
+        let identity = Identity::agent(&folder, &ministack.endpoint, &mut serving).await;
         for daemon in &mut fleet.daemons {
             let mut text = std::fs::read_to_string(&daemon.config).unwrap().replace("url: 'http://", "url: 'https://");
             writeln!(text, "tls: {{ cert: {}, key: {}, ca: {} }}", pem("cert"), pem("key"), pem("ca")).unwrap();
@@ -129,7 +193,7 @@ impl Stage {
             std::fs::write(&daemon.config, text).unwrap();
             let mut command = failoverd();
             command.arg("--config").arg(&daemon.config).env("FAILOVERD_LOG", "info");
-            command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
+            identity.give(daemon.region, &mut command);
             command.env("ORDERS_DSN", format!("{orders}&application_name={{region}}"));
             daemon.start_as(command);
         }
@@ -143,7 +207,7 @@ impl Stage {
     }
 
     /// `failoverctl` over mutual TLS, against a daemon that is not in the Region that breaks.
-    fn ctl(&self, arguments: &[&str]) -> Output {
+    pub(super) fn ctl(&self, arguments: &[&str]) -> Output {
         let server = format!("https://127.0.0.1:{}", self.fleet.daemons[1].ports.grpc);
         let mut command = Command::new(env!("CARGO_BIN_EXE_failoverctl"));
         command.args([
@@ -160,7 +224,7 @@ impl Stage {
     }
 
     #[track_caller]
-    fn ctl_well(&self, arguments: &[&str]) -> String {
+    pub(super) fn ctl_well(&self, arguments: &[&str]) -> String {
         let output = self.ctl(arguments);
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{arguments:?}: {}\n{out}\n{err}", output.status);
@@ -169,8 +233,8 @@ impl Stage {
 
     /// What boto3 finds, or sets up.
     #[track_caller]
-    fn boto3(&self, part: &str, expected: &[&str]) {
-        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/python/failover.py");
+    pub(super) fn boto3(&self, script: &str, part: &str, expected: &[&str]) {
+        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(script);
         let mut command = Command::new(tool("python"));
         command.arg(script).args([part, &self.ministack.endpoint, &self.route53.endpoint]).args(expected);
         let output = command.output().unwrap();
@@ -178,13 +242,21 @@ impl Stage {
         assert!(output.status.success(), "boto3 {part} {expected:?}:\n{out}\n{err}");
     }
 
-    async fn serves_from(&self, region: &str) {
-        within(PATIENCE, &format!("shop serves from {region}, settled"), || async {
+    pub(super) async fn serves_from(&self, name: &str, region: &str) {
+        within(PATIENCE, &format!("{name} serves from {region}, settled"), || async {
             let found: Value = serde_json::from_slice(&self.ctl(&["get", "services", "-o", "json"]).stdout).ok()?;
-            let shop = &found["services"][0];
-            (shop["primary"] == region && shop["phase"] == "steady").then_some(())
+            let service = found["services"].as_array()?.iter().find(|service| service["name"] == name)?;
+            (service["primary"] == region && service["phase"] == "steady").then_some(())
         })
         .await;
+    }
+
+    /// The daemons' log lines about one call that changed something.
+    fn logged(&self, operation: &str) -> Vec<Value> {
+        let logs = self.fleet.daemons.iter().map(|daemon| std::fs::read_to_string(&daemon.log).unwrap());
+        let lines =
+            logs.flat_map(|log| log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect::<Vec<Value>>());
+        lines.filter(|line| line["message"] == "aws call" && line["operation"] == operation).collect()
     }
 
     /// What `psql` reads of the history in a Region's database.
@@ -208,15 +280,15 @@ fn psql() -> PathBuf {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_on_ministack_fails_over_by_itself_and_goes_back() {
     let stage = Stage::set().await;
-    stage.boto3("set-up", &[]);
+    stage.boto3("failover.py", "set-up", &[]);
     let file = stage.folder.path().join("shop.yaml");
     std::fs::write(&file, manifest(stage.endpoints.port)).unwrap();
     within(seconds(30), "every daemon has said where checkers reach it", || async {
         stage.ctl(&["apply", "-f", file.to_str().unwrap(), "--yes"]).status.success().then_some(())
     })
     .await;
-    stage.serves_from(US).await;
-    stage.boto3("write", &["before"]);
+    stage.serves_from("shop", US).await;
+    stage.boto3("failover.py", "write", &["before"]);
     until("it would fail over by itself", || async {
         let said = String::from_utf8_lossy(&stage.ctl(&["status"]).stdout).into_owned();
         if said.contains("every guard would say yes") { Ok(()) } else { Err(said) }
@@ -224,8 +296,16 @@ async fn a_service_on_ministack_fails_over_by_itself_and_goes_back() {
     .await;
 
     stage.endpoints.set(US, false);
-    stage.serves_from(EU).await;
-    stage.boto3("verify", &[EU, "2", "before"]);
+    stage.serves_from("shop", EU).await;
+    stage.boto3("failover.py", "verify", &[EU, "2", "before"]);
+    let moved = stage.logged("FailoverGlobalCluster");
+    assert!(!moved.is_empty(), "the move is not in a log");
+    for line in &moved {
+        let within_run = (&line["span"]["run"], &line["span"]["epoch"], &line["region"], &line["aws"]);
+        assert_eq!(within_run, (&json!("shop-1"), &json!(2), &json!(EU), &json!("rds")), "{line}");
+        assert!(line["request_id"].as_str().is_some_and(|id| !id.is_empty()), "{line}");
+        assert!(line["duration_ms"].is_u64(), "{line}");
+    }
     for member in MEMBERS {
         within(seconds(20), "the history is in both Regions", || async {
             let kinds = stage
@@ -236,14 +316,14 @@ async fn a_service_on_ministack_fails_over_by_itself_and_goes_back() {
     }
 
     stage.endpoints.set(US, true);
-    stage.boto3("write", &["between"]);
+    stage.boto3("failover.py", "write", &["between"]);
     within(PATIENCE, "the way back is open", || async {
         let output = stage.ctl(&["failback", "shop", "--reason", "the way back", "--wait", "--yes"]);
         output.status.success().then_some(())
     })
     .await;
-    stage.serves_from(US).await;
-    stage.boto3("verify", &[US, "3", "between"]);
+    stage.serves_from("shop", US).await;
+    stage.boto3("failover.py", "verify", &[US, "3", "between"]);
     let again = stage.ctl(&["failback", "shop", "--yes"]);
     assert_eq!(again.status.code(), Some(3), "{}", String::from_utf8_lossy(&again.stderr));
     let verified = stage.ctl_well(&["history", "verify"]);
