@@ -9,27 +9,6 @@ use failoverd::adapters::clock::SystemClock;
 use failoverd::sim::wire::WireServer;
 use failoverd::sim::world::{SimulatedAws, Timing};
 
-/// Everything that takes minutes in AWS takes a moment here.
-fn timing() -> Timing {
-    Timing {
-        dns_propagation_ms: 300,
-        switchover_ms: 2_000,
-        failover_ms: 2_000,
-        rebuild_ms: 2_000,
-        cluster_create_ms: 1_000,
-        cluster_modify_ms: 500,
-        instance_create_ms: 1_000,
-        instance_backup_ms: 500,
-        instance_modify_ms: 500,
-        instance_rename_ms: 700,
-        instance_reboot_ms: 500,
-        instance_promote_ms: 700,
-        instance_delete_ms: 700,
-        replica_create_ms: 1_200,
-        ..Timing::brisk()
-    }
-}
-
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -38,7 +17,7 @@ async fn main() -> anyhow::Result<()> {
         (None, _) => 0,
         _ => anyhow::bail!("usage: wire [--port PORT]"),
     };
-    let aws = SimulatedAws::new(Arc::new(SystemClock), 1, timing());
+    let aws = SimulatedAws::new(Arc::new(SystemClock), 1, Timing::hasty());
     let server = WireServer::bind(aws, ([127, 0, 0, 1], port).into()).await?;
     let mut out = std::io::stdout();
     writeln!(out, "AWS_ENDPOINT_URL=http://{}", server.address()?)?;

@@ -6,3 +6,4 @@ mod end_to_end;
 mod examples_on_ministack;
 mod faults;
 mod ground;
+mod strangers;

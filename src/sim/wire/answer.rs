@@ -117,7 +117,12 @@ pub(super) fn refusal(protocol: Protocol, refusal: &Refusal, request_id: &str) -
             cbor(&Cbor::Map(fields)).with("x-amzn-query-error", format!("{code};Sender"))
         }
     };
-    answer.with_status(status_of(code)).into_response(protocol, request_id)
+    let status = match (protocol, code) {
+        // S3's table of errors differs here from everybody else's.
+        (Protocol::S3, "ExpiredToken") => 400,
+        (_, code) => status_of(code),
+    };
+    answer.with_status(status).into_response(protocol, request_id)
 }
 
 fn wrapped(namespace: &str, code: &str, message: &str, request_id: &str) -> Xml {

@@ -129,4 +129,26 @@ impl Timing {
             ..Self::default()
         }
     }
+
+    /// [`Self::brisk`], and what clients alone wait for takes a moment: nobody has to live with a service here.
+    #[must_use]
+    pub fn hasty() -> Self {
+        Self {
+            dns_propagation_ms: 300,
+            switchover_ms: 2_000,
+            failover_ms: 2_000,
+            rebuild_ms: 2_000,
+            cluster_create_ms: 1_000,
+            cluster_modify_ms: 500,
+            instance_create_ms: 1_000,
+            instance_backup_ms: 500,
+            instance_modify_ms: 500,
+            instance_rename_ms: 700,
+            instance_reboot_ms: 500,
+            instance_promote_ms: 700,
+            instance_delete_ms: 700,
+            replica_create_ms: 1_200,
+            ..Self::brisk()
+        }
+    }
 }

@@ -48,8 +48,17 @@ impl Drop for MiniStack {
 
 impl Ground {
     pub async fn simulated(name: &'static str, through_ports: bool) -> Self {
+        Self::with(name, through_ports, Timing { dns_propagation_ms: 200, ..Timing::brisk() }).await
+    }
+
+    /// The wire alone, for clients that wait for nothing of ours.
+    pub async fn for_strangers() -> Self {
+        Self::with("wire", false, Timing::hasty()).await
+    }
+
+    async fn with(name: &'static str, through_ports: bool, timing: Timing) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let aws = SimulatedAws::new(Arc::new(SystemClock), 7, Timing { dns_propagation_ms: 200, ..Timing::brisk() });
+        let aws = SimulatedAws::new(Arc::new(SystemClock), 7, timing);
         let server = WireServer::bind(aws.clone(), ([127, 0, 0, 1], 0).into()).await.unwrap();
         let endpoint = format!("http://{}", server.address().unwrap());
         let mut serving = JoinSet::new();
