@@ -36,6 +36,8 @@ pub struct Config {
     pub listen: Listen,
     /// Where Route 53's checkers find its switch listener.
     pub advertise: Advertise,
+    /// How its switch listener serves.
+    pub switch: Switch,
     /// Every daemon of the fleet, this one included.
     pub peers: BTreeMap<Region, Peer>,
     /// History; always there for a member.
@@ -75,8 +77,30 @@ pub struct SwitchEndpoint {
     pub host: String,
     /// Port.
     pub port: u16,
-    /// Whether TLS ends in front of the listener.
+    /// Whether it is asked over TLS, which ends in front of the listener or at it.
     pub https: bool,
+}
+
+/// How the switch listener serves. A limit that is absent follows from the number of switches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Switch {
+    /// Certificate and key; absent where TLS ends in front of the listener, or checkers ask over plain HTTP.
+    pub tls: Option<SwitchTls>,
+    /// Most open connections.
+    pub max_connections: Option<u64>,
+    /// Most open connections of one source address.
+    pub max_connections_per_source: Option<u64>,
+    /// Most requests of one source address in a second.
+    pub max_requests_per_source: Option<u64>,
+}
+
+/// What the switch listener shows, PEM files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SwitchTls {
+    /// Certificate chain.
+    pub cert: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
 }
 
 /// Another daemon, or this one.

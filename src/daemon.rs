@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::adapters::no_history::NoHistory;
-use crate::api::{self, GrpcPeers, Handles, RaftEndpoint, TlsPem};
+use crate::api::{self, GrpcPeers, Handles, RaftEndpoint, SwitchSettings, TlsPem};
 use crate::consensus::{Consensus, ConsensusConfig, Disk, OnApplied, StartError};
 use crate::ports::{Agreement, Clock, History, Peers, World};
 use crate::runtime::{Engine, Parts, Supervisor, TaskKind, Timing};
@@ -55,6 +55,8 @@ pub struct Setup {
     pub references: Vec<Region>,
     /// Sockets.
     pub listeners: Listeners,
+    /// How Route 53's checkers are served.
+    pub switch: SwitchSettings,
     /// Mutual TLS; `None` on loopback only.
     pub tls: Option<TlsPem>,
     /// Where the log is kept.
@@ -149,7 +151,7 @@ impl Daemon {
             raft: Arc::new(Doorway(consensus.clone())),
         };
         let stop_listening = CancellationToken::new();
-        listen(&supervisor, setup.listeners, &handles, setup.tls, &stop_listening);
+        listen(&supervisor, setup.listeners, &handles, setup.switch, setup.tls, &stop_listening);
         tracing::info!(region = %setup.me, fleet = %setup.fleet, "daemon started");
         Ok(Self { me: setup.me, consensus, consensus_tasks, supervisor, stop_listening, handles })
     }
@@ -203,11 +205,12 @@ fn listen(
     supervisor: &Supervisor,
     listeners: Listeners,
     handles: &Handles,
+    switch: SwitchSettings,
     tls: Option<TlsPem>,
     stop: &CancellationToken,
 ) {
     let (agreement, token) = (handles.agreement.clone(), stop.clone());
-    let switch = api::switch::serve(listeners.switch, agreement.state(), agreement.leadership(), token.clone());
+    let switch = api::switch::serve(listeners.switch, agreement.state(), agreement.leadership(), switch, token.clone());
     let ops = api::ops::serve(listeners.ops, agreement.leadership(), token.clone());
     let grpc = api::serve(listeners.grpc, handles.clone(), tls, token);
     supervisor.spawn(

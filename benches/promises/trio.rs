@@ -9,6 +9,7 @@ use failoverd::adapters::aws::{self, Account, Outside, Settings};
 use failoverd::adapters::clock::SystemClock;
 use failoverd::adapters::dns::AuthoritativeDns;
 use failoverd::adapters::probe::{NetworkProber, ProberSettings};
+use failoverd::api::SwitchSettings;
 use failoverd::consensus::Disk;
 use failoverd::daemon::{Daemon, Listeners, Setup};
 use failoverd::ports::{Leadership, World};
@@ -54,6 +55,7 @@ impl Trio {
             advertise: SwitchEndpoint { host: "127.0.0.1".to_owned(), port: 1, https: false },
             references: Vec::new(),
             listeners: Listeners { grpc, switch, ops },
+            switch: SwitchSettings::default(),
             tls: None,
             disk: Disk::Directory(self.data_of(me)),
             world: nowhere(),

@@ -34,4 +34,5 @@ pub use peer::RaftEndpoint;
 pub use peer_client::GrpcPeers;
 pub use serve::{ServeError, serve};
 pub use snapshot::Snapshot;
-pub use tls::TlsPem;
+pub use switch::{SwitchLimits, SwitchSettings};
+pub use tls::{TlsPem, switch_tls};

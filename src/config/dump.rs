@@ -12,7 +12,7 @@ pub fn dump(config: &Config) -> String {
     let peer = |peer: &Peer| json!({ "url": peer.url, "role": peer.role });
     let peers: Map<String, Value> =
         config.peers.iter().map(|(region, value)| (region.to_string(), peer(value))).collect();
-    let switch = &config.advertise.switch;
+    let (switch, serving) = (&config.advertise.switch, &config.switch);
     let value = json!({
         "fleet": config.fleet,
         "region": config.region,
@@ -20,6 +20,12 @@ pub fn dump(config: &Config) -> String {
         "data_dir": config.data_dir,
         "listen": { "grpc": config.listen.grpc, "switch": config.listen.switch, "ops": config.listen.ops },
         "advertise": { "switch": { "host": switch.host, "port": switch.port, "https": switch.https } },
+        "switch": {
+            "tls": serving.tls.as_ref().map(|tls| json!({ "cert": tls.cert, "key": tls.key })),
+            "max_connections": serving.max_connections,
+            "max_connections_per_source": serving.max_connections_per_source,
+            "max_requests_per_source": serving.max_requests_per_source,
+        },
         "peers": peers,
         "database": config.database.as_ref().map(|database| json!({ "url": without_password(&database.url) })),
         "tls": config.tls.as_ref().map(|tls| json!({ "cert": tls.cert, "key": tls.key, "ca": tls.ca })),

@@ -11,7 +11,7 @@ use failoverd_domain::manifest::field::{Field, Mapping};
 use failoverd_domain::manifest::names;
 use failoverd_domain::manifest::yaml::Node;
 
-use super::{Advertise, Aws, Config, Database, Listen, Peer, SwitchEndpoint, Timing, Tls};
+use super::{Advertise, Aws, Config, Database, Listen, Peer, Switch, SwitchEndpoint, SwitchTls, Timing, Tls};
 
 const ROLES: [(&str, Role); 2] = [("member", Role::Member), ("witness", Role::Witness)];
 /// AWS services whose endpoint can be set.
@@ -21,6 +21,11 @@ const FAR_APART: [&str; 5] = ["us-west-2", "eu-central-1", "ap-southeast-2", "sa
 const DNS_PORT: u16 = 53;
 const MIN_HEARTBEAT_MS: u64 = 50;
 const MIN_PROBE_INTERVAL_MS: u64 = 100;
+/// Two checks of one switch, from eight Regions with several checkers each.
+const MIN_CONNECTIONS: u64 = 64;
+/// The same in requests a second, each with a connection of its own.
+const MIN_REQUESTS: u64 = 64;
+const MOST_OF_A_LIMIT: u64 = 1_000_000;
 
 /// Reads the whole configuration.
 pub fn config(root: &Node, findings: &Findings) -> Option<Config> {
@@ -31,6 +36,8 @@ pub fn config(root: &Node, findings: &Findings) -> Option<Config> {
     let data_dir = keys.need("data_dir", |field| field.text()).map(PathBuf::from);
     let listen = keys.or("listen", default_listen(), |field| listen(&field));
     let advertise = keys.need("advertise", |field| advertise(&field));
+    let asked_over_tls = advertise.as_ref().is_none_or(|advertise| advertise.switch.https);
+    let switch = keys.or("switch", Switch::default(), |field| switch(&field, asked_over_tls));
     let tls = keys.maybe("tls", |field| tls(&field));
     let https_only = keys.get("tls").is_some();
     let peers = keys.need("peers", |field| peers(&field, region.as_ref(), role, https_only));
@@ -46,6 +53,7 @@ pub fn config(root: &Node, findings: &Findings) -> Option<Config> {
         data_dir: data_dir?,
         listen: listen?,
         advertise: advertise?,
+        switch: switch?,
         database: database?,
         tls: tls?,
         aws: aws?,
@@ -114,6 +122,39 @@ fn host(field: &Field<'_>) -> Option<String> {
         return field.refuse(format!("{text:?} is not a host: write a name or an address, without scheme and port"));
     }
     Some(text)
+}
+
+fn switch(field: &Field<'_>, asked_over_tls: bool) -> Option<Switch> {
+    let keys = field.mapping()?;
+    let tls = keys.maybe("tls", |field| {
+        if !asked_over_tls {
+            return field.refuse("is of no use: advertise.switch.https is false, so checkers ask without TLS");
+        }
+        let keys = field.mapping()?;
+        let path = |key| keys.need(key, |field| field.text()).map(PathBuf::from);
+        let (cert, key) = (path("cert"), path("key"));
+        keys.finish();
+        Some(SwitchTls { cert: cert?, key: key? })
+    });
+    let limit = |key, least| keys.maybe(key, |field| field.number(least, MOST_OF_A_LIMIT));
+    let max_connections = limit("max_connections", MIN_CONNECTIONS);
+    let max_connections_per_source = limit("max_connections_per_source", MIN_CONNECTIONS);
+    let max_requests_per_source = limit("max_requests_per_source", MIN_REQUESTS);
+    keys.finish();
+    let (max_connections, max_connections_per_source) = (max_connections?, max_connections_per_source?);
+    if let (Some(all), Some(of_a_source)) = (max_connections, max_connections_per_source)
+        && of_a_source > all / 4 * 3
+    {
+        return field.refuse(
+            "max_connections_per_source must be at most three quarters of max_connections: no source may have them all",
+        );
+    }
+    Some(Switch {
+        tls: tls?,
+        max_connections,
+        max_connections_per_source,
+        max_requests_per_source: max_requests_per_source?,
+    })
 }
 
 fn tls(field: &Field<'_>) -> Option<Tls> {

@@ -158,6 +158,15 @@ fn what_cannot_work_is_refused() {
     refused("endpoints: {}", servers, "f.yaml:17: aws.name_servers[1]: ", "write IP or IP:PORT");
     refused("heartbeat: 500ms", "heartbeat: 10ms", "f.yaml:18: timing.heartbeat: ", "50ms or more");
     refused("heartbeat: 500ms", "heartbeat: 1s", "f.yaml:18: timing: ", "twice the heartbeat");
+    let switch = "aws: { endpoint_url";
+    let too_few = "switch: { max_connections: 10 }\naws: { endpoint_url";
+    refused(switch, too_few, "f.yaml:17: switch.max_connections: ", "from 64 to");
+    let all = "switch: { max_connections: 100, max_connections_per_source: 100 }\naws: { endpoint_url";
+    refused(switch, all, "f.yaml:17: switch: ", "no source may have them all");
+    let half = "switch: { tls: { cert: /c } }\naws: { endpoint_url";
+    refused(switch, half, "f.yaml:17: switch.tls.key: ", "is missing");
+    let plain = "port: 443, https: false }\nswitch: { tls: { cert: /c, key: /k } }";
+    refused("port: 443, https: true }", plain, "f.yaml:11: switch.tls: ", "ask without TLS");
     refused("port: 443", "port: 0", "f.yaml:10: advertise.switch.port: ", "1 to 65535");
     refused("host: switch.", "host: https://switch.", "f.yaml:10: advertise.switch.host: ", "without scheme");
     refused("fleet: prod", "fleet: prod\nfleet: prod", "f.yaml:2: fleet: ", "twice, first on line 1");
@@ -202,6 +211,10 @@ fn passwords_are_never_shown() {
 #[test]
 fn a_dump_loads_again_as_the_same_configuration() {
     let config = load(&WHOLE.replace(":s3cret", ""), &[("FAILOVERD_AWS__ENDPOINTS__S3", "http://[::1]:9/x")]).unwrap();
+    assert_eq!(load(&config.dump(), &[]).unwrap(), config);
+    let serving = "switch: { tls: { cert: /c, key: /k }, max_connections: 900, max_requests_per_source: 70 }\naws:";
+    let config = load(&WHOLE.replace(":s3cret", "").replace("aws:", serving), &[]).unwrap();
+    assert_eq!((config.switch.max_connections, config.switch.max_requests_per_source), (Some(900), Some(70)));
     assert_eq!(load(&config.dump(), &[]).unwrap(), config);
     let bare = load(&WHOLE.replace(":s3cret", "").replace("tls: {", "#"), &[]).unwrap();
     assert_eq!(load(&bare.dump(), &[]).unwrap(), bare);

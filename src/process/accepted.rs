@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use failoverd_domain::manifest::Problem;
+use rustix::process::{Resource, getrlimit};
 
 use crate::adapters::postgres::DatabaseUrl;
-use crate::api::{GrpcPeers, TlsPem};
-use crate::config::{Config, ConfigReport, Tls};
+use crate::api::{GrpcPeers, SwitchLimits, SwitchSettings, TlsPem, switch_tls};
+use crate::config::{Config, ConfigReport, Switch, Tls};
 
 /// A configuration that nothing but the machine can still stand against.
 pub struct Accepted {
     pub config: Config,
     pub tls: Option<TlsPem>,
+    /// How Route 53's checkers are served.
+    pub switch: SwitchSettings,
     pub database: Option<DatabaseUrl>,
     /// The process's variables: canaries' DSNs are among them.
     pub variables: BTreeMap<String, String>,
@@ -30,11 +33,12 @@ impl Accepted {
             database.url.parse().map_err(|_| problems.push(problem("database.url", NOT_A_DATABASE))).ok()
         });
         let tls = config.tls.as_ref().and_then(|tls| certificates(tls, &mut problems));
+        let switch = switch(&config.switch, &mut problems);
         if let Err(cause) = GrpcPeers::new(&super::compose::peer_urls(&config), tls.as_ref()) {
             problems.push(problem("peers", cause));
         }
         if problems.is_empty() {
-            Ok(Self { config, tls, database, variables })
+            Ok(Self { config, tls, switch, database, variables })
         } else {
             Err(ConfigReport::new(problems))
         }
@@ -47,13 +51,29 @@ fn problem(path: &str, message: impl Into<String>) -> Problem {
     Problem { file: "configuration".to_owned(), line: 0, path: path.to_owned(), message: message.into() }
 }
 
+fn read(path: &str, file: &Path, problems: &mut Vec<Problem>) -> Option<Vec<u8>> {
+    std::fs::read(file)
+        .map_err(|error| problems.push(problem(path, format!("{} cannot be read: {error}", file.display()))))
+        .ok()
+}
+
+fn switch(switch: &Switch, problems: &mut Vec<Problem>) -> SwitchSettings {
+    let limits = SwitchLimits {
+        connections: switch.max_connections,
+        connections_of_a_source: switch.max_connections_per_source,
+        requests_of_a_source: switch.max_requests_per_source,
+        descriptors: getrlimit(Resource::Nofile).current,
+    };
+    let tls = switch.tls.as_ref().and_then(|tls| {
+        let (cert, key) = (read("switch.tls.cert", &tls.cert, problems), read("switch.tls.key", &tls.key, problems));
+        switch_tls(&cert?, &key?).map_err(|why| problems.push(problem("switch.tls", why))).ok()
+    });
+    SwitchSettings { tls, limits }
+}
+
 /// Reads all three files, so that all three can be complained about.
 fn certificates(tls: &Tls, problems: &mut Vec<Problem>) -> Option<TlsPem> {
-    let mut read = |path: &str, file: &Path| {
-        std::fs::read(file)
-            .map_err(|error| problems.push(problem(path, format!("{} cannot be read: {error}", file.display()))))
-            .ok()
-    };
+    let mut read = |path: &str, file: &Path| read(path, file, problems);
     let (cert, key, ca) = (read("tls.cert", &tls.cert), read("tls.key", &tls.key), read("tls.ca", &tls.ca));
     let pem = TlsPem { cert: cert?, key: key?, ca: ca? };
     if let Err(error) = tonic::transport::Server::builder().tls_config(pem.server()) {

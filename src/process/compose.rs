@@ -27,7 +27,7 @@ pub fn setup(
     listeners: Listeners,
     history: Option<Arc<PostgresHistory>>,
 ) -> Result<Setup, Refusal> {
-    let Accepted { config, tls, variables, .. } = accepted;
+    let Accepted { config, tls, switch, variables, .. } = accepted;
     let timing = timing(&config);
     Ok(Setup {
         peers: peer_urls(&config),
@@ -47,6 +47,7 @@ pub fn setup(
             https: config.advertise.switch.https,
         },
         listeners,
+        switch,
         tls,
         disk: Disk::Directory(config.data_dir),
         history: history.map(|history| history as Arc<dyn History>),

@@ -23,6 +23,7 @@ use super::scratch::Scratch;
 use super::world;
 use crate::adapters::clock::SystemClock;
 use crate::adapters::postgres::{DatabaseUrl, Limits, PostgresHistory, create_database};
+use crate::api::SwitchSettings;
 use crate::consensus::Disk;
 use crate::daemon::{Daemon, DaemonError, Listeners, Setup};
 use crate::ports::{Clock, History, World};
@@ -224,6 +225,7 @@ impl Sandbox {
                 switch: listen(&format!("the switch endpoint of {region}"), switch).await?,
                 ops: listen(&format!("the ops endpoint of {region}"), addresses.ops(at)).await?,
             },
+            switch: SwitchSettings::default(),
             tls: None,
             disk: Disk::Directory(self.folder.path().join(region.as_str())),
             world: self.world(region, timing.mutation)?,
