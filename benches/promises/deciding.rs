@@ -63,11 +63,11 @@ fn members() -> BTreeMap<Region, Role> {
     REGIONS.iter().map(|region| (Region::from(*region), Role::Member)).collect()
 }
 
-fn read(text: &str) -> Vec<ServiceSpec> {
+pub fn read(text: &str) -> Vec<ServiceSpec> {
     read_set([("bench", text.as_bytes())], &members(), &[]).unwrap_or_else(|problems| panic!("{problems:?}"))
 }
 
-fn manifest(number: usize) -> String {
+pub fn manifest(number: usize) -> String {
     let signals: String = (0..SIGNALS)
         .map(|signal| {
             format!("      - {{ name: signal-{signal}, http: {{ url: 'http://{{region}}.s{number}.example.com/{signal}' }} }}\n")
@@ -84,7 +84,7 @@ fn manifest(number: usize) -> String {
     )
 }
 
-fn state() -> FleetState {
+pub fn state() -> FleetState {
     let mut state = FleetState::default();
     let mut apply = |command| {
         let entry = Entry { at: NOW.minus_ms(3_600_000), actor: Actor::Operator("bench".to_owned()), command };

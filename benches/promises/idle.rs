@@ -70,7 +70,7 @@ async fn until_ready(ops: u16) {
 }
 
 /// <https://www.kernel.org/doc/html/latest/filesystems/proc.html>, VmRSS.
-fn resident_mb(id: u32) -> f64 {
+pub fn resident_mb(id: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1_024.0

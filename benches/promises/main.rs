@@ -7,6 +7,7 @@
 mod agreement;
 mod deciding;
 mod idle;
+mod switches;
 mod trio;
 
 use std::process::ExitCode;
@@ -16,25 +17,37 @@ pub struct Measured {
     what: String,
     value: f64,
     limit: f64,
+    /// Whether the value must reach the limit, not stay below it.
+    at_least: bool,
     unit: &'static str,
 }
 
 impl Measured {
     pub fn new(what: impl Into<String>, value: f64, limit: f64, unit: &'static str) -> Self {
-        Self { what: what.into(), value, limit, unit }
+        Self { what: what.into(), value, limit, at_least: false, unit }
+    }
+
+    pub fn at_least(what: impl Into<String>, value: f64, limit: f64, unit: &'static str) -> Self {
+        Self { at_least: true, ..Self::new(what, value, limit, unit) }
     }
 
     fn held(&self) -> bool {
-        self.value < self.limit
+        if self.at_least { self.value >= self.limit } else { self.value < self.limit }
     }
 
     fn print(&self) {
         let verdict = match (self.held(), self.limit.is_infinite()) {
             (_, true) => "",
             (true, _) => "ok",
+            (false, _) if self.at_least => "UNDER",
             (false, _) => "OVER",
         };
-        let limit = if self.limit.is_infinite() { String::new() } else { format!("< {} {}", self.limit, self.unit) };
+        let limit = if self.limit.is_infinite() {
+            String::new()
+        } else {
+            let sign = if self.at_least { ">=" } else { "<" };
+            format!("{sign} {} {}", self.limit, self.unit)
+        };
         println!("{:<62} {:>9.3} {:<3} {:<12} {verdict}", self.what, self.value, self.unit, limit);
     }
 }
@@ -48,17 +61,30 @@ fn main() -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let mut held = true;
+    // `cargo bench --bench promises -- switches` measures one part only.
+    let part = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let wanted = |name: &str| part.as_ref().is_none_or(|part| part == name);
     let mut show = |measured: Vec<Measured>| {
         for one in measured {
             one.print();
             held &= one.held();
         }
     };
-    show(deciding::tick());
-    show(deciding::plan());
-    show(runtime.block_on(agreement::commits()));
-    show(runtime.block_on(agreement::elections()));
-    show(runtime.block_on(idle::memory()));
+    if wanted("deciding") {
+        show(deciding::tick());
+        show(deciding::plan());
+    }
+    if wanted("switches") {
+        show(switches::answers());
+        show(runtime.block_on(switches::turns()));
+    }
+    if wanted("agreement") {
+        show(runtime.block_on(agreement::commits()));
+        show(runtime.block_on(agreement::elections()));
+    }
+    if wanted("idle") {
+        show(runtime.block_on(idle::memory()));
+    }
     if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -1,6 +1,7 @@
 //! Three daemons in this process: real disks, real sockets, no outside world.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use failoverd::adapters::aws::{self, Account, Outside, Settings};
 use failoverd::adapters::clock::SystemClock;
 use failoverd::adapters::dns::AuthoritativeDns;
 use failoverd::adapters::probe::{NetworkProber, ProberSettings};
-use failoverd::api::SwitchSettings;
+use failoverd::api::{SwitchLimits, SwitchSettings};
 use failoverd::consensus::Disk;
 use failoverd::daemon::{Daemon, Listeners, Setup};
 use failoverd::ports::{Leadership, World};
@@ -26,6 +27,8 @@ pub struct Trio {
     pub daemons: Vec<Option<Daemon>>,
     folder: tempfile::TempDir,
     ports: Vec<u16>,
+    /// Where each answers Route 53's checkers.
+    pub switches: Vec<SocketAddr>,
 }
 
 impl Trio {
@@ -35,7 +38,8 @@ impl Trio {
         for _ in REGIONS {
             ports.push(TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port());
         }
-        let mut trio = Self { daemons: vec![None, None, None], folder, ports };
+        let mut trio =
+            Self { daemons: vec![None, None, None], folder, ports, switches: vec![([127, 0, 0, 1], 0).into(); 3] };
         for me in 0..REGIONS.len() {
             trio.restart(me).await;
         }
@@ -45,7 +49,10 @@ impl Trio {
     pub async fn restart(&mut self, me: usize) {
         let grpc = TcpListener::bind(("127.0.0.1", self.ports[me])).await.unwrap();
         let (switch, ops) = (any().await, any().await);
+        self.switches[me] = switch.local_addr().unwrap();
         let peers = REGIONS.iter().zip(&self.ports);
+        // One address asks for all checkers, and as fast as it can.
+        let limits = SwitchLimits { requests_of_a_source: Some(1_000_000), ..SwitchLimits::default() };
         let setup = Setup {
             me: REGIONS[me].into(),
             fleet: "bench".into(),
@@ -55,7 +62,7 @@ impl Trio {
             advertise: SwitchEndpoint { host: "127.0.0.1".to_owned(), port: 1, https: false },
             references: Vec::new(),
             listeners: Listeners { grpc, switch, ops },
-            switch: SwitchSettings::default(),
+            switch: SwitchSettings { limits, ..SwitchSettings::default() },
             tls: None,
             disk: Disk::Directory(self.data_of(me)),
             world: nowhere(),
