@@ -437,5 +437,11 @@ fn a_loss_over_budget_waits_for_a_person() {
         let database = run.loss.iter().find(|loss| loss.store.as_str() == "orders-db").unwrap();
         assert!(database.measured.is_some_and(|lost_ms| lost_ms > 5_000), "{}", database.sentence());
         assert_eq!(events(&fleet, EventKind::Approved), 1);
+        assert_eq!(events(&fleet, EventKind::LostWrites), 0, "nobody can ask us-east-1 yet");
+        fleet.heal_region(&region(US_EAST)).await;
+        let kept = fleet.until(seconds(180), |fleet| events(fleet, EventKind::LostWrites) > 0).await;
+        holds(&fleet, kept, "the snapshot of what was lost goes on record");
+        fleet.run_for(seconds(180)).await;
+        assert_eq!(events(&fleet, EventKind::LostWrites), 1, "once");
     });
 }
