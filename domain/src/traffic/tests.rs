@@ -147,6 +147,14 @@ impl Model {
                 held.version += 1;
                 held.config = config.clone();
             }
+            SettleAction::DeleteCheck { check } => {
+                let counted = |other: &HealthCheck| match &other.config.kind {
+                    CheckKind::Calculated { children, .. } => children.contains(&check.id),
+                    _ => false,
+                };
+                assert!(!self.checks.iter().any(counted), "{} is still counted", check.caller_reference);
+                self.checks.retain(|held| held.id != check.id);
+            }
             SettleAction::ChangeRecords { changes } => self.change(changes).unwrap(),
             stop => panic!("stopped: {stop:?}"),
         }

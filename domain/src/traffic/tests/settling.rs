@@ -217,3 +217,30 @@ fn a_check_that_no_update_can_change_is_reported() {
     let reference = model.checks[0].caller_reference.clone();
     assert_eq!(foreign_names(&model.next(&scene.desired(), &mark(1, 20))), [reference.as_str()]);
 }
+
+#[test]
+fn checks_that_nobody_needs_go_last_and_only_ours() {
+    let mut model = settled(&Scene::new(3, true), 10);
+    let foreign = HealthCheck { caller_reference: "somebody's".into(), id: "theirs".into(), ..model.checks[0].clone() };
+    model.checks.push(foreign.clone());
+    let smaller = Scene::new(2, true).desired();
+    let before: Vec<String> = model.checks.iter().map(|check| check.caller_reference.clone()).collect();
+    let first = model.next(&smaller, &mark(1, 20));
+    assert!(first.iter().all(|action| !matches!(action, SettleAction::DeleteCheck { .. })), "{first:?}");
+    model.settle(&smaller, &mark(1, 20));
+    let kept: Vec<&String> = model.checks.iter().map(|check| &check.caller_reference).collect();
+    let mut wanted: Vec<&String> = smaller.checks.iter().map(|check| &check.reference).collect();
+    wanted.push(&foreign.caller_reference);
+    assert!(kept.len() == wanted.len() && kept.iter().all(|kept| wanted.contains(kept)), "{before:?} {kept:?}");
+}
+
+#[test]
+fn a_check_that_a_record_still_follows_stays() {
+    let mut model = settled(&Scene::new(3, true), 10);
+    let smaller = Scene::new(2, true).desired();
+    let gone = |check: &&HealthCheck| smaller.checks.iter().all(|wanted| wanted.reference != check.caller_reference);
+    let followed = model.checks.iter().find(gone).unwrap().clone();
+    model.records.push(RecordSet { health_check: Some(followed.id.clone()), ..plain("theirs.example.com") });
+    model.settle(&smaller, &mark(1, 20));
+    assert!(model.checks.iter().any(|check| check.id == followed.id));
+}
