@@ -309,12 +309,14 @@ class HealthChecks(Route53Test):
         self.refused("NoSuchHealthCheck", self.dns.update_health_check, status=404, HealthCheckId=child, Port=1)
 
     def test_what_cannot_be_a_check_is_refused(self):
+        nested = self.check(Type="CALCULATED", ChildHealthChecks=[self.check()["Id"]], HealthThreshold=1)["Id"]
         for config in [
             {"Type": "HTTP", "Port": 80},
             {"Type": "HTTP", "FullyQualifiedDomainName": "shop.example", "RequestInterval": 20},
             {"Type": "HTTP_STR_MATCH", "FullyQualifiedDomainName": "shop.example"},
             {"Type": "TCP", "FullyQualifiedDomainName": "shop.example"},
             {"Type": "CALCULATED", "ChildHealthChecks": ["00000000-0000-0000-0000-000000000000"], "HealthThreshold": 1},
+            {"Type": "CALCULATED", "ChildHealthChecks": [nested], "HealthThreshold": 1},
             {"Type": "CLOUDWATCH_METRIC"},
         ]:
             with self.subTest(config):

@@ -260,7 +260,10 @@ fn settlement_never_moves_the_answer_while_a_daemon_speaks() {
     let mut model = settled(&Scene::new(3, true), 10);
     let scene = Scene::new(3, false);
     let desired = scene.desired();
+    let silent: BTreeMap<_, _> = scene.members.values().map(|at| (at.host.clone(), Vote::Silent)).collect();
+    let mut without_anybody = Vec::new();
     loop {
+        without_anybody.push(model.answers(&silent));
         for votes in ballots(&scene) {
             let off = votes.values().filter(|vote| **vote == Vote::Off).count();
             if off > 0 && !votes.values().any(|vote| *vote == Vote::On) {
@@ -272,8 +275,13 @@ fn settlement_never_moves_the_answer_while_a_daemon_speaks() {
             None => break,
         }
     }
-    let silent = scene.members.values().map(|at| (at.host.clone(), Vote::Silent)).collect();
     assert_eq!(model.answers(&silent), "eu-west-1", "settled: losing everything changes nothing");
+    without_anybody.dedup();
+    assert_eq!(
+        without_anybody,
+        ["us-east-1", "eu-west-1"],
+        "silence means the old Region, and from one write on the new"
+    );
 }
 
 #[test]
@@ -300,9 +308,21 @@ fn records_wait_for_their_checks_and_children_come_first() {
     first.iter().for_each(|action| model.act(action));
     let second = model.next(&scene.desired(), &mark(1, 10));
     assert!(
-        matches!(&second[..], [SettleAction::CreateCheck { reference, .. }] if reference.ends_with("/p")),
+        matches!(&second[..], [SettleAction::CreateCheck { reference: p, .. }, SettleAction::CreateCheck { reference: s, .. }]
+            if p.ends_with("/p") && s.ends_with("/s")),
         "{second:?}"
     );
+}
+
+/// Route 53 refuses a calculated check that counts another.
+#[test]
+fn no_calculated_check_counts_a_calculated_one() {
+    let model = settled(&Scene::new(3, false), 10);
+    for check in &model.checks {
+        let CheckKind::Calculated { children, .. } = &check.config.kind else { continue };
+        let nested = |child: &&HealthCheckId| matches!(model.check(child).config.kind, CheckKind::Calculated { .. });
+        assert_eq!(children.iter().find(nested), None, "{}", check.caller_reference);
+    }
 }
 
 #[test]

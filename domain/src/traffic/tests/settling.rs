@@ -7,11 +7,19 @@ fn moving_roles_changes_only_what_differs_and_renews_the_fence() {
     let mut model = settled(&Scene::new(3, true), 10);
     let desired = Scene::new(3, false).desired();
     let actions = model.next(&desired, &mark(1, 20));
-    let [SettleAction::UpdateCheck { check, config }, SettleAction::ChangeRecords { changes }] = &actions[..] else {
+    let [
+        SettleAction::UpdateCheck { check: p, config: of_p },
+        SettleAction::UpdateCheck { check: s, config: of_s },
+        SettleAction::ChangeRecords { changes },
+    ] = &actions[..]
+    else {
         panic!("{actions:?}")
     };
-    assert!(check.caller_reference.ends_with("/p"));
-    assert!(matches!(config.kind, CheckKind::Calculated { threshold: 4, .. }));
+    assert!(p.caller_reference.ends_with("/p") && s.caller_reference.ends_with("/s"));
+    for config in [of_p, of_s] {
+        assert!(matches!(config.kind, CheckKind::Calculated { threshold: 4, .. }));
+    }
+    assert!(of_s.inverted && !of_p.inverted);
     let names: Vec<_> = changes
         .iter()
         .map(|change| match change {
