@@ -1,33 +1,12 @@
-"""Drives the simulated Route 53 with boto3, as a stranger would.
+"""Drives the simulated Route 53 with boto3, as a stranger would."""
 
-The endpoint is taken from AWS_ENDPOINT_URL (see examples/wire.rs). Every wait is for a condition, with a bound.
-"""
-
-import json
-import os
-import time
 import unittest
-import urllib.request
-import uuid
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientError
+from botocore.exceptions import ConnectionClosedError, HTTPClientError
 
-ENDPOINT = os.environ["AWS_ENDPOINT_URL"]
-BOUND_S = float(os.environ.get("SIM_WAIT_S", "60"))
+from stranger import WireTest, client, named, turn
+
 ADDRESS = [{"Value": "192.0.2.1"}]
-
-
-def turn(action, **arguments):
-    """Breaks or heals something."""
-    body = json.dumps({"action": action, **arguments}).encode()
-    headers = {"content-type": "application/json"}
-    urllib.request.urlopen(urllib.request.Request(f"{ENDPOINT}/_sim/faults", data=body, headers=headers)).close()
-
-
-def named(prefix):
-    return f"{prefix}-{uuid.uuid4().hex[:8]}"
 
 
 def change(action, **record):
@@ -38,29 +17,10 @@ def plain(name, kind="A", values=("192.0.2.1",), ttl=60, **more):
     return {"Name": name, "Type": kind, "TTL": ttl, "ResourceRecords": [{"Value": value} for value in values], **more}
 
 
-class Route53Test(unittest.TestCase):
+class Route53Test(WireTest):
     @classmethod
     def setUpClass(cls):
-        cls.dns = boto3.client(
-            "route53", region_name="us-east-1", endpoint_url=ENDPOINT, aws_access_key_id="AKIASTRANGER",
-            aws_secret_access_key="secret", config=Config(retries={"total_max_attempts": 1}, read_timeout=10),
-        )
-
-    def refused(self, code, call, status=400, **arguments):
-        with self.assertRaises(ClientError) as refusal:
-            call(**arguments)
-        answer = refusal.exception.response
-        found = (answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"])
-        self.assertEqual(found, (code, status), answer)
-        self.assertTrue(answer["ResponseMetadata"]["RequestId"])
-        return answer["Error"]["Message"]
-
-    def until(self, what, look):
-        began = time.monotonic()
-        while not (found := look()):
-            self.assertLess(time.monotonic() - began, BOUND_S, what)
-            time.sleep(0.05)
-        return found
+        cls.dns = client("route53", "us-east-1")
 
     def zone(self, name=None):
         name = name or f"{named('zone')}.example"
