@@ -77,8 +77,12 @@ pub struct ZoneInfo {
 pub trait Records: Send + Sync {
     /// The public zone of that name. Refused when there is none, only a private one, or two.
     async fn zone(&self, zone: &str) -> Call<ZoneInfo>;
-    /// All record sets of the zone with that name.
+    /// All record sets of the zone with that name, as they were a few seconds ago at most.
     async fn list(&self, zone: &str) -> Call<Vec<RecordSet>>;
+    /// The same, as they are now: for people who ask, not for whoever asks again and again.
+    async fn list_afresh(&self, zone: &str) -> Call<Vec<RecordSet>> {
+        self.list(zone).await
+    }
     /// One batch, all or nothing. Returns a change id.
     async fn change(&self, zone: &str, changes: Vec<Change>) -> Call<String>;
     /// Whether every name server has the change (INSYNC).

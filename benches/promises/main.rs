@@ -56,6 +56,7 @@ fn main() -> ExitCode {
     };
     show(deciding::tick());
     show(deciding::plan());
+    show(deciding::explain());
     show(runtime.block_on(agreement::commits()));
     show(runtime.block_on(agreement::elections()));
     show(runtime.block_on(idle::memory()));

@@ -10,7 +10,7 @@ use super::failover::{Asked, preview};
 use super::identity::caller;
 use super::proto::status_service_server::StatusService;
 use super::snapshot::Snapshot;
-use super::{Handles, convert, eta, iam, proto, watch};
+use super::{Handles, convert, eta, explain, iam, proto, watch};
 use crate::ports::HistoryError;
 
 /// Events read at a time when the chain is walked.
@@ -185,6 +185,13 @@ impl StatusService for StatusApi {
         let outlook = preview(&at, asked, actor, Trigger::Operator)?;
         let eta = eta::eta(&outlook.plan, at.state.runs.values());
         Ok(Response::new(convert::plan(at.answered(), &outlook, eta)))
+    }
+
+    async fn explain_route(
+        &self,
+        request: Request<proto::ExplainRouteRequest>,
+    ) -> Result<Response<proto::ExplainRouteResponse>, Status> {
+        Ok(Response::new(explain::answer(&self.handles, request.into_inner()).await?))
     }
 
     async fn get_iam_policy(

@@ -1,5 +1,6 @@
 //! The vote of the switches, the record fence, desired records and checks, and what settlement has to write.
 
+mod believed;
 mod desired;
 mod endpoint;
 mod mark;
@@ -14,6 +15,7 @@ mod switch_checks;
 mod tests;
 mod vote;
 
+pub use believed::Believed;
 pub use desired::{DesireProblem, Desired, DesiredCheck, DesiredKind, DesiredRecord, Inputs, SwitchEndpoint, desired};
 pub use mark::{FenceMark, MarkError};
 pub use naming::{canary_name, fence_name, internal_name, switch_path};

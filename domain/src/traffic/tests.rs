@@ -446,3 +446,34 @@ fn what_cannot_be_made_is_said() {
         ProbeSpec::Http { url: "nonsense".into(), interval_ms: None, timeout_ms: 1, expect_status: 200 };
     assert!(matches!(scene.try_desired(), Err(DesireProblem::Signal(reason)) if reason.contains("front-door")));
 }
+
+/// The engine over the records that settlement makes, with the health that the committed bits come to.
+#[test]
+fn what_is_believed_follows_the_bits_and_a_region_that_is_down() {
+    for (on, down, serves) in [
+        (true, None, "us-east-1"),
+        (true, Some("us-east-1"), "eu-west-1"),
+        (true, Some("eu-west-1"), "us-east-1"),
+        (false, None, "eu-west-1"),
+        (false, Some("eu-west-1"), "us-east-1"),
+    ] {
+        let scene = Scene::new(3, on);
+        let model = settled(&scene, 10);
+        let state = crate::fleet::FleetState {
+            fleet: scene.fleet.clone(),
+            switches: BTreeMap::from([(scene.spec.switch_group(), scene.switch.clone())]),
+            ..Default::default()
+        };
+        let down: std::collections::BTreeSet<Region> = down.into_iter().map(Region::from).collect();
+        let believed = Believed::new(&state, &model.checks, &down);
+        let query = crate::route53::Query {
+            name: API.into(),
+            record_type: RecordType::A,
+            from: crate::route53::Place::default(),
+            draw: 0,
+        };
+        let answered = crate::route53::answer(&model.records, &|check| believed.is_healthy(check), &query);
+        assert_eq!(answered.path.first().map(String::as_str), Some(serves), "{on} {down:?}: {answered:?}");
+        assert!(believed.assumed().is_empty(), "everything of a switch is known");
+    }
+}

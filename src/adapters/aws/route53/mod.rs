@@ -107,6 +107,11 @@ impl Records for Route53 {
         Ok(found.map_err(|error| self.forget_if_gone(&zone, error))?.as_ref().clone())
     }
 
+    async fn list_afresh(&self, zone: &str) -> Call<Vec<RecordSet>> {
+        self.find_zone(zone).await?.records.drop_it();
+        self.list(zone).await
+    }
+
     async fn change(&self, zone: &str, changes: Vec<Change>) -> Call<String> {
         let zone = self.find_zone(zone).await?;
         let ask = self.action("ChangeResourceRecordSets");
