@@ -12,7 +12,7 @@ use failoverd_domain::traffic::Believed;
 use super::error::{ApiError, ErrorCode};
 use super::snapshot::Snapshot;
 use super::{Handles, proto};
-use crate::ports::{CallError, Effect, World};
+use crate::ports::{Age, CallError, Effect, World};
 
 /// Longest time that everything AWS is asked for may take.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -117,7 +117,7 @@ async fn zone_of(handles: &Handles, at: &Snapshot, name: &str) -> Result<Zone, A
 }
 
 async fn read(world: &World, name: String) -> Result<Zone, ApiError> {
-    let (records, checks) = tokio::join!(world.records.list_afresh(&name), world.health_checks.list());
+    let (records, checks) = tokio::join!(world.records.list(&name, Age::Now), world.health_checks.list(Age::Now));
     let (records, checks) = (records.map_err(|error| away(&error))?, checks.map_err(|error| away(&error))?);
     Ok(Zone { name, records, checks })
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::{Settler, Unsettled};
-use crate::ports::{Effect, World};
+use crate::ports::{Age, Effect, World};
 
 /// Seconds, for plain values whose manifest names none.
 const RECORD_TTL_S: u32 = 60;
@@ -77,8 +77,8 @@ impl Settler {
             index: intent.unwrap_or(state.applied),
         };
         let world = self.world_of(service);
-        let checks = world.health_checks.list().await?;
-        let records = world.records.list(&wanted.zone).await?;
+        let checks = world.health_checks.list(Age::Shared).await?;
+        let records = world.records.list(&wanted.zone, Age::Shared).await?;
         let actions = settle(wanted, &mark, &checks, &records);
         match actions.first() {
             Some(SettleAction::Refused { reason }) => Err(Unsettled::Yield(reason.clone())),
