@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use failoverd_domain::ids::{HealthCheckId, Region};
 use failoverd_domain::route53::{
-    Answer, HealthCheck, Location, Origin, Place, Policy, Query, RecordSet, RecordType, answers, plain_name,
+    Answer, HealthCheck, Origin, Place, Policy, Query, RecordSet, RecordType, answers, origins, plain_name,
 };
 use failoverd_domain::traffic::Believed;
 
@@ -208,35 +208,8 @@ fn own<'a>(zone: &'a Zone, question: &'a Question) -> impl Iterator<Item = &'a R
 
 /// Where people of each place go that the name's records tell apart.
 fn places(zone: &Zone, question: &Question, now: &Believed<'_>, then: &Believed<'_>) -> Vec<proto::RoutePlace> {
-    let mut origins: BTreeMap<String, Place> = BTreeMap::new();
-    let mut note = |origin: Origin| {
-        if let Ok(place) = origin.place() {
-            origins.insert(origin.to_string(), place);
-        }
-    };
-    let mut elsewhere = false;
-    for set in own(zone, question) {
-        match &set.policy {
-            Policy::Geolocation(Location::Default) => elsewhere = true,
-            Policy::Geolocation(Location::Continent(code)) => note(Origin::Continent(code.clone())),
-            Policy::Geolocation(Location::Country(code)) => note(Origin::Country(code.clone())),
-            Policy::Geolocation(Location::Subdivision(country, code)) => {
-                note(Origin::Subdivision(country.clone(), code.clone()));
-            }
-            Policy::Latency(_) => {
-                ["AF", "AS", "EU", "NA", "OC", "SA"]
-                    .into_iter()
-                    .for_each(|code| note(Origin::Continent(code.to_owned())));
-            }
-            _ => {}
-        }
-    }
-    let others = if elsewhere { "elsewhere" } else { "everywhere" };
-    if origins.is_empty() || elsewhere {
-        origins.insert(others.to_owned(), Place::default());
-    }
     let down = !question.down.is_empty();
-    origins
+    origins(&zone.records, &question.name, question.record_type)
         .into_iter()
         .map(|(from, place)| proto::RoutePlace {
             from,

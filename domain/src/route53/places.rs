@@ -3,12 +3,13 @@
 //! Route 53 measures latency and does not publish what it measured. The order of Regions here goes by great-circle
 //! distance, which is an estimate. The data files under `domain/data` name their sources.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
 use super::answer::Place;
+use super::record::{Location, Policy, RecordSet, RecordType};
 use crate::ids::Region;
 
 const CONTINENTS: &str = include_str!("../../data/continents.csv");
@@ -180,6 +181,31 @@ impl fmt::Display for Origin {
             Self::Subdivision(country, code) => write!(f, "country={country},subdivision={code}"),
         }
     }
+}
+
+/// The places that the records of one name tell apart, as people write them, with what Route 53 knows of somebody there.
+#[must_use]
+pub fn origins(records: &[RecordSet], name: &str, record_type: RecordType) -> Vec<(String, Place)> {
+    let own = records.iter().filter(|set| set.record_type == record_type && set.name == name);
+    let (mut named, mut has_default) = (BTreeSet::new(), false);
+    for set in own {
+        match &set.policy {
+            Policy::Geolocation(Location::Default) => has_default = true,
+            Policy::Geolocation(Location::Continent(code)) => drop(named.insert(Origin::Continent(code.clone()))),
+            Policy::Geolocation(Location::Country(code)) => drop(named.insert(Origin::Country(code.clone()))),
+            Policy::Geolocation(Location::Subdivision(country, code)) => {
+                named.insert(Origin::Subdivision(country.clone(), code.clone()));
+            }
+            Policy::Latency(_) => {
+                named.extend(["AF", "AS", "EU", "NA", "OC", "SA"].map(|code| Origin::Continent(code.to_owned())));
+            }
+            _ => {}
+        }
+    }
+    let others = if named.is_empty() { "everywhere" } else { "elsewhere" };
+    let known = named.iter().filter_map(|origin| Some((origin.to_string(), origin.place().ok()?)));
+    let rest = (named.is_empty() || has_default).then(|| (others.to_owned(), Place::default()));
+    known.chain(rest).collect()
 }
 
 #[cfg(test)]

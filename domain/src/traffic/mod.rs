@@ -10,6 +10,7 @@ mod prices;
 mod records;
 mod resolve;
 mod settle;
+mod shift;
 mod switch_checks;
 #[cfg(test)]
 mod tests;
@@ -22,4 +23,5 @@ pub use naming::{canary_name, fence_name, internal_name, switch_path};
 pub use preview::{Deed, Line, MOST_TOUCHED_PERCENT, Preview, Share, compare_checks, preview};
 pub use prices::{CHECKED, PAGES, monthly_checks_usd, monthly_reads_usd};
 pub use settle::{SettleAction, settle};
+pub use shift::{Shift, shifts};
 pub use vote::{Tie, pair, weight};

@@ -477,3 +477,34 @@ fn what_is_believed_follows_the_bits_and_a_region_that_is_down() {
         assert!(believed.assumed().is_empty(), "everything of a switch is known");
     }
 }
+
+#[test]
+fn whoever_would_be_sent_elsewhere_is_told_by_place() {
+    let mut scene = Scene::new(3, true);
+    let state = |scene: &Scene| crate::fleet::FleetState {
+        fleet: scene.fleet.clone(),
+        switches: BTreeMap::from([(scene.spec.switch_group(), scene.switch.clone())]),
+        ..Default::default()
+    };
+    let told = |scene: &Scene, down: &str| {
+        let down = std::collections::BTreeSet::from([Region::from(down)]);
+        let all = shifts(&scene.desired(), &state(scene), &down);
+        all.into_iter()
+            .map(|it| format!("{}: {} -> {}", it.place, it.now.join(" "), it.then.join(" ")))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told(&scene, "us-east-1"), ["everywhere: us-east-1 -> eu-west-1"]);
+    assert!(told(&scene, "eu-west-1").is_empty(), "nobody is there");
+
+    let record = &mut scene.spec.traffic.records[0];
+    record.routing = Routing::Geolocation;
+    let continent = |code: &str| Location::Continent(code.to_owned());
+    record.targets.get_mut("us-east-1").unwrap().geo = vec![continent("NA"), Location::Default];
+    record.targets.get_mut("eu-west-1").unwrap().geo = vec![continent("EU")];
+    scene.switch = Switch {
+        pattern: Pattern::ActiveActive,
+        regions: scene.spec.regions.clone(),
+        bits: BTreeMap::from([("us-east-1".into(), bit(true, "a")), ("eu-west-1".into(), bit(true, "b"))]),
+    };
+    assert_eq!(told(&scene, "eu-west-1"), ["continent=EU: eu-west-1 -> us-east-1"]);
+}
