@@ -141,6 +141,29 @@ class Records(Route53Test):
             "InvalidInput", self.dns.list_resource_record_sets, HostedZoneId=zone, StartRecordType="A",
         )
 
+    def test_an_answer_is_tested_from_where_it_is_asked(self):
+        name, zone = self.zone()
+        made = self.change(
+            zone,
+            change("CREATE", **plain(f"p.{name}", SetIdentifier="all", GeoLocation={"CountryCode": "*"})),
+            change("CREATE", **plain(
+                f"p.{name}", values=("192.0.2.2",), SetIdentifier="eu", GeoLocation={"ContinentCode": "EU"},
+            )),
+        )
+        self.until("in sync", lambda: self.dns.get_change(Id=made["Id"])["ChangeInfo"]["Status"] == "INSYNC")
+
+        def answer(record, **more):
+            found = self.dns.test_dns_answer(HostedZoneId=zone, RecordName=record, RecordType="A", **more)
+            return found["ResponseCode"], found["RecordData"]
+
+        self.assertEqual(answer(f"p.{name}"), ("NOERROR", ["192.0.2.1"]))
+        self.assertEqual(answer(f"p.{name}", EDNS0ClientSubnetIP="198.18.6.0"), ("NOERROR", ["192.0.2.2"]))
+        self.assertEqual(answer(f"p.{name}", ResolverIP="198.18.5.9"), ("NOERROR", ["192.0.2.2"]))
+        self.assertEqual(answer(f"none.{name}"), ("NXDOMAIN", []))
+        self.refused(
+            "InvalidInput", self.dns.test_dns_answer, HostedZoneId=zone, RecordName="a.elsewhere.example", RecordType="A",
+        )
+
     def test_a_batch_is_all_or_nothing_and_deletes_exactly(self):
         name, zone = self.zone()
         mark = plain(f"mark.{name}", "TXT", ('"index=1"',))
