@@ -445,3 +445,30 @@ fn a_loss_over_budget_waits_for_a_person() {
         assert_eq!(events(&fleet, EventKind::LostWrites), 1, "once");
     });
 }
+
+/// A minute of throttling in the Region that should take over: before the decision nobody can say whether its copies are
+/// ready, so it waits; after it, the promotion is tried until it may be made.
+#[test]
+fn a_minute_of_throttling_is_waited_out_and_the_move_is_made_once() {
+    for before in [true, false] {
+        virtually(17, async {
+            let mut fleet = steady(17, Shop::default()).await;
+            let throttle = |fleet: &SimulatedFleet, on| fleet.aws.throttle(&region(EU_WEST), Service::Rds, on);
+            if before {
+                throttle(&fleet, true);
+            }
+            fleet.break_region(&region(US_EAST)).await;
+            if !before {
+                let running = fleet.until(seconds(60), |fleet| run_is(fleet, RunState::Running)).await;
+                holds(&fleet, running && promotions(&fleet) == 0, "the run begins");
+                throttle(&fleet, true);
+            }
+            fleet.run_for(seconds(60)).await;
+            let waits = if before { newest_run(&fleet).is_none() } else { run_is(&fleet, RunState::Running) };
+            holds(&fleet, waits && promotions(&fleet) == 0, "throttled, it waits");
+            throttle(&fleet, false);
+            let moved = fleet.until(seconds(90), |fleet| lives_in(fleet, EU_WEST)).await;
+            holds(&fleet, moved && promotions(&fleet) == 1, "then the move is made, once");
+        });
+    }
+}
