@@ -72,13 +72,22 @@ pub struct ZoneInfo {
     pub records: Quota,
 }
 
+/// How old a listing may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Age {
+    /// A few seconds: one that others have asked for will do. For whoever looks again and again.
+    Shared,
+    /// As it is now. For people who ask.
+    Now,
+}
+
 /// Record sets of a hosted zone (Route 53's control plane).
 #[async_trait]
 pub trait Records: Send + Sync {
     /// The public zone of that name. Refused when there is none, only a private one, or two.
     async fn zone(&self, zone: &str) -> Call<ZoneInfo>;
     /// All record sets of the zone with that name.
-    async fn list(&self, zone: &str) -> Call<Vec<RecordSet>>;
+    async fn list(&self, zone: &str, age: Age) -> Call<Vec<RecordSet>>;
     /// One batch, all or nothing. Returns a change id.
     async fn change(&self, zone: &str, changes: Vec<Change>) -> Call<String>;
     /// Whether every name server has the change (INSYNC).
@@ -89,7 +98,7 @@ pub trait Records: Send + Sync {
 #[async_trait]
 pub trait HealthChecks: Send + Sync {
     /// All health checks of the account.
-    async fn list(&self) -> Call<Vec<HealthCheck>>;
+    async fn list(&self, age: Age) -> Call<Vec<HealthCheck>>;
     /// Creates one; the same reference and configuration again gives the same check.
     async fn create(&self, caller_reference: &str, config: HealthCheckConfig) -> Call<HealthCheck>;
     /// Replaces children and threshold of the check at that version; an older version is refused.

@@ -14,7 +14,7 @@ use failoverd_domain::route53::{HealthCheck, RecordSet};
 use failoverd_domain::service::{Pattern, ServiceSpec, Store, StoreKind};
 use failoverd_domain::traffic::{Desired, FenceMark, Inputs, compare_checks, desired, preview};
 
-use crate::ports::{Action, CallError, Quota, World, ZoneInfo};
+use crate::ports::{Action, Age, CallError, Quota, World, ZoneInfo};
 
 /// Seconds, for plain values whose manifest names none.
 const RECORD_TTL_S: u32 = 60;
@@ -97,11 +97,11 @@ pub struct Surroundings {
 }
 
 /// Reads the zone and the account's health checks.
-pub async fn surroundings(world: &World, zone: &str) -> Surroundings {
+pub async fn surroundings(world: &World, zone: &str, age: Age) -> Surroundings {
     let (found, records, checks, quota) = tokio::join!(
         world.records.zone(zone),
-        world.records.list(zone),
-        world.health_checks.list(),
+        world.records.list(zone, age),
+        world.health_checks.list(age),
         world.health_checks.quota(),
     );
     Surroundings {

@@ -73,6 +73,7 @@ fn main() -> ExitCode {
     if wanted("deciding") {
         show(deciding::tick());
         show(deciding::plan());
+        show(deciding::explain());
     }
     if wanted("switches") {
         show(switches::answers());

@@ -54,6 +54,10 @@ codes! {
     UnknownRun, "NO_SUCH_RUN", NotFound, 2;
     /// No such Region in the fleet or service.
     UnknownRegion, "UNKNOWN_REGION", NotFound, 2;
+    /// No hosted zone that can be reached holds the name.
+    UnknownZone, "NO_SUCH_ZONE", NotFound, 2;
+    /// AWS refused, or did not answer; its words are in the message.
+    AwsAway, "AWS_AWAY", Unavailable, 1;
     /// No such step in the run.
     UnknownStep, "NO_SUCH_STEP", NotFound, 2;
     /// A guard or the replicated state said no.

@@ -124,6 +124,7 @@ pub fn service(name: &str) -> ServiceState {
         runs: 0,
         last_run_at: None,
         attention: None,
+        lost_writes: BTreeMap::new(),
     }
 }
 

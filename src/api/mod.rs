@@ -8,6 +8,7 @@ mod control;
 pub mod convert;
 pub mod error;
 mod eta;
+mod explain;
 mod failover;
 mod handles;
 mod iam;

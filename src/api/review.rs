@@ -22,7 +22,7 @@ use futures_util::stream;
 
 use super::error::{ApiError, ErrorCode, Violation};
 use super::proto::{AwsChange, HealthCheckUse};
-use crate::ports::{Quota, World};
+use crate::ports::{Age, Quota, World};
 use crate::survey::{self, Surroundings};
 
 /// Longest wait for any one answer.
@@ -119,7 +119,7 @@ async fn read_zones(world: &World, specs: &[ServiceSpec]) -> BTreeMap<ZoneAt, Su
     let asked = wanted.into_iter().map(|(role, zone)| {
         let world = world.acting_as(role.as_deref());
         async move {
-            let asking = tokio::time::timeout(PATIENCE, survey::surroundings(&world, &zone)).await;
+            let asking = tokio::time::timeout(PATIENCE, survey::surroundings(&world, &zone, Age::Now)).await;
             let around = asking.unwrap_or_else(|_| {
                 let no = || silence("route53");
                 Surroundings { zone: Err(no()), records: Err(no()), checks: Err(no()), quota: Err(no()) }

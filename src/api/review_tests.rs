@@ -52,8 +52,10 @@ async fn settled(aws: &SimulatedAws, spec: &ServiceSpec) -> FleetState {
     let mark = survey::looking_mark(&state, service.epoch);
     let mark = failoverd_domain::traffic::FenceMark { index: state.applied, ..mark };
     loop {
-        let (checks, records) =
-            (world.health_checks.list().await.unwrap(), world.records.list("example.com").await.unwrap());
+        let (checks, records) = (
+            world.health_checks.list(Age::Now).await.unwrap(),
+            world.records.list("example.com", Age::Now).await.unwrap(),
+        );
         let actions = settle(&wanted, &mark, &checks, &records);
         if actions.is_empty() {
             return state;

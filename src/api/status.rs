@@ -2,6 +2,7 @@
 
 use failoverd_domain::fleet::{EventHead, FleetState, Run, Trigger, verify_chain};
 use failoverd_domain::service::Objectives;
+use failoverd_domain::traffic::shifts;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
@@ -10,7 +11,7 @@ use super::failover::{Asked, preview};
 use super::identity::caller;
 use super::proto::status_service_server::StatusService;
 use super::snapshot::Snapshot;
-use super::{Handles, convert, eta, iam, proto, watch};
+use super::{Handles, convert, eta, explain, iam, proto, watch};
 use crate::ports::HistoryError;
 
 /// Events read at a time when the chain is walked.
@@ -184,7 +185,19 @@ impl StatusService for StatusApi {
         };
         let outlook = preview(&at, asked, actor, Trigger::Operator)?;
         let eta = eta::eta(&outlook.plan, at.state.runs.values());
-        Ok(Response::new(convert::plan(at.answered(), &outlook, eta)))
+        // A switch that has no checks yet moves nobody yet.
+        let service = at.state.services.get(&outlook.plan.service);
+        let wanted = service.and_then(|service| crate::survey::wanted(&at.state, service).ok());
+        let down = std::collections::BTreeSet::from([outlook.plan.from.clone()]);
+        let shifts = wanted.map(|wanted| shifts(&wanted, &at.state, &down)).unwrap_or_default();
+        Ok(Response::new(convert::plan(at.answered(), &outlook, eta, shifts)))
+    }
+
+    async fn explain_route(
+        &self,
+        request: Request<proto::ExplainRouteRequest>,
+    ) -> Result<Response<proto::ExplainRouteResponse>, Status> {
+        Ok(Response::new(explain::answer(&self.handles, request.into_inner()).await?))
     }
 
     async fn get_iam_policy(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use failoverd_domain::fleet::{FleetState, RunState};
-use failoverd_domain::route53::{Change, Policy, RecordSet, RecordType};
+use failoverd_domain::route53::{Change, Location, Policy, RecordSet, RecordType};
 use failoverd_domain::traffic::SwitchEndpoint;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::output::Output;
 use super::{Cli, Context, Failure, Outcome, dispatch};
 use crate::api::fake::{self, Daemon, FakePeers, daemon, state_with};
+use crate::api::proto::status_service_client::StatusServiceClient;
+use crate::api::proto::{ExplainRouteRequest, ExplainRouteResponse};
 use crate::api::serve;
 
 struct Served {
@@ -179,6 +181,59 @@ async fn a_record_of_somebody_else_refuses_the_apply_with_3_and_is_named() {
         "{failure:?}"
     );
     assert!(served.daemon.log.proposed.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn any_record_of_a_zone_is_explained_as_it_is_now() {
+    let served = served(state_with(&[])).await;
+    served.daemon.aws.create_zone("example.org", &["us-east-1".into()]);
+    let record = |set: &str, policy: Policy, value: &str| RecordSet {
+        name: "shop.example.org".to_owned(),
+        record_type: RecordType::A,
+        set_identifier: Some(set.to_owned()),
+        policy,
+        ttl_s: Some(60),
+        values: vec![value.to_owned()],
+        alias: None,
+        health_check: None,
+    };
+    let asked = |from: &str| ExplainRouteRequest {
+        name: "Shop.Example.org.".to_owned(),
+        from: Some(from.to_owned()).filter(|from| !from.is_empty()),
+        ..Default::default()
+    };
+    let values =
+        |answer: &ExplainRouteResponse| answer.answers.iter().flat_map(|one| one.values.clone()).collect::<Vec<_>>();
+    let mut client = StatusServiceClient::connect(served.url.clone()).await.unwrap();
+    let first = client.explain_route(asked("country=DE")).await.unwrap().into_inner();
+    assert!(first.answers.is_empty() && first.nothing_because.unwrap().contains("no record is named"));
+    let made = [
+        Change::Create(record("eu", Policy::Geolocation(Location::Continent("EU".into())), "192.0.2.1")),
+        Change::Create(record("de", Policy::Geolocation(Location::Country("DE".into())), "192.0.2.2")),
+    ];
+    served.daemon.aws.with(|world| world.change_records("example.org", &made)).unwrap();
+    let germany = client.explain_route(asked("country=DE")).await.unwrap().into_inner();
+    assert_eq!((values(&germany), germany.zone.as_str()), (vec!["192.0.2.2".to_owned()], "example.org"));
+    assert_eq!(germany.answers[0].set_identifier.as_deref(), Some("de"));
+    let rejected = germany.considered.iter().find(|one| one.set_identifier.as_deref() == Some("eu")).unwrap();
+    assert_eq!(rejected.rejected_because.as_deref(), Some("a more specific place answers"));
+    let japan = client.explain_route(asked("country=JP")).await.unwrap().into_inner();
+    assert!(values(&japan).is_empty() && japan.nothing_because.unwrap().contains("there is no default"));
+    let all = client.explain_route(asked("")).await.unwrap().into_inner();
+    assert_eq!(all.places.iter().map(|place| place.from.as_str()).collect::<Vec<_>>(), ["continent=EU", "country=DE"]);
+
+    for (line, code) in [
+        ("route explain shop.example.org --from country=JP -o json", 0),
+        ("route explain shop.elsewhere.net", 2),
+        ("route explain shop.example.org --from country=ZZ", 2),
+        ("route explain shop.example.org --type HOUSE", 2),
+        ("route explain shop.example.org --down mars-1", 2),
+        ("route explain ..", 2),
+    ] {
+        assert_eq!(exit(&served.url, line).await, code, "{line}");
+    }
+    served.daemon.aws.break_route53_api();
+    assert_eq!(exit(&served.url, "route explain shop.example.org").await, 1, "Route 53's API is away");
 }
 
 #[tokio::test]

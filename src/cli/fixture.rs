@@ -222,5 +222,12 @@ pub fn plan() -> proto::PlanResponse {
         guards: vec![guard()],
         loss: run.loss,
         findings: run.evidence,
+        shifts: vec![proto::TrafficShift {
+            name: "api.example.com".to_owned(),
+            r#type: "A".to_owned(),
+            place: "everywhere".to_owned(),
+            now: vec!["us-east-1".to_owned()],
+            then: vec!["eu-west-1".to_owned()],
+        }],
     }
 }

@@ -69,6 +69,46 @@ fn run_views() {
 }
 
 #[test]
+fn route_views() {
+    let answer = |set: &str, value: &str| proto::RouteAnswer {
+        values: vec![value.to_owned()],
+        set_identifier: Some(set.to_owned()),
+        because: format!("{set}: the most specific place that may answer"),
+        ttl_s: 60,
+        path: vec![set.to_owned()],
+    };
+    let considered = |set: &str, why: Option<&str>| proto::RouteConsidered {
+        name: "orders.example.com".to_owned(),
+        set_identifier: Some(set.to_owned()),
+        healthy: why != Some("unhealthy"),
+        rejected_because: why.map(str::to_owned),
+    };
+    let explained = proto::ExplainRouteResponse {
+        zone: "example.com".to_owned(),
+        name: "orders.example.com".to_owned(),
+        r#type: "A".to_owned(),
+        answers: vec![answer("us default", "192.0.2.1")],
+        considered: vec![considered("us default", None), considered("eu", Some("unhealthy"))],
+        places: vec![proto::RoutePlace {
+            from: "continent=EU".to_owned(),
+            now: vec![answer("eu", "192.0.2.2")],
+            then: vec![answer("us default", "192.0.2.1")],
+        }],
+        notes: vec!["health check abc (theirs) is taken as healthy: the fleet does not know better".to_owned()],
+        ..Default::default()
+    };
+    both("route-places", &view::route(&explained, &["eu-west-1".to_owned()]));
+    let nothing = proto::ExplainRouteResponse {
+        answers: Vec::new(),
+        places: Vec::new(),
+        nothing_because: Some("no record fits the asker's place, and there is no default".to_owned()),
+        ..explained.clone()
+    };
+    both("route-nothing", &view::route(&nothing, &[]));
+    both("route-one", &view::route(&proto::ExplainRouteResponse { places: Vec::new(), ..explained }, &[]));
+}
+
+#[test]
 fn plan_and_history_views() {
     both("plan", &view::plan(&fixture::plan()));
     both("history", &view::events(&fixture::events(), PLAIN));

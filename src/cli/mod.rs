@@ -79,6 +79,8 @@ pub enum Command {
     History(commands::history::HistoryArgs),
     /// What a run did, how long it took and what was lost
     Report(commands::report::ReportArgs),
+    /// What Route 53 would answer, and why: explain
+    Route(commands::route::RouteArgs),
     /// The least-privilege IAM policy for what is applied
     IamPolicy(commands::iam_policy::IamPolicyArgs),
     /// A whole fleet on this machine, on a simulated AWS: demo, up, break, heal
@@ -117,6 +119,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<Outcome, Failur
         Command::Resume(args) => commands::pause::resume(context, args).await,
         Command::History(args) => commands::history::run(context, args).await,
         Command::Report(args) => commands::report::run(context, args).await,
+        Command::Route(args) => commands::route::run(context, args).await,
         Command::IamPolicy(args) => commands::iam_policy::run(context, args).await,
         Command::Sandbox(args) => commands::sandbox::run(context, args).await,
         Command::Completion(args) => Ok(commands::completion::run(context, &args)),

@@ -117,6 +117,9 @@ pub struct Sandbox {
     door: Door,
 }
 
+/// How long three daemons may take to agree on who they are.
+const FORMING: Duration = Duration::from_secs(60);
+
 impl Sandbox {
     /// Starts everything, with the AWS resources of the examples in place and no service applied.
     ///
@@ -165,7 +168,21 @@ impl Sandbox {
         for region in REGIONS {
             self.start_daemon(&Region::from(region)).await?;
         }
-        Ok(())
+        self.formed().await
+    }
+
+    /// Waits until every daemon knows where checkers reach all of them: before that nobody can say what a service needs.
+    async fn formed(&self) -> Result<(), SandboxError> {
+        let knows = |daemon: &Daemon| {
+            let state = daemon.handles().agreement.state().borrow().clone();
+            state.members.len() == REGIONS.len() && state.members.values().all(|member| member.switch.is_some())
+        };
+        let waiting = async {
+            while !self.daemons.values().all(knows) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(FORMING, waiting).await.map_err(|_| machine("the fleet does not form"))
     }
 
     /// What lies outside every Region: AWS's port, the name server, Route 53's checkers.

@@ -1,12 +1,14 @@
 //! A real DNS server over UDP and TCP that answers authoritatively as the simulated Route 53 does.
 //!
-//! It knows nothing but the simulated zones: other names are REFUSED. It never makes up an address.
+//! It knows nothing but the simulated zones: other names are REFUSED. It never makes up an address. Where somebody asks
+//! from is told by EDNS client subnet (RFC 7871), as Route 53 takes it: `dig +subnet=198.18.6.0/24` asks from Germany.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use failoverd_domain::route53::{Answer, RecordType};
+use failoverd_domain::route53::{Answer, Place, RecordType};
 use hickory_proto::op::{Edns, Metadata, OpCode, ResponseCode};
+use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption};
 use hickory_proto::rr::rdata::{CNAME, NS, SOA, TXT};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType as WireType};
 use hickory_server::Server;
@@ -15,13 +17,15 @@ use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseI
 use hickory_server::zone_handler::MessageResponseBuilder;
 use tokio::net::{TcpListener, UdpSocket};
 
-use super::world::{Resolution, SimulatedAws};
+use super::world::{Resolution, SimulatedAws, place_of};
 
 /// Idle TCP connections are closed after this long.
 const TCP_TIMEOUT: Duration = Duration::from_secs(5);
 const TCP_BUFFER: usize = 128;
 /// DNS flag day 2020.
 const MAX_UDP_BYTES: u16 = 1_232;
+/// Networks that stand for places are so long.
+const NETWORK_BITS: u8 = 24;
 /// A TXT string holds at most so many bytes; longer values are sent as several strings.
 const TXT_STRING_BYTES: usize = 255;
 
@@ -73,12 +77,12 @@ impl Reply {
 }
 
 impl Route53Answers {
-    fn reply(&self, name: &Name, asked: WireType) -> Reply {
+    fn reply(&self, name: &Name, asked: WireType, from: Option<Place>) -> Reply {
         let text = name.to_ascii();
         // A type that the simulation does not hold is like a type that the name does not have, except that a CNAME
         // answers for it too.
         let record_type = known_type(asked).unwrap_or(RecordType::Cname);
-        let (apex, code, answers) = match self.aws.with(|world| world.resolve(&text, record_type, None)) {
+        let (apex, code, answers) = match self.aws.with(|world| world.resolve(&text, record_type, from)) {
             Resolution::NotAuthoritative => return Reply::bare(ResponseCode::Refused),
             Resolution::NoSuchName(apex) => (apex, ResponseCode::NXDomain, Vec::new()),
             Resolution::Found(apex, answer) => (apex, ResponseCode::NoError, records(name, &answer)),
@@ -98,9 +102,11 @@ impl Route53Answers {
 #[async_trait::async_trait]
 impl RequestHandler for Route53Answers {
     async fn handle_request<R: ResponseHandler, T: Time>(&self, request: &Request, mut handle: R) -> ResponseInfo {
+        let subnet = request.edns.as_ref().and_then(subnet);
+        let from = subnet.and_then(|subnet| place_of(subnet.addr()));
         let reply = match request.request_info() {
             Ok(asked) if request.metadata.op_code == OpCode::Query && asked.query.query_class() == DNSClass::IN => {
-                self.reply(asked.query.original().name(), asked.query.query_type())
+                self.reply(asked.query.original().name(), asked.query.query_type(), from)
             }
             Ok(_) => Reply::bare(ResponseCode::NotImp),
             Err(_) => Reply::bare(ResponseCode::FormErr),
@@ -125,7 +131,20 @@ impl RequestHandler for Route53Answers {
 fn edns_reply(asked: &Edns) -> Edns {
     let mut edns = Edns::new();
     edns.set_max_payload(asked.max_payload().clamp(512, MAX_UDP_BYTES));
+    if let Some(mut subnet) = subnet(asked) {
+        // The answer holds for that network, or for everybody.
+        subnet.set_scope_prefix(if place_of(subnet.addr()).is_some() { NETWORK_BITS } else { 0 });
+        edns.options_mut().insert(EdnsOption::Subnet(subnet));
+    }
     edns
+}
+
+/// The network that the question comes from.
+fn subnet(asked: &Edns) -> Option<ClientSubnet> {
+    match asked.option(EdnsCode::Subnet) {
+        Some(EdnsOption::Subnet(subnet)) => Some(*subnet),
+        _ => None,
+    }
 }
 
 const fn known_type(asked: WireType) -> Option<RecordType> {

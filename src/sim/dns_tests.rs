@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use failoverd_domain::ids::Region;
-use failoverd_domain::route53::{AliasTarget, Change, Policy, RecordSet};
+use failoverd_domain::route53::{AliasTarget, Change, Location, Policy, RecordSet};
 use failoverd_domain::time::Timestamp;
 use hickory_proto::op::{Edns, Message, MessageType, Query};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -136,4 +136,39 @@ async fn an_answer_too_long_for_udp_says_so_unless_the_asker_has_room() {
     message.set_edns(edns);
     let got = send(&server, &message.to_vec().unwrap()).await;
     assert_eq!((got.metadata.truncation, got.answers.len(), got.max_payload()), (false, 3, 1_232));
+}
+
+#[tokio::test]
+async fn who_asks_from_another_network_is_answered_for_that_place() {
+    let clock = Arc::new(TokioClock::starting_at(Timestamp(0)));
+    let aws = SimulatedAws::new(clock, 1, Timing { dns_propagation_ms: 0, ..Timing::default() });
+    aws.create_zone("example.com", &[Region::from("us-east-1")]);
+    let at = |id: &str, place: Location, value: &str| {
+        let policy = Policy::Geolocation(place);
+        Change::Create(RecordSet {
+            set_identifier: Some(id.into()),
+            policy,
+            ..set("p.example.com", RecordType::A, &[value])
+        })
+    };
+    let changes = [
+        at("eu", Location::Continent("EU".into()), "192.0.2.1"),
+        at("ca", Location::Subdivision("US".into(), "CA".into()), "192.0.2.2"),
+        at("all", Location::Default, "192.0.2.3"),
+    ];
+    aws.with(|world| world.change_records("example.com", &changes)).unwrap();
+    let server = DnsServer::bind(aws, "127.0.0.1:0".parse().unwrap()).await.unwrap();
+    for (subnet, value, scope) in
+        [("198.18.6.0/24", "192.0.2.1", 24), ("198.18.3.0/24", "192.0.2.2", 24), ("203.0.113.0/24", "192.0.2.3", 0)]
+    {
+        let mut message = Message::query();
+        message.add_query(Query::query(Name::from_ascii("p.example.com").unwrap(), WireType::A));
+        let mut edns = Edns::new();
+        edns.options_mut().insert(EdnsOption::Subnet(subnet.parse().unwrap()));
+        message.edns = Some(edns);
+        let answer = send(&server, &message.to_vec().unwrap()).await;
+        assert_eq!(answer.answers[0].data, RData::A(value.parse().unwrap()), "{subnet}");
+        let told = super::subnet(answer.edns.as_ref().unwrap()).unwrap();
+        assert_eq!(told.scope_prefix(), scope, "{subnet}");
+    }
 }

@@ -18,7 +18,7 @@ use tokio::time::sleep;
 
 use super::world::{ACCOUNT, Gate, Plane, ROUTE53_REGION, Refusal, Service, SimulatedAws, World as SimulatedWorld};
 use crate::ports::{
-    Action, AuroraGlobal, Buckets, Call, CallError, DbInstances, Effect, GlobalTables, HealthChecks, Identity,
+    Action, Age, AuroraGlobal, Buckets, Call, CallError, DbInstances, Effect, GlobalTables, HealthChecks, Identity,
     Permissions, Quota, Records, ReplicationWish, Roles, World, ZoneInfo,
 };
 
@@ -185,7 +185,7 @@ impl Records for SimulatedPorts {
         self.route53("ListHostedZonesByName", false, |world| world.zone_info(zone)).await
     }
 
-    async fn list(&self, zone: &str) -> Call<Vec<RecordSet>> {
+    async fn list(&self, zone: &str, _: Age) -> Call<Vec<RecordSet>> {
         self.route53("ListResourceRecordSets", false, |world| world.list_records(zone)).await
     }
 
@@ -200,7 +200,7 @@ impl Records for SimulatedPorts {
 
 #[async_trait]
 impl HealthChecks for SimulatedPorts {
-    async fn list(&self) -> Call<Vec<HealthCheck>> {
+    async fn list(&self, _: Age) -> Call<Vec<HealthCheck>> {
         self.route53("ListHealthChecks", false, |world| Ok(world.checks.iter().cloned().collect())).await
     }
 

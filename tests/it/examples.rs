@@ -59,8 +59,22 @@ async fn every_example_settles_as_it_stands_and_the_pair_moves_and_comes_back() 
     })
     .await;
 
-    // The pair: its Region dies, and it moves by itself.
+    let europe = it.json(&["route", "explain", "orders.example.com", "--from", "country=DE"]).await;
+    assert_eq!(europe["answers"][0]["set_identifier"], "eu-west-1 continent=EU", "{europe}");
+    let without = it.json(&["route", "explain", "orders.example.com", "--down", WEST]).await;
+    let moved = without["places"].as_array().unwrap().iter().find(|place| place["from"] == "continent=EU").unwrap();
+    let set = |answers: &serde_json::Value| answers[0]["set_identifier"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(
+        (set(&moved["now"]).as_str(), set(&moved["then"]).as_str()),
+        ("eu-west-1 continent=EU", "us-east-1 default")
+    );
+
+    // The pair: what would happen is said beforehand; its Region dies, and it moves by itself.
     it.until_ready("app").await;
+    let told = it.json(&["route", "explain", "app.example.com", "--down", EAST]).await;
+    assert_eq!(told["answers"][0]["values"], serde_json::json!(["198.51.100.20"]), "{told}");
+    let now = it.json(&["route", "explain", "app.example.com"]).await;
+    assert_eq!(now["answers"][0]["values"], serde_json::json!(["198.51.100.10"]), "{now}");
     it.sandbox.break_region(EAST).await.unwrap();
     let serves = |service: &'static str, region: &'static str| {
         move |it: &Fixture| {

@@ -437,5 +437,38 @@ fn a_loss_over_budget_waits_for_a_person() {
         let database = run.loss.iter().find(|loss| loss.store.as_str() == "orders-db").unwrap();
         assert!(database.measured.is_some_and(|lost_ms| lost_ms > 5_000), "{}", database.sentence());
         assert_eq!(events(&fleet, EventKind::Approved), 1);
+        assert_eq!(events(&fleet, EventKind::LostWrites), 0, "nobody can ask us-east-1 yet");
+        fleet.heal_region(&region(US_EAST)).await;
+        let kept = fleet.until(seconds(180), |fleet| events(fleet, EventKind::LostWrites) > 0).await;
+        holds(&fleet, kept, "the snapshot of what was lost goes on record");
+        fleet.run_for(seconds(180)).await;
+        assert_eq!(events(&fleet, EventKind::LostWrites), 1, "once");
     });
+}
+
+/// A minute of throttling in the Region that should take over: before the decision nobody can say whether its copies are
+/// ready, so it waits; after it, the promotion is tried until it may be made.
+#[test]
+fn a_minute_of_throttling_is_waited_out_and_the_move_is_made_once() {
+    for before in [true, false] {
+        virtually(17, async {
+            let mut fleet = steady(17, Shop::default()).await;
+            let throttle = |fleet: &SimulatedFleet, on| fleet.aws.throttle(&region(EU_WEST), Service::Rds, on);
+            if before {
+                throttle(&fleet, true);
+            }
+            fleet.break_region(&region(US_EAST)).await;
+            if !before {
+                let running = fleet.until(seconds(60), |fleet| run_is(fleet, RunState::Running)).await;
+                holds(&fleet, running && promotions(&fleet) == 0, "the run begins");
+                throttle(&fleet, true);
+            }
+            fleet.run_for(seconds(60)).await;
+            let waits = if before { newest_run(&fleet).is_none() } else { run_is(&fleet, RunState::Running) };
+            holds(&fleet, waits && promotions(&fleet) == 0, "throttled, it waits");
+            throttle(&fleet, false);
+            let moved = fleet.until(seconds(90), |fleet| lives_in(fleet, EU_WEST)).await;
+            holds(&fleet, moved && promotions(&fleet) == 1, "then the move is made, once");
+        });
+    }
 }

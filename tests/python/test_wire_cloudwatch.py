@@ -1,32 +1,17 @@
-"""Drives the simulated CloudWatch with boto3, as a stranger would, in each of the three ways that clients speak.
-
-The endpoint is taken from AWS_ENDPOINT_URL (see examples/wire.rs). Every wait is for a condition, with a bound.
-"""
+"""Drives the simulated CloudWatch with boto3, as a stranger would, in each of the three ways that clients speak."""
 
 import copy
-import json
-import os
 import time
 import unittest
-import urllib.request
 import uuid
 from datetime import datetime, timedelta, timezone
 
 import boto3
 import botocore.session
-from botocore.config import Config
-from botocore.exceptions import ClientError
 
-ENDPOINT = os.environ["AWS_ENDPOINT_URL"]
-ACCOUNT = "123456789012"
+from stranger import ACCOUNT, WireTest, client, turn
+
 USE1, EUW1, USW2 = "us-east-1", "eu-west-1", "us-west-2"
-BOUND_S = float(os.environ.get("SIM_WAIT_S", "60"))
-SETTINGS = {
-    "endpoint_url": ENDPOINT,
-    "aws_access_key_id": "AKIASTRANGER",
-    "aws_secret_access_key": "secret",
-    "config": Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=10),
-}
 
 
 def speaking(protocol):
@@ -46,17 +31,6 @@ def speaking(protocol):
     return boto3.Session(botocore_session=session)
 
 
-def client(service, region, session=boto3):
-    return session.client(service, region_name=region, **SETTINGS)
-
-
-def turn(action, **arguments):
-    """Breaks or heals something."""
-    body = json.dumps({"action": action, **arguments}).encode()
-    headers = {"content-type": "application/json"}
-    urllib.request.urlopen(urllib.request.Request(f"{ENDPOINT}/_sim/faults", data=body, headers=headers)).close()
-
-
 def now():
     return datetime.now(timezone.utc)
 
@@ -73,31 +47,13 @@ def query(namespace, metric, stat="Maximum", period=60, name="q", unit=None, **n
     return {"Id": name, "MetricStat": wanted}
 
 
-class CloudwatchTest(unittest.TestCase):
+class CloudwatchTest(WireTest):
     @classmethod
     def setUpClass(cls):
         cls.at = {region: client("cloudwatch", region) for region in (USE1, EUW1, USW2)}
 
     def setUp(self):
         self.namespace = f"shop-{uuid.uuid4().hex[:8]}"
-
-    def refused(self, code, call, status=400, **arguments):
-        with self.assertRaises(ClientError) as refusal:
-            call(**arguments)
-        answer = refusal.exception.response
-        found = (answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"])
-        self.assertEqual(found, (code, status), answer)
-        self.assertTrue(answer["ResponseMetadata"]["RequestId"])
-        return answer["Error"]["Message"]
-
-    def until(self, what, look):
-        began = time.monotonic()
-        while True:
-            found = look()
-            if found:
-                return found
-            self.assertLess(time.monotonic() - began, BOUND_S, what)
-            time.sleep(0.05)
 
     def put(self, metric, value, at=None, region=USE1, **more):
         datum = {"MetricName": metric, "Timestamp": at or now(), **more}
@@ -451,7 +407,7 @@ class Protocols(CloudwatchTest):
     def test_every_operation_in_every_protocol(self):
         for protocol in ("smithy-rpc-v2-cbor", "json", "query"):
             with self.subTest(protocol=protocol):
-                cloudwatch = client("cloudwatch", EUW1, speaking(protocol))
+                cloudwatch = client("cloudwatch", EUW1, session=speaking(protocol))
                 self.assertEqual(cloudwatch.meta.service_model.resolved_protocol, protocol)
                 self.round(cloudwatch, f"{self.namespace}-{protocol}")
 

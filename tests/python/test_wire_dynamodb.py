@@ -1,70 +1,26 @@
-"""Drives the simulated DynamoDB with boto3, as a stranger would.
+"""Drives the simulated DynamoDB with boto3, as a stranger would."""
 
-The endpoint is taken from AWS_ENDPOINT_URL (see examples/wire.rs). Every wait is for a condition, with a bound.
-"""
-
-import json
-import os
 import time
 import unittest
-import urllib.request
-import uuid
 from decimal import Decimal
 
 import boto3
 from boto3.dynamodb.conditions import Attr, Key
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
-ENDPOINT = os.environ["AWS_ENDPOINT_URL"]
-ACCOUNT = "123456789012"
+from stranger import ACCOUNT, WireTest, client, named, settings, turn
+
 USE1, EUW1, USW2, USE2 = "us-east-1", "eu-west-1", "us-west-2", "us-east-2"
-BOUND_S = float(os.environ.get("SIM_WAIT_S", "60"))
-SETTINGS = {
-    "endpoint_url": ENDPOINT,
-    "aws_access_key_id": "AKIASTRANGER",
-    "aws_secret_access_key": "secret",
-    "config": Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=10),
-}
 STREAM = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
 STRONG = {"MultiRegionConsistency": "STRONG"}
 
 
-def turn(action, **arguments):
-    """Breaks or heals something."""
-    body = json.dumps({"action": action, **arguments}).encode()
-    headers = {"content-type": "application/json"}
-    urllib.request.urlopen(urllib.request.Request(f"{ENDPOINT}/_sim/faults", data=body, headers=headers)).close()
-
-
-def named(prefix):
-    return f"{prefix}-{uuid.uuid4().hex[:8]}"
-
-
-class DynamodbTest(unittest.TestCase):
+class DynamodbTest(WireTest):
     @classmethod
     def setUpClass(cls):
         regions = (USE1, EUW1, USW2, USE2)
-        cls.at = {region: boto3.client("dynamodb", region_name=region, **SETTINGS) for region in regions}
-        cls.resource = {region: boto3.resource("dynamodb", region_name=region, **SETTINGS) for region in regions}
-
-    def refused(self, code, call, status=400, **arguments):
-        with self.assertRaises(ClientError) as refusal:
-            call(**arguments)
-        answer = refusal.exception.response
-        found = (answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"])
-        self.assertEqual(found, (code, status), answer)
-        self.assertTrue(answer["ResponseMetadata"]["RequestId"])
-        return answer["Error"]["Message"]
-
-    def until(self, what, look):
-        began = time.monotonic()
-        while True:
-            found = look()
-            if found:
-                return found
-            self.assertLess(time.monotonic() - began, BOUND_S, what)
-            time.sleep(0.05)
+        cls.at = {region: client("dynamodb", region) for region in regions}
+        cls.resource = {region: boto3.resource("dynamodb", region_name=region, **settings()) for region in regions}
 
     def describe(self, region, table):
         return self.at[region].describe_table(TableName=table)["Table"]
@@ -504,8 +460,7 @@ class Items(DynamodbTest):
 
     def test_a_daemon_is_told_of_expired_credentials_and_of_what_it_may_not(self):
         name = self.make()
-        settings = {**SETTINGS, "aws_access_key_id": f"failoverd.{USE1}"}
-        daemon = boto3.client("dynamodb", region_name=USE1, **settings)
+        daemon = client("dynamodb", USE1, key=f"failoverd.{USE1}")
         daemon.describe_table(TableName=name)
         for fault, code in (
             (("expire_credentials", {}), "ExpiredTokenException"),

@@ -1,44 +1,18 @@
-"""Drives the simulated RDS with boto3, as a stranger would.
-
-The endpoint is taken from AWS_ENDPOINT_URL (see examples/wire.rs). Every wait is for a condition, with a bound.
-"""
+"""Drives the simulated RDS with boto3, as a stranger would."""
 
 import datetime
 import json
-import os
 import time
 import unittest
 import urllib.request
-import uuid
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
-ENDPOINT = os.environ["AWS_ENDPOINT_URL"]
-ACCOUNT = "123456789012"
+from stranger import ACCOUNT, BOUND_S, ENDPOINT, WireTest, client, named, turn
+
 USE1, EUW1, USW2 = "us-east-1", "eu-west-1", "us-west-2"
 AURORA = "aurora-postgresql"
 OPEN_GROUP, CLOSED_GROUP = "sg-0defa017000000000", "sg-0fe0ce00000000000"
-BOUND_S = float(os.environ.get("SIM_WAIT_S", "60"))
-
-
-def rds(region, key="AKIASTRANGER", read_timeout=10):
-    return boto3.client(
-        "rds",
-        region_name=region,
-        endpoint_url=ENDPOINT,
-        aws_access_key_id=key,
-        aws_secret_access_key="secret",
-        config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=read_timeout),
-    )
-
-
-def turn(action, **arguments):
-    """Breaks or heals something."""
-    body = json.dumps({"action": action, **arguments}).encode()
-    headers = {"content-type": "application/json"}
-    urllib.request.urlopen(urllib.request.Request(f"{ENDPOINT}/_sim/faults", data=body, headers=headers)).close()
 
 
 def effects():
@@ -46,26 +20,14 @@ def effects():
         return json.load(answer)["effects"]
 
 
-def named(prefix):
-    return f"{prefix}-{uuid.uuid4().hex[:8]}"
-
-
 def arn(kind, region, name):
     return f"arn:aws:rds:{region}:{ACCOUNT}:{kind}:{name}"
 
 
-class RdsTest(unittest.TestCase):
+class RdsTest(WireTest):
     @classmethod
     def setUpClass(cls):
-        cls.at = {region: rds(region) for region in (USE1, EUW1, USW2)}
-
-    def refused(self, code, status, call, **arguments):
-        with self.assertRaises(ClientError) as refusal:
-            call(**arguments)
-        answer = refusal.exception.response
-        self.assertEqual((answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"]), (code, status), answer)
-        self.assertTrue(answer["ResponseMetadata"]["RequestId"])
-        return answer["Error"]["Message"]
+        cls.at = {region: client("rds", region) for region in (USE1, EUW1, USW2)}
 
     def instance(self, region, name):
         return self.at[region].describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
@@ -161,21 +123,21 @@ class Instances(RdsTest):
         self.assertTrue(found["DbiResourceId"].startswith("db-"))
         self.assertEqual(found["ReadReplicaDBInstanceIdentifiers"], [])
         self.assertIn("DB instance created.", self.events(USE1, "db-instance", name))
-        self.refused("DBInstanceAlreadyExists", 400, self.make_instance, region=USE1, name=name)
+        self.refused("DBInstanceAlreadyExists", self.make_instance, status=400, region=USE1, name=name)
 
     def test_what_is_wrong_is_refused(self):
         api = self.at[USE1]
-        self.refused("DBInstanceNotFound", 404, api.describe_db_instances, DBInstanceIdentifier="nothing")
-        self.refused("DBInstanceNotFound", 404, api.describe_db_instances, DBInstanceIdentifier=arn("db", EUW1, "x"))
+        self.refused("DBInstanceNotFound", api.describe_db_instances, status=404, DBInstanceIdentifier="nothing")
+        self.refused("DBInstanceNotFound", api.describe_db_instances, status=404, DBInstanceIdentifier=arn("db", EUW1, "x"))
         for call in (api.reboot_db_instance, api.promote_read_replica, api.modify_db_instance):
-            self.refused("DBInstanceNotFound", 404, call, DBInstanceIdentifier="nothing")
-        self.refused("InvalidParameterValue", 400, self.make_instance, region=USE1, name="9lives")
-        self.refused("InvalidParameterValue", 400, self.make_instance, region=USE1, name=named("x"), BackupRetentionPeriod=99)
-        self.refused("InvalidParameterValue", 400, self.make_instance, region=USE1, name=named("x"), VpcSecurityGroupIds=["default"])
-        self.refused("InvalidParameterCombination", 400, self.make_instance, region=USE1, name=named("x"), Engine=AURORA)
-        self.refused("DBClusterNotFoundFault", 404, self.make_instance, region=USE1, name=named("x"), Engine=AURORA, DBClusterIdentifier="none")
-        self.refused("InvalidParameterValue", 400, api.describe_db_instances, Filters=[{"Name": "colour", "Values": ["red"]}])
-        self.refused("InvalidParameterValue", 400, api.describe_db_instances, MaxRecords=5)
+            self.refused("DBInstanceNotFound", call, status=404, DBInstanceIdentifier="nothing")
+        self.refused("InvalidParameterValue", self.make_instance, status=400, region=USE1, name="9lives")
+        self.refused("InvalidParameterValue", self.make_instance, status=400, region=USE1, name=named("x"), BackupRetentionPeriod=99)
+        self.refused("InvalidParameterValue", self.make_instance, status=400, region=USE1, name=named("x"), VpcSecurityGroupIds=["default"])
+        self.refused("InvalidParameterCombination", self.make_instance, status=400, region=USE1, name=named("x"), Engine=AURORA)
+        self.refused("DBClusterNotFoundFault", self.make_instance, status=404, region=USE1, name=named("x"), Engine=AURORA, DBClusterIdentifier="none")
+        self.refused("InvalidParameterValue", api.describe_db_instances, status=400, Filters=[{"Name": "colour", "Values": ["red"]}])
+        self.refused("InvalidParameterValue", api.describe_db_instances, status=400, MaxRecords=5)
 
     def test_pages_end_with_a_marker(self):
         prefix = named("page")
@@ -197,8 +159,8 @@ class Instances(RdsTest):
         source = arn("db", USE1, primary)
         self.refused(
             "InvalidDBInstanceState",
-            400,
             self.at[EUW1].create_db_instance_read_replica,
+            status=400,
             DBInstanceIdentifier=replica,
             SourceDBInstanceIdentifier=source,
         )
@@ -216,17 +178,17 @@ class Instances(RdsTest):
         self.assertEqual(self.instance(USE1, primary)["ReadReplicaDBInstanceIdentifiers"], [arn("db", EUW1, replica)])
         self.refused(
             "InvalidParameterCombination",
-            400,
             self.at[USE1].modify_db_instance,
+            status=400,
             DBInstanceIdentifier=primary,
             BackupRetentionPeriod=0,
             ApplyImmediately=True,
         )
 
-        self.refused("InvalidDBInstanceState", 400, self.at[USE1].promote_read_replica, DBInstanceIdentifier=primary)
+        self.refused("InvalidDBInstanceState", self.at[USE1].promote_read_replica, status=400, DBInstanceIdentifier=primary)
         started = self.at[EUW1].promote_read_replica(DBInstanceIdentifier=replica, BackupRetentionPeriod=3)["DBInstance"]
         self.assertEqual(started["DBInstanceStatus"], "modifying")
-        self.refused("InvalidDBInstanceState", 400, self.at[EUW1].promote_read_replica, DBInstanceIdentifier=replica)
+        self.refused("InvalidDBInstanceState", self.at[EUW1].promote_read_replica, status=400, DBInstanceIdentifier=replica)
         seen = self.seen_until(lambda: self.status(EUW1, replica), "available")
         self.assertEqual(seen, ["modifying", "rebooting", "available"])
         promoted = self.instance(EUW1, replica)
@@ -252,12 +214,12 @@ class Instances(RdsTest):
         self.make_instance(USE1, bare, BackupRetentionPeriod=0)
         self.assertEqual(self.seen_until(lambda: self.status(USE1, bare), "available"), ["creating", "available"])
         replicate = {"DBInstanceIdentifier": copy, "SourceDBInstanceIdentifier": arn("db", USE1, bare)}
-        said = self.refused("InvalidDBInstanceState", 400, self.at[EUW1].create_db_instance_read_replica, **replicate)
+        said = self.refused("InvalidDBInstanceState", self.at[EUW1].create_db_instance_read_replica, status=400, **replicate)
         self.assertTrue(said.startswith("Automated backups are not enabled"), said)
         self.refused(
             "DBInstanceNotFound",
-            404,
             self.at[EUW1].create_db_instance_read_replica,
+            status=404,
             DBInstanceIdentifier=copy,
             SourceDBInstanceIdentifier=arn("db", USE1, "nothing"),
         )
@@ -265,7 +227,7 @@ class Instances(RdsTest):
         seen = self.seen_until(lambda: self.status(USE1, bare), "available")
         self.assertEqual(seen, ["modifying", "backing-up", "available"])
         self.at[EUW1].create_db_instance_read_replica(**replicate)
-        self.refused("DBInstanceAlreadyExists", 400, self.at[EUW1].create_db_instance_read_replica, **replicate)
+        self.refused("DBInstanceAlreadyExists", self.at[EUW1].create_db_instance_read_replica, status=400, **replicate)
 
     def test_a_fence_is_a_swap_of_security_groups(self):
         name = named("fenced")
@@ -275,7 +237,7 @@ class Instances(RdsTest):
             DBInstanceIdentifier=name, VpcSecurityGroupIds=[CLOSED_GROUP], ApplyImmediately=True
         )["DBInstance"]
         self.assertEqual(fenced["VpcSecurityGroups"], [{"VpcSecurityGroupId": CLOSED_GROUP, "Status": "active"}])
-        self.refused("InvalidDBInstanceState", 400, self.at[USE1].reboot_db_instance, DBInstanceIdentifier=name)
+        self.refused("InvalidDBInstanceState", self.at[USE1].reboot_db_instance, status=400, DBInstanceIdentifier=name)
         self.assertEqual(self.seen_until(lambda: self.status(USE1, name), "available"), ["modifying", "available"])
         self.at[USE1].reboot_db_instance(DBInstanceIdentifier=name)
         self.assertEqual(self.seen_until(lambda: self.status(USE1, name), "available"), ["rebooting", "available"])
@@ -300,13 +262,13 @@ class Instances(RdsTest):
         api = self.at[USE1]
         self.make_instance(USE1, name, DeletionProtection=True, BackupRetentionPeriod=0)
         self.seen_until(lambda: self.status(USE1, name), "available")
-        self.refused("InvalidParameterCombination", 400, api.delete_db_instance, DBInstanceIdentifier=name)
+        self.refused("InvalidParameterCombination", api.delete_db_instance, status=400, DBInstanceIdentifier=name)
         doom = {"DBInstanceIdentifier": name, "SkipFinalSnapshot": True}
-        self.refused("InvalidParameterCombination", 400, api.delete_db_instance, **doom)
+        self.refused("InvalidParameterCombination", api.delete_db_instance, status=400, **doom)
         api.modify_db_instance(DBInstanceIdentifier=name, DeletionProtection=False, ApplyImmediately=True)
         self.seen_until(lambda: self.status(USE1, name), "available")
         self.assertEqual(api.delete_db_instance(**doom)["DBInstance"]["DBInstanceStatus"], "deleting")
-        self.refused("InvalidDBInstanceState", 400, api.delete_db_instance, **doom)
+        self.refused("InvalidDBInstanceState", api.delete_db_instance, status=400, **doom)
         self.seen_until(lambda: self.status(USE1, name), "none")
         self.assertIn("DB instance deleted.", self.events(USE1, "db-instance", name))
 
@@ -336,12 +298,12 @@ class Aurora(RdsTest):
         nodes = self.at[EUW1].describe_db_instances(Filters=[{"Name": "db-cluster-id", "Values": [members[EUW1]]}])["DBInstances"]
         self.assertEqual([(node["DBClusterIdentifier"], node["DBInstanceClass"]) for node in nodes], [(members[EUW1], "db.r6g.large")])
 
-        self.refused("DBClusterNotFoundFault", 404, self.at[USE1].switchover_global_cluster, GlobalClusterIdentifier=name, TargetDbClusterIdentifier=members[EUW1])
-        self.refused("InvalidDBClusterStateFault", 400, self.at[USE1].switchover_global_cluster, GlobalClusterIdentifier=name, TargetDbClusterIdentifier=arns[USE1])
-        self.refused("GlobalClusterNotFoundFault", 404, self.at[USE1].switchover_global_cluster, GlobalClusterIdentifier="none", TargetDbClusterIdentifier=arns[EUW1])
+        self.refused("DBClusterNotFoundFault", self.at[USE1].switchover_global_cluster, status=404, GlobalClusterIdentifier=name, TargetDbClusterIdentifier=members[EUW1])
+        self.refused("InvalidDBClusterStateFault", self.at[USE1].switchover_global_cluster, status=400, GlobalClusterIdentifier=name, TargetDbClusterIdentifier=arns[USE1])
+        self.refused("GlobalClusterNotFoundFault", self.at[USE1].switchover_global_cluster, status=404, GlobalClusterIdentifier="none", TargetDbClusterIdentifier=arns[EUW1])
         started = self.at[USE1].switchover_global_cluster(GlobalClusterIdentifier=name, TargetDbClusterIdentifier=arns[EUW1])["GlobalCluster"]
         self.assertEqual((started["Status"], started["FailoverState"]["Status"]), ("switching-over", "pending"))
-        self.refused("InvalidGlobalClusterStateFault", 400, self.at[USE1].switchover_global_cluster, GlobalClusterIdentifier=name, TargetDbClusterIdentifier=arns[EUW1])
+        self.refused("InvalidGlobalClusterStateFault", self.at[USE1].switchover_global_cluster, status=400, GlobalClusterIdentifier=name, TargetDbClusterIdentifier=arns[EUW1])
         state = lambda: self.world(EUW1, name).get("FailoverState", {"Status": "over"})["Status"]
         self.assertEqual(self.seen_until(lambda: state(), "failing-over")[-1], "failing-over")
         under_way = self.world(EUW1, name)["FailoverState"]
@@ -353,35 +315,35 @@ class Aurora(RdsTest):
         told = self.events(EUW1, "db-cluster", members[EUW1])
         self.assertIn(f"Global switchover to DB cluster {members[EUW1]} in Region {EUW1} finished.", told)
 
-        self.refused("InvalidGlobalClusterStateFault", 400, self.at[USE1].delete_global_cluster, GlobalClusterIdentifier=name)
-        self.refused("InvalidDBClusterStateFault", 400, self.at[USE1].delete_db_cluster, DBClusterIdentifier=members[USE1], SkipFinalSnapshot=True)
-        self.refused("InvalidGlobalClusterStateFault", 400, self.at[EUW1].remove_from_global_cluster, GlobalClusterIdentifier=name, DbClusterIdentifier=arns[EUW1])
+        self.refused("InvalidGlobalClusterStateFault", self.at[USE1].delete_global_cluster, status=400, GlobalClusterIdentifier=name)
+        self.refused("InvalidDBClusterStateFault", self.at[USE1].delete_db_cluster, status=400, DBClusterIdentifier=members[USE1], SkipFinalSnapshot=True)
+        self.refused("InvalidGlobalClusterStateFault", self.at[EUW1].remove_from_global_cluster, status=400, GlobalClusterIdentifier=name, DbClusterIdentifier=arns[EUW1])
         for region in (USE1, EUW1):
             left = self.at[region].remove_from_global_cluster(GlobalClusterIdentifier=name, DbClusterIdentifier=arns[region])["GlobalCluster"]
             self.assertNotIn(arns[region], [member["DBClusterArn"] for member in left["GlobalClusterMembers"]])
             self.seen_until(lambda: self.cluster_status(region, members[region]), "available")
             alone = self.cluster(region, members[region])
             self.assertFalse("GlobalClusterIdentifier" in alone or "ReplicationSourceIdentifier" in alone)
-            self.refused("InvalidDBClusterStateFault", 400, self.at[region].delete_db_cluster, DBClusterIdentifier=members[region], SkipFinalSnapshot=True)
+            self.refused("InvalidDBClusterStateFault", self.at[region].delete_db_cluster, status=400, DBClusterIdentifier=members[region], SkipFinalSnapshot=True)
             self.at[region].delete_db_instance(DBInstanceIdentifier=f"{members[region]}-1", SkipFinalSnapshot=True)
             self.at[region].delete_db_cluster(DBClusterIdentifier=members[region], SkipFinalSnapshot=True)
             self.assertEqual(self.seen_until(lambda: self.cluster_status(region, members[region]), "none"), ["deleting", "none"])
         self.at[EUW1].delete_global_cluster(GlobalClusterIdentifier=name)
         gone = lambda: name not in [one["GlobalClusterIdentifier"] for one in self.at[EUW1].describe_global_clusters()["GlobalClusters"]]
         self.seen_until(gone, True)
-        self.refused("GlobalClusterNotFoundFault", 404, self.at[EUW1].describe_global_clusters, GlobalClusterIdentifier=name)
+        self.refused("GlobalClusterNotFoundFault", self.at[EUW1].describe_global_clusters, status=404, GlobalClusterIdentifier=name)
 
     def test_a_forced_failover_makes_the_old_writer_resync(self):
         name, members = self.make_global(USE1, EUW1)
         target = {"GlobalClusterIdentifier": name, "TargetDbClusterIdentifier": arn("cluster", EUW1, members[EUW1])}
-        self.refused("InvalidParameterCombination", 400, self.at[EUW1].failover_global_cluster, **target, AllowDataLoss=True, Switchover=True)
+        self.refused("InvalidParameterCombination", self.at[EUW1].failover_global_cluster, status=400, **target, AllowDataLoss=True, Switchover=True)
         started = self.at[EUW1].failover_global_cluster(**target, AllowDataLoss=True)["GlobalCluster"]
         self.assertEqual((started["Status"], started["FailoverState"]["IsDataLossAllowed"]), ("failing-over", True))
         self.assertEqual(self.cluster_status(EUW1, members[EUW1]), "failing-over")
         self.seen_until(lambda: self.member(EUW1, name, EUW1)["IsWriter"], True)
         self.seen_until(lambda: self.member(EUW1, name, USE1)["SynchronizationStatus"], "pending-resync")
         back = {"GlobalClusterIdentifier": name, "TargetDbClusterIdentifier": arn("cluster", USE1, members[USE1])}
-        self.refused("InvalidDBClusterStateFault", 400, self.at[EUW1].switchover_global_cluster, **back)
+        self.refused("InvalidDBClusterStateFault", self.at[EUW1].switchover_global_cluster, status=400, **back)
         blocked = f"Attempt to block writes for DB cluster {members[USE1]} in Region {USE1} succeeded."
         self.assertIn(blocked, self.events(USE1, "db-instance", f"{members[USE1]}-1"))
         completed = f"Global failover to DB cluster {members[EUW1]} in Region {EUW1} completed."
@@ -396,32 +358,32 @@ class Aurora(RdsTest):
         name, members = self.make_global(USE1, EUW1)
         target = {"GlobalClusterIdentifier": name, "TargetDbClusterIdentifier": arn("cluster", EUW1, members[EUW1])}
         self.at[EUW1].delete_db_instance(DBInstanceIdentifier=f"{members[EUW1]}-1", SkipFinalSnapshot=True)
-        said = self.refused("InvalidDBClusterStateFault", 400, self.at[EUW1].failover_global_cluster, **target, AllowDataLoss=True)
+        said = self.refused("InvalidDBClusterStateFault", self.at[EUW1].failover_global_cluster, status=400, **target, AllowDataLoss=True)
         self.assertIn("headless", said)
         self.at[EUW1].create_db_instance(
             DBInstanceIdentifier=f"{members[EUW1]}-2", DBInstanceClass="db.r6g.large", Engine=AURORA, DBClusterIdentifier=members[EUW1]
         )
         self.seen_until(lambda: self.status(EUW1, f"{members[EUW1]}-2"), "available")
         self.at[EUW1].modify_db_cluster(DBClusterIdentifier=members[EUW1], EngineVersion="16.6", ApplyImmediately=True)
-        said = self.refused("InvalidDBClusterStateFault", 400, self.at[EUW1].failover_global_cluster, **target, AllowDataLoss=True)
+        said = self.refused("InvalidDBClusterStateFault", self.at[EUW1].failover_global_cluster, status=400, **target, AllowDataLoss=True)
         self.assertIn("Engine versions", said)
 
     def test_a_cluster_alone_becomes_global_and_gets_a_secondary(self):
         first, second, name = named("alone"), named("second"), named("grown")
         api = self.at[USE1]
-        self.refused("DBClusterNotFoundFault", 404, api.create_global_cluster, GlobalClusterIdentifier=name, SourceDBClusterIdentifier=arn("cluster", USE1, first))
-        self.refused("InvalidParameterCombination", 400, api.create_global_cluster, GlobalClusterIdentifier=name)
+        self.refused("DBClusterNotFoundFault", api.create_global_cluster, status=404, GlobalClusterIdentifier=name, SourceDBClusterIdentifier=arn("cluster", USE1, first))
+        self.refused("InvalidParameterCombination", api.create_global_cluster, status=400, GlobalClusterIdentifier=name)
         made = api.create_db_cluster(DBClusterIdentifier=first, Engine=AURORA, EngineVersion="15.8", BackupRetentionPeriod=5)["DBCluster"]
         self.assertEqual((made["Status"], made["BackupRetentionPeriod"]), ("creating", 5))
-        self.refused("DBClusterAlreadyExistsFault", 400, api.create_db_cluster, DBClusterIdentifier=first, Engine=AURORA)
-        self.refused("InvalidDBClusterStateFault", 400, api.modify_db_cluster, DBClusterIdentifier=first, BackupRetentionPeriod=3)
+        self.refused("DBClusterAlreadyExistsFault", api.create_db_cluster, status=400, DBClusterIdentifier=first, Engine=AURORA)
+        self.refused("InvalidDBClusterStateFault", api.modify_db_cluster, status=400, DBClusterIdentifier=first, BackupRetentionPeriod=3)
         self.seen_until(lambda: self.cluster_status(USE1, first), "available")
         grown = api.create_global_cluster(GlobalClusterIdentifier=name, SourceDBClusterIdentifier=arn("cluster", USE1, first))["GlobalCluster"]
         self.assertEqual((grown["EngineVersion"], len(grown["GlobalClusterMembers"])), ("15.8", 1))
-        self.refused("GlobalClusterAlreadyExistsFault", 400, api.create_global_cluster, GlobalClusterIdentifier=name, Engine=AURORA)
+        self.refused("GlobalClusterAlreadyExistsFault", api.create_global_cluster, status=400, GlobalClusterIdentifier=name, Engine=AURORA)
         join = {"DBClusterIdentifier": second, "Engine": AURORA, "GlobalClusterIdentifier": name}
-        self.refused("GlobalClusterNotFoundFault", 404, self.at[EUW1].create_db_cluster, **{**join, "GlobalClusterIdentifier": "none"})
-        self.refused("InvalidParameterCombination", 400, self.at[EUW1].create_db_cluster, **{**join, "Engine": "aurora-mysql"})
+        self.refused("GlobalClusterNotFoundFault", self.at[EUW1].create_db_cluster, status=404, **{**join, "GlobalClusterIdentifier": "none"})
+        self.refused("InvalidParameterCombination", self.at[EUW1].create_db_cluster, status=400, **{**join, "Engine": "aurora-mysql"})
         self.at[EUW1].create_db_cluster(**join, EnableGlobalWriteForwarding=True)
         sync = lambda: self.member(USE1, name, EUW1)["SynchronizationStatus"]
         self.assertEqual(self.seen_until(sync, "connected"), ["pending-resync", "connected"])
@@ -430,7 +392,7 @@ class Aurora(RdsTest):
         self.assertIn(name, [one["GlobalClusterIdentifier"] for one in here])
         by_member = api.describe_global_clusters(Filters=[{"Name": "db-cluster-id", "Values": [arn("cluster", EUW1, second)]}])["GlobalClusters"]
         self.assertEqual([one["GlobalClusterIdentifier"] for one in by_member], [name])
-        self.refused("DBClusterNotFoundFault", 404, self.at[USW2].describe_db_clusters, DBClusterIdentifier=second)
+        self.refused("DBClusterNotFoundFault", self.at[USW2].describe_db_clusters, status=404, DBClusterIdentifier=second)
 
     def test_a_cluster_is_fenced_by_its_security_groups(self):
         name, members = self.make_global(USE1)
@@ -442,10 +404,10 @@ class Aurora(RdsTest):
         self.assertEqual(self.instance(USE1, f"{members[USE1]}-1")["VpcSecurityGroups"], fenced["VpcSecurityGroups"])
         self.seen_until(lambda: self.cluster_status(USE1, members[USE1]), "available")
         self.refused(
-            "InvalidParameterCombination", 400, self.at[USE1].modify_db_instance,
+            "InvalidParameterCombination", self.at[USE1].modify_db_instance, status=400,
             DBInstanceIdentifier=f"{members[USE1]}-1", VpcSecurityGroupIds=[OPEN_GROUP], ApplyImmediately=True,
         )
-        self.refused("DBClusterNotFoundFault", 404, self.at[USE1].modify_db_cluster, DBClusterIdentifier="none")
+        self.refused("DBClusterNotFoundFault", self.at[USE1].modify_db_cluster, status=404, DBClusterIdentifier="none")
         found = self.at[USE1].describe_db_clusters(Filters=[{"Name": "db-cluster-id", "Values": [arn("cluster", USE1, members[USE1])]}])
         self.assertEqual([one["DBClusterIdentifier"] for one in found["DBClusters"]], [members[USE1]])
 
@@ -464,9 +426,9 @@ class Around(RdsTest):
             api.remove_tags_from_resource(ResourceName=resource, TagKeys=["one", "three"])
             self.assertEqual(api.list_tags_for_resource(ResourceName=resource)["TagList"], [{"Key": "two", "Value": ""}])
         self.assertEqual(self.instance(USE1, name)["TagList"], [{"Key": "two", "Value": ""}])
-        self.refused("DBInstanceNotFound", 404, api.list_tags_for_resource, ResourceName=arn("db", USE1, "nothing"))
-        self.refused("DBClusterNotFoundFault", 404, api.list_tags_for_resource, ResourceName=arn("cluster", USE1, "nothing"))
-        self.refused("InvalidParameterValue", 400, api.add_tags_to_resource, ResourceName="orders", Tags=[{"Key": "a", "Value": "b"}])
+        self.refused("DBInstanceNotFound", api.list_tags_for_resource, status=404, ResourceName=arn("db", USE1, "nothing"))
+        self.refused("DBClusterNotFoundFault", api.list_tags_for_resource, status=404, ResourceName=arn("cluster", USE1, "nothing"))
+        self.refused("InvalidParameterValue", api.add_tags_to_resource, status=400, ResourceName="orders", Tags=[{"Key": "a", "Value": "b"}])
 
     def test_events_are_told_by_source_category_and_time(self):
         name = named("eventful")
@@ -483,14 +445,14 @@ class Around(RdsTest):
         self.assertNotIn(name, [one["SourceIdentifier"] for one in old])
         new = self.at[EUW1].describe_events(StartTime=before)["Events"]
         self.assertIn(name, [one["SourceIdentifier"] for one in new])
-        self.refused("InvalidParameterCombination", 400, self.at[EUW1].describe_events, SourceIdentifier=name)
+        self.refused("InvalidParameterCombination", self.at[EUW1].describe_events, status=400, SourceIdentifier=name)
         elsewhere = self.at[USW2].describe_events(SourceType="db-instance", SourceIdentifier=name)["Events"]
         self.assertEqual(elsewhere, [])
 
     def test_snapshots_are_those_of_unplanned_failovers(self):
         self.assertEqual(self.at[USE1].describe_db_cluster_snapshots(SnapshotType="manual")["DBClusterSnapshots"], [])
         self.refused(
-            "DBClusterSnapshotNotFoundFault", 404, self.at[USE1].describe_db_cluster_snapshots,
+            "DBClusterSnapshotNotFoundFault", self.at[USE1].describe_db_cluster_snapshots, status=404,
             DBClusterSnapshotIdentifier="rds:unplanned-global-failover-none-1",
         )
 
@@ -512,7 +474,7 @@ class Faults(RdsTest):
     HERE = "ap-southeast-2"
 
     def setUp(self):
-        self.api = rds(self.HERE, read_timeout=1)
+        self.api = client("rds", self.HERE, read_timeout=1)
 
     def test_a_region_that_is_down_or_cut_says_nothing(self):
         turn("break_region", region=self.HERE)
@@ -524,7 +486,7 @@ class Faults(RdsTest):
         turn("cut", caller="eu-south-1", region=self.HERE)
         self.addCleanup(turn, "mend", caller="eu-south-1", region=self.HERE)
         with self.assertRaises(ReadTimeoutError):
-            rds(self.HERE, key="failoverd.eu-south-1", read_timeout=1).describe_db_instances()
+            client("rds", self.HERE, key="failoverd.eu-south-1", read_timeout=1).describe_db_instances()
         self.api.describe_db_instances()
 
     def test_a_control_plane_alone_can_be_away_and_a_service_throttled(self):
@@ -535,7 +497,7 @@ class Faults(RdsTest):
         turn("heal_control_plane", region=self.HERE)
         turn("throttle", region=self.HERE, service="rds", on=True)
         self.addCleanup(turn, "throttle", region=self.HERE, service="rds", on=False)
-        self.refused("Throttling", 400, self.api.describe_global_clusters)
+        self.refused("Throttling", self.api.describe_global_clusters, status=400)
 
     def test_a_lost_answer_leaves_its_effect_behind_once(self):
         name = named("lost")
@@ -543,7 +505,7 @@ class Faults(RdsTest):
         create = {"GlobalClusterIdentifier": name, "Engine": AURORA}
         with self.assertRaises(ConnectionClosedError):
             self.api.create_global_cluster(**create)
-        self.refused("GlobalClusterAlreadyExistsFault", 400, self.api.create_global_cluster, **create)
+        self.refused("GlobalClusterAlreadyExistsFault", self.api.create_global_cluster, status=400, **create)
         made = [one for one in effects() if one["operation"] == "CreateGlobalCluster" and one["arguments"] == name]
         self.assertEqual([(one["region"], one["service"], one["changed"]) for one in made], [(self.HERE, "rds", True)])
 

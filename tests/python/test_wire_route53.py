@@ -1,33 +1,12 @@
-"""Drives the simulated Route 53 with boto3, as a stranger would.
+"""Drives the simulated Route 53 with boto3, as a stranger would."""
 
-The endpoint is taken from AWS_ENDPOINT_URL (see examples/wire.rs). Every wait is for a condition, with a bound.
-"""
-
-import json
-import os
-import time
 import unittest
-import urllib.request
-import uuid
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientError
+from botocore.exceptions import ConnectionClosedError, HTTPClientError
 
-ENDPOINT = os.environ["AWS_ENDPOINT_URL"]
-BOUND_S = float(os.environ.get("SIM_WAIT_S", "60"))
+from stranger import WireTest, client, named, turn
+
 ADDRESS = [{"Value": "192.0.2.1"}]
-
-
-def turn(action, **arguments):
-    """Breaks or heals something."""
-    body = json.dumps({"action": action, **arguments}).encode()
-    headers = {"content-type": "application/json"}
-    urllib.request.urlopen(urllib.request.Request(f"{ENDPOINT}/_sim/faults", data=body, headers=headers)).close()
-
-
-def named(prefix):
-    return f"{prefix}-{uuid.uuid4().hex[:8]}"
 
 
 def change(action, **record):
@@ -38,29 +17,10 @@ def plain(name, kind="A", values=("192.0.2.1",), ttl=60, **more):
     return {"Name": name, "Type": kind, "TTL": ttl, "ResourceRecords": [{"Value": value} for value in values], **more}
 
 
-class Route53Test(unittest.TestCase):
+class Route53Test(WireTest):
     @classmethod
     def setUpClass(cls):
-        cls.dns = boto3.client(
-            "route53", region_name="us-east-1", endpoint_url=ENDPOINT, aws_access_key_id="AKIASTRANGER",
-            aws_secret_access_key="secret", config=Config(retries={"total_max_attempts": 1}, read_timeout=10),
-        )
-
-    def refused(self, code, call, status=400, **arguments):
-        with self.assertRaises(ClientError) as refusal:
-            call(**arguments)
-        answer = refusal.exception.response
-        found = (answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"])
-        self.assertEqual(found, (code, status), answer)
-        self.assertTrue(answer["ResponseMetadata"]["RequestId"])
-        return answer["Error"]["Message"]
-
-    def until(self, what, look):
-        began = time.monotonic()
-        while not (found := look()):
-            self.assertLess(time.monotonic() - began, BOUND_S, what)
-            time.sleep(0.05)
-        return found
+        cls.dns = client("route53", "us-east-1")
 
     def zone(self, name=None):
         name = name or f"{named('zone')}.example"
@@ -179,6 +139,29 @@ class Records(Route53Test):
         self.assertEqual(len(self.records(zone, PaginationConfig={"PageSize": 2})), 7)
         self.refused(
             "InvalidInput", self.dns.list_resource_record_sets, HostedZoneId=zone, StartRecordType="A",
+        )
+
+    def test_an_answer_is_tested_from_where_it_is_asked(self):
+        name, zone = self.zone()
+        made = self.change(
+            zone,
+            change("CREATE", **plain(f"p.{name}", SetIdentifier="all", GeoLocation={"CountryCode": "*"})),
+            change("CREATE", **plain(
+                f"p.{name}", values=("192.0.2.2",), SetIdentifier="eu", GeoLocation={"ContinentCode": "EU"},
+            )),
+        )
+        self.until("in sync", lambda: self.dns.get_change(Id=made["Id"])["ChangeInfo"]["Status"] == "INSYNC")
+
+        def answer(record, **more):
+            found = self.dns.test_dns_answer(HostedZoneId=zone, RecordName=record, RecordType="A", **more)
+            return found["ResponseCode"], found["RecordData"]
+
+        self.assertEqual(answer(f"p.{name}"), ("NOERROR", ["192.0.2.1"]))
+        self.assertEqual(answer(f"p.{name}", EDNS0ClientSubnetIP="198.18.6.0"), ("NOERROR", ["192.0.2.2"]))
+        self.assertEqual(answer(f"p.{name}", ResolverIP="198.18.5.9"), ("NOERROR", ["192.0.2.2"]))
+        self.assertEqual(answer(f"none.{name}"), ("NXDOMAIN", []))
+        self.refused(
+            "InvalidInput", self.dns.test_dns_answer, HostedZoneId=zone, RecordName="a.elsewhere.example", RecordType="A",
         )
 
     def test_a_batch_is_all_or_nothing_and_deletes_exactly(self):
@@ -309,12 +292,14 @@ class HealthChecks(Route53Test):
         self.refused("NoSuchHealthCheck", self.dns.update_health_check, status=404, HealthCheckId=child, Port=1)
 
     def test_what_cannot_be_a_check_is_refused(self):
+        nested = self.check(Type="CALCULATED", ChildHealthChecks=[self.check()["Id"]], HealthThreshold=1)["Id"]
         for config in [
             {"Type": "HTTP", "Port": 80},
             {"Type": "HTTP", "FullyQualifiedDomainName": "shop.example", "RequestInterval": 20},
             {"Type": "HTTP_STR_MATCH", "FullyQualifiedDomainName": "shop.example"},
             {"Type": "TCP", "FullyQualifiedDomainName": "shop.example"},
             {"Type": "CALCULATED", "ChildHealthChecks": ["00000000-0000-0000-0000-000000000000"], "HealthThreshold": 1},
+            {"Type": "CALCULATED", "ChildHealthChecks": [nested], "HealthThreshold": 1},
             {"Type": "CLOUDWATCH_METRIC"},
         ]:
             with self.subTest(config):

@@ -1,10 +1,6 @@
-"""Drives the simulated S3 with boto3, as a stranger would.
-
-The endpoint is taken from AWS_ENDPOINT_URL (see examples/wire.rs). Every wait is for a condition, with a bound.
-"""
+"""Drives the simulated S3 with boto3, as a stranger would."""
 
 import hashlib
-import json
 import os
 import time
 import unittest
@@ -13,33 +9,12 @@ import urllib.request
 import uuid
 from datetime import datetime, timedelta, timezone
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 
-ENDPOINT = os.environ["AWS_ENDPOINT_URL"]
-ACCOUNT = "123456789012"
+from stranger import ACCOUNT, ENDPOINT, WireTest, client, turn
+
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/s3-replication"
 USE1, EUW1, USW2 = "us-east-1", "eu-west-1", "us-west-2"
-BOUND_S = float(os.environ.get("SIM_WAIT_S", "60"))
-
-
-def client(service, region, **config):
-    return boto3.client(
-        service,
-        region_name=region,
-        endpoint_url=config.pop("endpoint_url", ENDPOINT),
-        aws_access_key_id="AKIASTRANGER",
-        aws_secret_access_key="secret",
-        config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=10, **config),
-    )
-
-
-def turn(action, **arguments):
-    """Breaks or heals something."""
-    body = json.dumps({"action": action, **arguments}).encode()
-    headers = {"content-type": "application/json"}
-    urllib.request.urlopen(urllib.request.Request(f"{ENDPOINT}/_sim/faults", data=body, headers=headers)).close()
 
 
 def rule(to, name="all", priority=1, prefix="", status="Enabled", markers="Disabled", **more):
@@ -61,28 +36,10 @@ TIME_CONTROL = {
 }
 
 
-class S3Test(unittest.TestCase):
+class S3Test(WireTest):
     @classmethod
     def setUpClass(cls):
         cls.at = {region: client("s3", region) for region in (USE1, EUW1, USW2)}
-
-    def refused(self, code, status, call, **arguments):
-        with self.assertRaises(ClientError) as refusal:
-            call(**arguments)
-        answer = refusal.exception.response
-        found = (answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"])
-        self.assertEqual(found, (code, status), answer)
-        self.assertTrue(answer["ResponseMetadata"]["RequestId"])
-        return answer["Error"].get("Message", "")
-
-    def until(self, what, look):
-        began = time.monotonic()
-        while True:
-            found = look()
-            if found:
-                return found
-            self.assertLess(time.monotonic() - began, BOUND_S, what)
-            time.sleep(0.05)
 
     def raw(self, method, path, body=None, region=USE1, **headers):
         """A request that botocore would not send."""
@@ -143,24 +100,24 @@ class Buckets(S3Test):
         pages = s3.get_paginator("list_buckets").paginate(PaginationConfig={"PageSize": 1})
         self.assertIn(name, [bucket["Name"] for page in pages for bucket in page["Buckets"]])
         place = {"LocationConstraint": EUW1}
-        self.refused("BucketAlreadyOwnedByYou", 409, s3.create_bucket, Bucket=name, CreateBucketConfiguration=place)
+        self.refused("BucketAlreadyOwnedByYou", s3.create_bucket, status=409, Bucket=name, CreateBucketConfiguration=place)
         s3.put_object(Bucket=name, Key="k", Body=b"x")
-        self.refused("BucketNotEmpty", 409, s3.delete_bucket, Bucket=name)
+        self.refused("BucketNotEmpty", s3.delete_bucket, status=409, Bucket=name)
         s3.delete_object(Bucket=name, Key="k")
         s3.delete_bucket(Bucket=name)
-        self.refused("404", 404, s3.head_bucket, Bucket=name)
-        self.refused("NoSuchBucket", 404, s3.list_objects_v2, Bucket=name)
-        self.refused("NoSuchBucket", 404, s3.get_bucket_versioning, Bucket=name)
+        self.refused("404", s3.head_bucket, status=404, Bucket=name)
+        self.refused("NoSuchBucket", s3.list_objects_v2, status=404, Bucket=name)
+        self.refused("NoSuchBucket", s3.get_bucket_versioning, status=404, Bucket=name)
 
     def test_a_bucket_is_made_where_it_is_asked_for(self):
         name = f"place-{uuid.uuid4().hex[:12]}"
         create = self.at[EUW1].create_bucket
-        self.refused("IllegalLocationConstraintException", 400, create, Bucket=name)
+        self.refused("IllegalLocationConstraintException", create, status=400, Bucket=name)
         place = {"LocationConstraint": USW2}
-        self.refused("IllegalLocationConstraintException", 400, create, Bucket=name, CreateBucketConfiguration=place)
+        self.refused("IllegalLocationConstraintException", create, status=400, Bucket=name, CreateBucketConfiguration=place)
         self.at[USE1].create_bucket(Bucket=name, CreateBucketConfiguration=place)
         self.assertEqual(self.at[USW2].head_bucket(Bucket=name)["BucketRegion"], USW2)
-        self.refused("InvalidBucketName", 400, self.at[USE1].create_bucket, Bucket="Not_A_Bucket")
+        self.refused("InvalidBucketName", self.at[USE1].create_bucket, status=400, Bucket="Not_A_Bucket")
         self.at[USE1].create_bucket(Bucket=self.bucket(USE1))
 
     def test_a_bucket_elsewhere_says_where(self):
@@ -185,23 +142,23 @@ class Buckets(S3Test):
         for status in ("Enabled", "Suspended"):
             self.versioning(USE1, name, status)
             self.assertEqual(s3.get_bucket_versioning(Bucket=name)["Status"], status)
-        self.refused("NoSuchTagSet", 404, s3.get_bucket_tagging, Bucket=name)
+        self.refused("NoSuchTagSet", s3.get_bucket_tagging, status=404, Bucket=name)
         tags = [{"Key": "owner", "Value": "shop"}]
         s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": tags})
         self.assertEqual(s3.get_bucket_tagging(Bucket=name)["TagSet"], tags)
-        self.refused("InvalidTag", 400, s3.put_bucket_tagging, Bucket=name, Tagging={"TagSet": tags * 2})
+        self.refused("InvalidTag", s3.put_bucket_tagging, status=400, Bucket=name, Tagging={"TagSet": tags * 2})
         s3.delete_bucket_tagging(Bucket=name)
-        self.refused("NoSuchTagSet", 404, s3.get_bucket_tagging, Bucket=name)
+        self.refused("NoSuchTagSet", s3.get_bucket_tagging, status=404, Bucket=name)
 
     def test_what_is_not_served_says_so(self):
         name = self.bucket()
         s3 = self.at[USE1]
-        self.refused("NotImplemented", 501, s3.get_bucket_acl, Bucket=name)
-        self.refused("NotImplemented", 501, s3.get_object_tagging, Bucket=name, Key="k")
-        self.refused("NotImplemented", 501, s3.create_multipart_upload, Bucket=name, Key="k")
+        self.refused("NotImplemented", s3.get_bucket_acl, status=501, Bucket=name)
+        self.refused("NotImplemented", s3.get_object_tagging, status=501, Bucket=name, Key="k")
+        self.refused("NotImplemented", s3.create_multipart_upload, status=501, Bucket=name, Key="k")
         s3.put_object(Bucket=name, Key="k", Body=b"x")
-        self.refused("NotImplemented", 501, s3.copy_object, Bucket=name, Key="l", CopySource={"Bucket": name, "Key": "k"})
-        self.refused("NotImplemented", 501, s3.get_object, Bucket=name, Key="k", Range="bytes=0-0")
+        self.refused("NotImplemented", s3.copy_object, status=501, Bucket=name, Key="l", CopySource={"Bucket": name, "Key": "k"})
+        self.refused("NotImplemented", s3.get_object, status=501, Bucket=name, Key="k", Range="bytes=0-0")
 
 
 class Objects(S3Test):
@@ -230,10 +187,10 @@ class Objects(S3Test):
             self.assertNotIn("ContentEncoding", answer)
             self.assertNotIn("ReplicationStatus", answer)
             self.assertLess(abs(answer["LastModified"] - datetime.now(timezone.utc)), timedelta(minutes=1))
-        self.refused("NoSuchKey", 404, s3.get_object, Bucket=name, Key="other")
-        self.refused("404", 404, s3.head_object, Bucket=name, Key="other")
+        self.refused("NoSuchKey", s3.get_object, status=404, Bucket=name, Key="other")
+        self.refused("404", s3.head_object, status=404, Bucket=name, Key="other")
         s3.delete_object(Bucket=name, Key="a b/ü&?.bin")
-        self.refused("NoSuchKey", 404, s3.get_object, Bucket=name, Key="a b/ü&?.bin")
+        self.refused("NoSuchKey", s3.get_object, status=404, Bucket=name, Key="a b/ü&?.bin")
         s3.delete_object(Bucket=name, Key="other")
 
     def test_bodies_in_chunks_with_checksums_are_put_together(self):
@@ -267,12 +224,12 @@ class Objects(S3Test):
         put = lambda body, **more: self.at[USE1].put_object(Bucket=name, Key="k", Body=body, **more)
         first = put(b"1", IfNoneMatch="*")["ETag"]
         refused = {"Bucket": name, "Key": "k", "Body": b"no"}
-        self.refused("PreconditionFailed", 412, self.at[USE1].put_object, IfNoneMatch="*", **refused)
+        self.refused("PreconditionFailed", self.at[USE1].put_object, status=412, IfNoneMatch="*", **refused)
         second = put(b"2", IfMatch=first)["ETag"]
-        self.refused("PreconditionFailed", 412, self.at[USE1].put_object, IfMatch=first, **refused)
+        self.refused("PreconditionFailed", self.at[USE1].put_object, status=412, IfMatch=first, **refused)
         self.assertEqual(self.body(USE1, name, IfMatch=second), b"2")
-        self.refused("PreconditionFailed", 412, self.at[USE1].get_object, Bucket=name, Key="k", IfMatch=first)
-        self.refused("NoSuchKey", 404, self.at[USE1].put_object, Bucket=name, Key="new", Body=b"", IfMatch=first)
+        self.refused("PreconditionFailed", self.at[USE1].get_object, status=412, Bucket=name, Key="k", IfMatch=first)
+        self.refused("NoSuchKey", self.at[USE1].put_object, status=404, Bucket=name, Key="new", Body=b"", IfMatch=first)
 
     def test_versions_stay_beneath_and_marks_hide_them(self):
         name = self.bucket()
@@ -282,9 +239,9 @@ class Objects(S3Test):
         self.assertEqual(self.head(USE1, name)["VersionId"], ids[1])
         gone = s3.delete_object(Bucket=name, Key="k")
         self.assertTrue(gone["DeleteMarker"])
-        self.refused("NoSuchKey", 404, s3.get_object, Bucket=name, Key="k")
-        self.refused("MethodNotAllowed", 405, s3.get_object, Bucket=name, Key="k", VersionId=gone["VersionId"])
-        self.refused("NoSuchVersion", 404, s3.get_object, Bucket=name, Key="k", VersionId="nothing")
+        self.refused("NoSuchKey", s3.get_object, status=404, Bucket=name, Key="k")
+        self.refused("MethodNotAllowed", s3.get_object, status=405, Bucket=name, Key="k", VersionId=gone["VersionId"])
+        self.refused("NoSuchVersion", s3.get_object, status=404, Bucket=name, Key="k", VersionId="nothing")
         self.assertEqual(s3.list_objects_v2(Bucket=name)["KeyCount"], 0)
         pages = list(s3.get_paginator("list_object_versions").paginate(Bucket=name, PaginationConfig={"PageSize": 2}))
         self.assertEqual(len(pages), 2)
@@ -296,7 +253,7 @@ class Objects(S3Test):
         self.assertEqual(self.body(USE1, name), b"2")
         s3.delete_object(Bucket=name, Key="k", VersionId=ids[1])
         self.assertEqual(self.body(USE1, name), b"1")
-        self.refused("BucketNotEmpty", 409, s3.delete_bucket, Bucket=name)
+        self.refused("BucketNotEmpty", s3.delete_bucket, status=409, Bucket=name)
         done = s3.delete_objects(Bucket=name, Delete={"Objects": [{"Key": "k", "VersionId": ids[0]}]})
         self.assertEqual(done["Deleted"], [{"Key": "k", "VersionId": ids[0]}])
         s3.delete_bucket(Bucket=name)
@@ -337,7 +294,7 @@ class Replication(S3Test):
         source, copy = self.bucket(USE1), self.bucket(EUW1)
         s3 = self.at[USE1]
         get = lambda: s3.get_bucket_replication(Bucket=source)["ReplicationConfiguration"]
-        self.refused("ReplicationConfigurationNotFoundError", 404, s3.get_bucket_replication, Bucket=source)
+        self.refused("ReplicationConfigurationNotFoundError", s3.get_bucket_replication, status=404, Bucket=source)
         whole = rule(
             copy,
             destination={**TIME_CONTROL, "StorageClass": "STANDARD_IA"},
@@ -355,10 +312,10 @@ class Replication(S3Test):
         self.replicate(USE1, source, old)
         self.assertEqual(get()["Rules"], [old])
         self.refused(
-            "InvalidBucketState", 409, s3.put_bucket_versioning, Bucket=source, VersioningConfiguration={"Status": "Suspended"}
+            "InvalidBucketState", s3.put_bucket_versioning, status=409, Bucket=source, VersioningConfiguration={"Status": "Suspended"}
         )
         s3.delete_bucket_replication(Bucket=source)
-        self.refused("ReplicationConfigurationNotFoundError", 404, s3.get_bucket_replication, Bucket=source)
+        self.refused("ReplicationConfigurationNotFoundError", s3.get_bucket_replication, status=404, Bucket=source)
 
     def test_what_cannot_replicate_is_refused(self):
         source, copy, plain = self.bucket(USE1), self.bucket(EUW1), self.bucket(EUW1, versioned=False)
@@ -366,7 +323,7 @@ class Replication(S3Test):
 
         def put(*rules, role=ROLE, bucket=source, code="InvalidRequest"):
             wanted = {"Role": role, "Rules": list(rules)}
-            return self.refused(code, 400, s3.put_bucket_replication, Bucket=bucket, ReplicationConfiguration=wanted)
+            return self.refused(code, s3.put_bucket_replication, status=400, Bucket=bucket, ReplicationConfiguration=wanted)
 
         unversioned = self.bucket(USE1, versioned=False)
         self.assertIn("Versioning must be 'Enabled'", put(rule(copy), bucket=unversioned))
@@ -480,7 +437,7 @@ class Replication(S3Test):
         name = self.bucket()
         turn("throttle", region=USE1, service="s3", on=True)
         try:
-            self.refused("SlowDown", 503, self.at[USE1].list_objects_v2, Bucket=name)
+            self.refused("SlowDown", self.at[USE1].list_objects_v2, status=503, Bucket=name)
         finally:
             turn("throttle", region=USE1, service="s3", on=False)
         self.at[USE1].list_objects_v2(Bucket=name)

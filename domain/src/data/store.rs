@@ -158,9 +158,9 @@ pub struct BucketState {
     pub rules: Vec<ReplicationRule>,
     /// Whether anything is in it: a new rule copies nothing that is there already.
     pub has_objects: bool,
-    /// Objects whose replication is still pending, where known.
+    /// Objects whose replication is still pending, where known: of the canary alone, where nobody counts the others.
     pub pending: Option<u64>,
-    /// Objects whose replication failed, where known.
+    /// Objects whose replication failed, where known: of the canary alone, where nobody counts the others.
     pub failed: Option<u64>,
 }
 

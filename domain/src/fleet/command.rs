@@ -10,7 +10,7 @@ use super::run::{Consent, Trigger};
 use super::state::Role;
 use crate::data::loss::Loss;
 use crate::health::Finding;
-use crate::ids::{Epoch, FleetId, LogIndex, Region, RunId, ServiceName, StepName, SwitchGroup};
+use crate::ids::{Epoch, FleetId, LogIndex, Region, RunId, ServiceName, StepName, StoreName, SwitchGroup};
 use crate::plan::Plan;
 use crate::service::ServiceSpec;
 use crate::time::Timestamp;
@@ -168,6 +168,17 @@ pub enum Command {
         epoch: Epoch,
         /// The manifest they match.
         spec_index: LogIndex,
+    },
+    /// AWS kept snapshots of what a forced promotion of a store lost.
+    LostWrites {
+        /// Service.
+        service: ServiceName,
+        /// Store.
+        store: StoreName,
+        /// Region that lost the writes, where the snapshots are.
+        region: Region,
+        /// Identifiers of the snapshots.
+        snapshots: Vec<String>,
     },
     /// Automatic action off, for one service or all.
     Pause {

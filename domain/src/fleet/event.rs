@@ -68,6 +68,8 @@ pub enum EventKind {
     SettleIntent,
     /// Settlement is done.
     Settled,
+    /// AWS kept what a forced promotion lost.
+    LostWrites,
     /// Automatic action was paused or resumed.
     Paused,
     /// An invariant check failed: a person must look.
@@ -76,7 +78,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Fleet,
         Self::Applied,
         Self::Deleted,
@@ -91,6 +93,7 @@ impl EventKind {
         Self::Receipt,
         Self::SettleIntent,
         Self::Settled,
+        Self::LostWrites,
         Self::Paused,
         Self::Violation,
     ];

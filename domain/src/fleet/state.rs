@@ -1,13 +1,13 @@
 //! The replicated state of the fleet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::event::EventHead;
 use super::run::Run;
-use crate::ids::{Epoch, FleetId, Generation, LogIndex, Region, RunId, ServiceName, SwitchGroup};
+use crate::ids::{Epoch, FleetId, Generation, LogIndex, Region, RunId, ServiceName, StoreName, SwitchGroup};
 use crate::service::{Pattern, ServiceSpec};
 use crate::time::Timestamp;
 use crate::traffic::SwitchEndpoint;
@@ -90,6 +90,9 @@ pub struct ServiceState {
     pub last_run_at: Option<Timestamp>,
     /// A person must look, and why.
     pub attention: Option<String>,
+    /// Snapshots of lost writes that are on record, by store.
+    #[serde(default)]
+    pub lost_writes: BTreeMap<StoreName, BTreeSet<String>>,
 }
 
 /// Whether records and checks match reality.

@@ -7,7 +7,7 @@
 use serde::Serialize;
 
 use super::record::{AliasTarget, RecordSet, RecordType};
-use super::tree::Tree;
+use super::tree::{Draws, Tree};
 use crate::ids::{HealthCheckId, Region};
 
 /// TTL that an alias to an AWS resource is answered with ("Choosing between alias and non-alias records").
@@ -74,16 +74,58 @@ pub struct Considered {
 /// Answers `query` from the records of one zone; `healthy` says the state of a health check.
 #[must_use]
 pub fn answer(records: &[RecordSet], healthy: &dyn Fn(&HealthCheckId) -> bool, query: &Query) -> Answer {
-    let tree = Tree::new(records, healthy, &query.from, query.draw);
+    let tree = Tree::new(records, healthy, &query.from, Draws::Mixed(query.draw));
+    match start(&tree, query) {
+        Ok((name, record_type)) => tree.follow(&name, record_type).0,
+        Err(nothing) => *nothing,
+    }
+}
+
+/// Most different answers that are told; weights could make very many.
+const MOST_ANSWERS: usize = 256;
+
+/// Every answer that chance could give to `query`, whose own draw does not matter: one, unless weights are on the way.
+#[must_use]
+pub fn answers(records: &[RecordSet], healthy: &dyn Fn(&HealthCheckId) -> bool, query: &Query) -> Vec<Answer> {
+    let mut found: Vec<Answer> = Vec::new();
+    let mut open: Vec<Vec<u32>> = vec![Vec::new()];
+    while let Some(draws) = open.pop() {
+        let tree = Tree::new(records, healthy, &query.from, Draws::Each(&draws));
+        let (name, record_type) = match start(&tree, query) {
+            Ok(start) => start,
+            Err(nothing) => return vec![*nothing],
+        };
+        let (answer, forks) = tree.follow(&name, record_type);
+        found.push(answer);
+        if found.len() == MOST_ANSWERS {
+            break;
+        }
+        // Levels that were decided already stay; at each one below, everything but the first is another way.
+        for (depth, options) in forks.iter().enumerate().skip(draws.len()).rev() {
+            let before = (0..depth).map(|level| draws.get(level).copied().unwrap_or_else(|| first(&forks[level])));
+            let before: Vec<u32> = before.collect();
+            let others = options.iter().skip(1).rev().map(|draw| before.iter().copied().chain([*draw]).collect());
+            open.extend(others);
+        }
+    }
+    found
+}
+
+/// What a level without a draw of its own chooses: the draw 0.
+fn first(options: &[u32]) -> u32 {
+    options.first().copied().unwrap_or(0)
+}
+
+/// The name and type that answer, or why nothing does.
+fn start(tree: &Tree<'_>, query: &Query) -> Result<(String, RecordType), Box<Answer>> {
     let asked = canonical(&query.name);
-    let Some(name) = tree.owner_of(&asked) else {
-        return Answer { because: format!("no record is named {asked}"), ..Answer::default() };
-    };
+    let nothing = |because: String| Box::new(Answer { because, ..Answer::default() });
+    let Some(name) = tree.owner_of(&asked) else { return Err(nothing(format!("no record is named {asked}"))) };
     let record_type = if tree.has(&name, query.record_type) { query.record_type } else { RecordType::Cname };
     if !tree.has(&name, record_type) {
-        return Answer { because: format!("{asked} has no record of type {}", query.record_type), ..Answer::default() };
+        return Err(nothing(format!("{asked} has no record of type {}", query.record_type)));
     }
-    tree.follow(&name, record_type)
+    Ok((name, record_type))
 }
 
 /// Lower case, without the trailing dot: DNS names compare so (RFC 4343).

@@ -334,3 +334,41 @@ fn where_a_healthy_leaf_can_be_reached_a_healthy_leaf_answers() {
     }
     assert!(passed_over > 500, "{passed_over}");
 }
+
+#[test]
+fn every_answer_that_weights_could_give_is_told_once() {
+    let inner = |region: &str, weight: u8, value: &str| RecordSet {
+        name: format!("{region}.example.com"),
+        ..record(&format!("{region}-{weight}"), Policy::Weighted(weight), value)
+    };
+    let records = vec![
+        alias(NAME, "us", Policy::Weighted(1), "us.example.com", true),
+        alias(NAME, "eu", Policy::Weighted(99), "eu.example.com", true),
+        alias(NAME, "never", Policy::Weighted(0), "eu.example.com", true),
+        inner("us", 10, "192.0.2.1"),
+        inner("eu", 1, "192.0.2.2"),
+        inner("eu", 2, "192.0.2.3"),
+    ];
+    let told = |down: &[&str]| {
+        let down: BTreeSet<HealthCheckId> = down.iter().map(|id| HealthCheckId::from(*id)).collect();
+        let found = answers(&records, &|check| !down.contains(check), &query(NAME));
+        found.into_iter().map(|answer| answer.values.join(",")).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&[]), ["192.0.2.1", "192.0.2.2", "192.0.2.3"]);
+    assert_eq!(told(&["eu-1"]), ["192.0.2.1", "192.0.2.3"]);
+    assert_eq!(told(&["us-10", "eu-2"]), ["192.0.2.2"]);
+    assert_eq!(answers(&records, &|_| true, &query("none.example.com")).len(), 1, "no answer is told too");
+}
+
+#[test]
+fn multivalue_answers_up_to_eight_healthy_records() {
+    let many: Vec<RecordSet> =
+        (1..=10).map(|n| record(&format!("r{n}"), Policy::MultiValue, &format!("192.0.2.{n}"))).collect();
+    let told = |down: &[&str]| ask(&many, down, &query(NAME)).values;
+    assert_eq!(told(&[]).len(), 8);
+    assert_eq!(told(&["r1", "r2", "r3"]).len(), 7);
+    assert!(!told(&["r1"]).contains(&"192.0.2.1".to_owned()));
+    let all: Vec<String> = (1..=10).map(|n| format!("r{n}")).collect();
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    assert_eq!(told(&all).len(), 8, "if none is healthy, unhealthy ones");
+}

@@ -6,6 +6,9 @@
 use super::answer::Place;
 use super::record::{Location, Policy, RecordSet};
 
+/// Records that one multivalue answer holds at most.
+pub(super) const MOST_VALUES: usize = 8;
+
 /// A record set and its health as evaluated.
 pub(super) struct Candidate<'a> {
     pub(super) set: &'a RecordSet,
@@ -19,6 +22,8 @@ pub(super) struct Choice {
     pub(super) because: String,
     /// One for each candidate; absent for the chosen one.
     pub(super) rejected: Vec<Option<String>>,
+    /// One draw for each candidate that could be chosen here.
+    pub(super) draws: Vec<u32>,
 }
 
 /// Whether the set can answer an asker at that place at all.
@@ -47,7 +52,29 @@ pub(super) fn choose(candidates: &[Candidate<'_>], from: &Place, draw: u32) -> C
                 .then(|| rejection(&candidates[i], from, none_healthy, chosen.map(|c| candidates[c].set)))
         })
         .collect();
-    Choice { chosen, because, rejected }
+    Choice { chosen, because, rejected, draws: draws(candidates, pool) }
+}
+
+/// Draws that choose each of the pool that can be: only weights leave it to chance.
+fn draws(candidates: &[Candidate<'_>], pool: &[usize]) -> Vec<u32> {
+    let weights: Vec<u32> = pool
+        .iter()
+        .filter_map(|&i| match candidates[i].set.policy {
+            Policy::Weighted(weight) => Some(u32::from(weight)),
+            _ => None,
+        })
+        .collect();
+    if weights.iter().all(|weight| *weight == 0) {
+        let equal = u32::try_from(weights.len()).unwrap_or(u32::MAX);
+        return (0..equal.max(1)).collect();
+    }
+    let mut below = 0;
+    let mut draws = Vec::new();
+    for weight in weights {
+        draws.extend((weight > 0).then_some(below));
+        below += weight;
+    }
+    draws
 }
 
 fn indices(candidates: &[Candidate<'_>], keep: impl Fn(&Candidate<'_>) -> bool) -> Vec<usize> {
@@ -63,7 +90,10 @@ fn by_policy(candidates: &[Candidate<'_>], pool: &[usize], from: &Place, draw: u
         Policy::Weighted(_) => weighted(candidates, pool, draw),
         Policy::Latency(_) => latency(candidates, pool, from, first),
         Policy::Geolocation(_) => geolocation(candidates, pool, first),
-        Policy::MultiValue => (first, "one of the values that may answer".to_owned()),
+        Policy::MultiValue => {
+            let chosen = pool[draw as usize % pool.len()];
+            (chosen, format!("with up to {MOST_VALUES} of the {} that may answer", pool.len()))
+        }
         Policy::Other(word) => (first, format!("by {word}, which is not worked out here: the first that may answer")),
     })
 }

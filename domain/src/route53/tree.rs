@@ -7,11 +7,23 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use super::answer::{ALIAS_TTL_S, Answer, Considered, Place, canonical};
-use super::choose::{Candidate, choose, eligible};
-use super::record::{AliasTarget, RecordSet, RecordType};
+use super::choose::{Candidate, MOST_VALUES, choose, eligible};
+use super::record::{AliasTarget, Policy, RecordSet, RecordType};
 use crate::ids::HealthCheckId;
 
 type Node = (String, RecordType);
+
+/// What decides among weights.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Draws<'a> {
+    /// One draw for every level, remixed below the first.
+    Mixed(u32),
+    /// One for each level, 0 below those.
+    Each(&'a [u32]),
+}
+
+/// An answer, and at each level of the way to it the draws that would choose each of what could be chosen there.
+pub(super) type Followed = (Answer, Vec<Vec<u32>>);
 
 /// One zone's records as seen by one question.
 pub(super) struct Tree<'a> {
@@ -19,7 +31,7 @@ pub(super) struct Tree<'a> {
     apex: Option<String>,
     healthy: &'a dyn Fn(&HealthCheckId) -> bool,
     from: &'a Place,
-    draw: u32,
+    draws: Draws<'a>,
     /// Health of nodes already evaluated; one under evaluation stands as unhealthy, which is what ends loops.
     known: RefCell<BTreeMap<Node, bool>>,
 }
@@ -29,10 +41,10 @@ impl<'a> Tree<'a> {
         records: &'a [RecordSet],
         healthy: &'a dyn Fn(&HealthCheckId) -> bool,
         from: &'a Place,
-        draw: u32,
+        draws: Draws<'a>,
     ) -> Self {
         let apex = records.iter().find(|r| r.record_type == RecordType::Soa).map(|r| canonical(&r.name));
-        Self { records, apex, healthy, from, draw, known: RefCell::default() }
+        Self { records, apex, healthy, from, draws, known: RefCell::default() }
     }
 
     /// The name whose records answer for `name`: itself, or the wildcard that covers it (RFC 4592: a name that exists,
@@ -68,8 +80,9 @@ impl<'a> Tree<'a> {
     }
 
     /// Walks from `name` down to values.
-    pub(super) fn follow(&self, name: &str, record_type: RecordType) -> Answer {
+    pub(super) fn follow(&self, name: &str, record_type: RecordType) -> Followed {
         let mut answer = Answer::default();
+        let mut forks = Vec::new();
         let mut reasons = Vec::new();
         let mut walked: Vec<String> = Vec::new();
         let mut at = name.to_owned();
@@ -78,10 +91,11 @@ impl<'a> Tree<'a> {
                 reasons.push(format!("{at} is reached again: an alias loop has no answer"));
                 break;
             }
-            let (chosen, reason) = self.step(&at, record_type, walked.len(), &mut answer);
+            let (chosen, reason, draws) = self.step(&at, record_type, walked.len(), &mut answer);
             reasons.push(reason);
+            forks.push(draws);
             let Some(chosen) = chosen else { break };
-            walked.push(at);
+            walked.push(at.clone());
             match &chosen.alias {
                 Some(alias) if self.is_inside(alias) => at = canonical(&alias.dns_name),
                 Some(alias) => {
@@ -92,7 +106,7 @@ impl<'a> Tree<'a> {
                     break;
                 }
                 None => {
-                    answer.values.clone_from(&chosen.values);
+                    answer.values = self.values_of(&at, chosen);
                     answer.ttl_s = chosen.ttl_s.unwrap_or(ALIAS_TTL_S);
                     answer.record_type = Some(record_type);
                     break;
@@ -100,7 +114,19 @@ impl<'a> Tree<'a> {
             }
         }
         answer.because = reasons.join("; ");
-        answer
+        (answer, forks)
+    }
+
+    /// "Multivalue answer routing": up to eight healthy records; where none is healthy, up to eight unhealthy ones.
+    fn values_of(&self, name: &str, chosen: &RecordSet) -> Vec<String> {
+        if chosen.policy != Policy::MultiValue {
+            return chosen.values.clone();
+        }
+        let all = self.candidates(name, chosen.record_type);
+        let none_healthy = !all.iter().any(|candidate| candidate.healthy);
+        let may = all.iter().filter(|candidate| candidate.healthy || none_healthy).map(|candidate| candidate.set);
+        let others = may.filter(|set| set.set_identifier != chosen.set_identifier);
+        std::iter::once(chosen).chain(others).take(MOST_VALUES).flat_map(|set| set.values.clone()).collect()
     }
 
     fn step(
@@ -109,12 +135,16 @@ impl<'a> Tree<'a> {
         record_type: RecordType,
         depth: usize,
         answer: &mut Answer,
-    ) -> (Option<&'a RecordSet>, String) {
+    ) -> (Option<&'a RecordSet>, String, Vec<u32>) {
         let candidates = self.candidates(name, record_type);
         if candidates.is_empty() {
-            return (None, format!("{name} has no record of type {record_type}"));
+            return (None, format!("{name} has no record of type {record_type}"), Vec::new());
         }
-        let choice = choose(&candidates, self.from, draw_at(self.draw, depth));
+        let draw = match self.draws {
+            Draws::Mixed(draw) => draw_at(draw, depth),
+            Draws::Each(draws) => draws.get(depth).copied().unwrap_or(0),
+        };
+        let choice = choose(&candidates, self.from, draw);
         for (index, candidate) in candidates.iter().enumerate() {
             answer.considered.push(Considered {
                 name: candidate.set.name.clone(),
@@ -124,12 +154,12 @@ impl<'a> Tree<'a> {
             });
         }
         let Some(chosen) = choice.chosen.map(|index| candidates[index].set) else {
-            return (None, format!("{name}: {}", choice.because));
+            return (None, format!("{name}: {}", choice.because), choice.draws);
         };
         let label = chosen.set_identifier.clone().unwrap_or_else(|| chosen.name.clone());
         let reason = format!("{label}: {}", choice.because);
         answer.path.push(label);
-        (Some(chosen), reason)
+        (Some(chosen), reason, choice.draws)
     }
 
     fn candidates(&self, name: &str, record_type: RecordType) -> Vec<Candidate<'a>> {

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::naming::fence_name;
+use super::naming::{fence_name, own_references};
 use super::records::{add_canary, add_two_levels};
 use super::switch_checks::switch_checks;
 use crate::fleet::Switch;
@@ -78,6 +78,8 @@ pub struct Desired {
     pub checks: Vec<DesiredCheck>,
     /// Records, all but the fence.
     pub records: Vec<DesiredRecord>,
+    /// What the caller references of this service's checks begin with.
+    pub own_references: [String; 2],
 }
 
 impl Desired {
@@ -134,6 +136,7 @@ pub fn desired(inputs: &Inputs<'_>) -> Result<Desired, DesireProblem> {
         public: inputs.spec.traffic.records.iter().map(|record| (lower(&record.name), record.record_type)).collect(),
         checks: Vec::new(),
         records: Vec::new(),
+        own_references: own_references(inputs.fleet, &inputs.spec.switch_group(), &inputs.spec.name),
     };
     match inputs.spec.traffic.switch {
         SwitchTransport::Http => wanted.checks = switch_checks(inputs)?,

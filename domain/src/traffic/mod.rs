@@ -1,5 +1,6 @@
 //! The vote of the switches, the record fence, desired records and checks, and what settlement has to write.
 
+mod believed;
 mod desired;
 mod endpoint;
 mod mark;
@@ -9,15 +10,18 @@ mod prices;
 mod records;
 mod resolve;
 mod settle;
+mod shift;
 mod switch_checks;
 #[cfg(test)]
 mod tests;
 mod vote;
 
+pub use believed::Believed;
 pub use desired::{DesireProblem, Desired, DesiredCheck, DesiredKind, DesiredRecord, Inputs, SwitchEndpoint, desired};
 pub use mark::{FenceMark, MarkError};
 pub use naming::{canary_name, fence_name, internal_name, switch_path};
 pub use preview::{Deed, Line, MOST_TOUCHED_PERCENT, Preview, Share, compare_checks, preview};
 pub use prices::{CHECKED, PAGES, monthly_checks_usd, monthly_reads_usd};
 pub use settle::{SettleAction, settle};
+pub use shift::{Shift, shifts};
 pub use vote::{Tie, pair, weight};

@@ -61,6 +61,12 @@ pub(super) fn health_reference(fleet: &FleetId, service: &ServiceName, region: &
     fitting(format!("failoverd/{fleet}/hc/{service}/{region}/{protocol}"))
 }
 
+/// What the caller references of a service's checks begin with: its switch's, and its own. One that had to be cut within
+/// this is not recognised by it.
+pub(super) fn own_references(fleet: &FleetId, group: &SwitchGroup, service: &ServiceName) -> [String; 2] {
+    [format!("failoverd/{fleet}/sw/{group}/"), format!("failoverd/{fleet}/hc/{service}/")]
+}
+
 /// Too long a reference keeps its readable beginning and gets a digest of the whole.
 fn fitting(reference: String) -> String {
     if reference.len() <= REFERENCE_MAX {

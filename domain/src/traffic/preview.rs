@@ -88,6 +88,10 @@ pub fn preview(desired: &Desired, mark: &FenceMark, checks: &[HealthCheck], reco
                     seen.lines.push(check_line(Deed::Update, &check.caller_reference, &config));
                     checks.iter_mut().filter(|held| held.id == check.id).for_each(|held| held.config = config.clone());
                 }
+                SettleAction::DeleteCheck { check } => {
+                    seen.lines.push(check_line(Deed::Delete, &check.caller_reference, &check.config));
+                    checks.retain(|held| held.id != check.id);
+                }
                 SettleAction::ChangeRecords { changes } => seen.note_records(desired, &changes, &mut records),
                 SettleAction::Foreign { name, reason } => seen.in_the_way.push((name, reason)),
                 SettleAction::Refused { reason } => seen.in_the_way.push((desired.fence_name(), reason)),

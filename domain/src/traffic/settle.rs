@@ -8,7 +8,7 @@ use super::desired::{Desired, DesiredCheck};
 use super::mark::FenceMark;
 use super::naming::{is_canary_name, is_internal_name};
 use super::resolve::{Existing, can_become, same_config, same_record};
-use crate::route53::{Change, HealthCheck, HealthCheckConfig, RecordSet, RecordType};
+use crate::route53::{Change, CheckKind, HealthCheck, HealthCheckConfig, RecordSet, RecordType};
 
 /// Seconds; nobody resolves the fence through a cache.
 const FENCE_TTL_S: u32 = 60;
@@ -35,6 +35,11 @@ pub enum SettleAction {
         /// Deletes first.
         changes: Vec<Change>,
     },
+    /// Delete a check of this service's that nothing needs or refers to any more.
+    DeleteCheck {
+        /// As it was read.
+        check: HealthCheck,
+    },
     /// A newer writer was here: stop, and find out what the fleet has agreed meanwhile. Stands alone.
     Refused {
         /// One sentence for people.
@@ -53,7 +58,8 @@ pub enum SettleAction {
 /// intent to write. (To learn beforehand whether an intent is needed at all, ask with the newest applied index.)
 /// `records` is the whole zone as it was read, or at least all of this service's names.
 ///
-/// Checks are made in rounds, children first; records follow when every check exists. Empty: nothing is left to do.
+/// Checks are made in rounds, children first; records follow when every check exists; checks that are needed no more go
+/// last, parents first. Empty: nothing is left to do.
 #[must_use]
 pub fn settle(desired: &Desired, mark: &FenceMark, checks: &[HealthCheck], records: &[RecordSet]) -> Vec<SettleAction> {
     let fence = match read_fence(desired, mark, records) {
@@ -71,7 +77,31 @@ pub fn settle(desired: &Desired, mark: &FenceMark, checks: &[HealthCheck], recor
     if let Some(changes) = zone.changes(&existing, mark, fence.as_ref()) {
         actions.push(SettleAction::ChangeRecords { changes });
     }
+    if actions.is_empty() {
+        actions.extend(obsolete(desired, checks, records).map(|check| SettleAction::DeleteCheck { check }));
+    }
     actions
+}
+
+/// Checks of this service's own making that are wanted no more, and that no record of the zone and no check counts on.
+fn obsolete<'a>(
+    desired: &'a Desired,
+    checks: &'a [HealthCheck],
+    records: &'a [RecordSet],
+) -> impl Iterator<Item = HealthCheck> + 'a {
+    let is_ours = |check: &&HealthCheck| {
+        let reference = &check.caller_reference;
+        desired.own_references.iter().any(|own| reference.starts_with(own))
+            && desired.checks.iter().all(|wanted| wanted.reference != *reference)
+    };
+    let is_free = |check: &&HealthCheck| {
+        let counts = |other: &HealthCheck| match &other.config.kind {
+            CheckKind::Calculated { children, .. } => children.contains(&check.id),
+            _ => false,
+        };
+        !records.iter().any(|record| record.health_check.as_ref() == Some(&check.id)) && !checks.iter().any(counts)
+    };
+    checks.iter().filter(is_ours).filter(is_free).cloned()
 }
 
 /// The fence as it stands, with the record it was read from.

@@ -31,13 +31,12 @@ pub(super) fn switch_checks(inputs: &Inputs<'_>) -> Result<Vec<DesiredCheck>, De
                 [child(inputs, region, bit, daemon, at, true), child(inputs, region, bit, daemon, at, false)]
             })
             .collect();
-        checks.push(calculated(inputs, region, bit, &children));
+        let vote = calculated(inputs, region, bit, &children);
+        let opposite = (inputs.switch.pattern == Pattern::ActivePassive).then(|| inverse(inputs, region, &vote));
         // Children first: a check can only be made when those exist that it refers to.
-        let at = checks.len() - 1;
-        checks.splice(at..at, children);
-        if inputs.switch.pattern == Pattern::ActivePassive {
-            checks.push(inverse(inputs, region));
-        }
+        checks.extend(children);
+        checks.push(vote);
+        checks.extend(opposite);
     }
     Ok(checks)
 }
@@ -81,13 +80,13 @@ fn calculated(inputs: &Inputs<'_>, region: &Region, bit: &Bit, children: &[Desir
     }
 }
 
-/// S: the opposite of P, over P itself, so that one update of a threshold turns both at once.
-fn inverse(inputs: &Inputs<'_>, region: &Region) -> DesiredCheck {
-    DesiredCheck {
-        reference: reference(inputs, region, "s"),
-        kind: DesiredKind::Calculated { children: vec![reference(inputs, region, "p")], threshold: 1 },
-        inverted: true,
-    }
+/// S: the opposite of P, over the same children, as Route 53 lets no calculated check count another ("Health checks to
+/// monitor" in <https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/health-checks-creating-values.html>).
+///
+/// So a threshold changes in two calls. Between them a tie, and only a tie, finds both healthy or both unhealthy; either
+/// way the static roles decide, which are those of before.
+fn inverse(inputs: &Inputs<'_>, region: &Region, vote: &DesiredCheck) -> DesiredCheck {
+    DesiredCheck { reference: reference(inputs, region, "s"), kind: vote.kind.clone(), inverted: true }
 }
 
 fn reference(inputs: &Inputs<'_>, bit: &Region, what: &str) -> String {

@@ -147,6 +147,14 @@ impl Model {
                 held.version += 1;
                 held.config = config.clone();
             }
+            SettleAction::DeleteCheck { check } => {
+                let counted = |other: &HealthCheck| match &other.config.kind {
+                    CheckKind::Calculated { children, .. } => children.contains(&check.id),
+                    _ => false,
+                };
+                assert!(!self.checks.iter().any(counted), "{} is still counted", check.caller_reference);
+                self.checks.retain(|held| held.id != check.id);
+            }
             SettleAction::ChangeRecords { changes } => self.change(changes).unwrap(),
             stop => panic!("stopped: {stop:?}"),
         }
@@ -252,7 +260,10 @@ fn settlement_never_moves_the_answer_while_a_daemon_speaks() {
     let mut model = settled(&Scene::new(3, true), 10);
     let scene = Scene::new(3, false);
     let desired = scene.desired();
+    let silent: BTreeMap<_, _> = scene.members.values().map(|at| (at.host.clone(), Vote::Silent)).collect();
+    let mut without_anybody = Vec::new();
     loop {
+        without_anybody.push(model.answers(&silent));
         for votes in ballots(&scene) {
             let off = votes.values().filter(|vote| **vote == Vote::Off).count();
             if off > 0 && !votes.values().any(|vote| *vote == Vote::On) {
@@ -264,8 +275,13 @@ fn settlement_never_moves_the_answer_while_a_daemon_speaks() {
             None => break,
         }
     }
-    let silent = scene.members.values().map(|at| (at.host.clone(), Vote::Silent)).collect();
     assert_eq!(model.answers(&silent), "eu-west-1", "settled: losing everything changes nothing");
+    without_anybody.dedup();
+    assert_eq!(
+        without_anybody,
+        ["us-east-1", "eu-west-1"],
+        "silence means the old Region, and from one write on the new"
+    );
 }
 
 #[test]
@@ -292,9 +308,21 @@ fn records_wait_for_their_checks_and_children_come_first() {
     first.iter().for_each(|action| model.act(action));
     let second = model.next(&scene.desired(), &mark(1, 10));
     assert!(
-        matches!(&second[..], [SettleAction::CreateCheck { reference, .. }] if reference.ends_with("/p")),
+        matches!(&second[..], [SettleAction::CreateCheck { reference: p, .. }, SettleAction::CreateCheck { reference: s, .. }]
+            if p.ends_with("/p") && s.ends_with("/s")),
         "{second:?}"
     );
+}
+
+/// Route 53 refuses a calculated check that counts another.
+#[test]
+fn no_calculated_check_counts_a_calculated_one() {
+    let model = settled(&Scene::new(3, false), 10);
+    for check in &model.checks {
+        let CheckKind::Calculated { children, .. } = &check.config.kind else { continue };
+        let nested = |child: &&HealthCheckId| matches!(model.check(child).config.kind, CheckKind::Calculated { .. });
+        assert_eq!(children.iter().find(nested), None, "{}", check.caller_reference);
+    }
 }
 
 #[test]
@@ -417,4 +445,66 @@ fn what_cannot_be_made_is_said() {
     scene.spec.health.signals[0].probe =
         ProbeSpec::Http { url: "nonsense".into(), interval_ms: None, timeout_ms: 1, expect_status: 200 };
     assert!(matches!(scene.try_desired(), Err(DesireProblem::Signal(reason)) if reason.contains("front-door")));
+}
+
+/// The engine over the records that settlement makes, with the health that the committed bits come to.
+#[test]
+fn what_is_believed_follows_the_bits_and_a_region_that_is_down() {
+    for (on, down, serves) in [
+        (true, None, "us-east-1"),
+        (true, Some("us-east-1"), "eu-west-1"),
+        (true, Some("eu-west-1"), "us-east-1"),
+        (false, None, "eu-west-1"),
+        (false, Some("eu-west-1"), "us-east-1"),
+    ] {
+        let scene = Scene::new(3, on);
+        let model = settled(&scene, 10);
+        let state = crate::fleet::FleetState {
+            fleet: scene.fleet.clone(),
+            switches: BTreeMap::from([(scene.spec.switch_group(), scene.switch.clone())]),
+            ..Default::default()
+        };
+        let down: std::collections::BTreeSet<Region> = down.into_iter().map(Region::from).collect();
+        let believed = Believed::new(&state, &model.checks, &down);
+        let query = crate::route53::Query {
+            name: API.into(),
+            record_type: RecordType::A,
+            from: crate::route53::Place::default(),
+            draw: 0,
+        };
+        let answered = crate::route53::answer(&model.records, &|check| believed.is_healthy(check), &query);
+        assert_eq!(answered.path.first().map(String::as_str), Some(serves), "{on} {down:?}: {answered:?}");
+        assert!(believed.assumed().is_empty(), "everything of a switch is known");
+    }
+}
+
+#[test]
+fn whoever_would_be_sent_elsewhere_is_told_by_place() {
+    let mut scene = Scene::new(3, true);
+    let state = |scene: &Scene| crate::fleet::FleetState {
+        fleet: scene.fleet.clone(),
+        switches: BTreeMap::from([(scene.spec.switch_group(), scene.switch.clone())]),
+        ..Default::default()
+    };
+    let told = |scene: &Scene, down: &str| {
+        let down = std::collections::BTreeSet::from([Region::from(down)]);
+        let all = shifts(&scene.desired(), &state(scene), &down);
+        all.into_iter()
+            .map(|it| format!("{}: {} -> {}", it.place, it.now.join(" "), it.then.join(" ")))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told(&scene, "us-east-1"), ["everywhere: us-east-1 -> eu-west-1"]);
+    assert!(told(&scene, "eu-west-1").is_empty(), "nobody is there");
+
+    let record = &mut scene.spec.traffic.records[0];
+    record.routing = Routing::Geolocation;
+    let continent = |code: &str| Location::Continent(code.to_owned());
+    record.targets.get_mut("us-east-1").unwrap().geo = vec![continent("NA"), Location::Default];
+    record.targets.get_mut("eu-west-1").unwrap().geo = vec![continent("EU")];
+    scene.switch = Switch {
+        pattern: Pattern::ActiveActive,
+        regions: scene.spec.regions.clone(),
+        bits: BTreeMap::from([("us-east-1".into(), bit(true, "a")), ("eu-west-1".into(), bit(true, "b"))]),
+    };
+    assert_eq!(told(&scene, "eu-west-1"), ["continent=EU: eu-west-1 -> us-east-1"]);
 }

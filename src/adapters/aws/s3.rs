@@ -25,6 +25,28 @@ pub(super) struct S3 {
     /// Ids of replication rules by source and destination, as last seen: CloudWatch's figures are told apart by them,
     /// also when the source's Region cannot be asked any more.
     rule_ids: Mutex<BTreeMap<(String, String), String>>,
+    /// How far S3 says that each bucket's own canary object is on its way to the others, as last seen.
+    canaries: Mutex<BTreeMap<String, OnItsWay>>,
+}
+
+/// The replication status of an object that did not come from elsewhere.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication-status.html>
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OnItsWay {
+    Pending,
+    Arrived,
+    Failed,
+}
+
+impl OnItsWay {
+    fn of(status: Option<&aws::ReplicationStatus>) -> Option<Self> {
+        match status? {
+            aws::ReplicationStatus::Pending => Some(Self::Pending),
+            aws::ReplicationStatus::Complete | aws::ReplicationStatus::Completed => Some(Self::Arrived),
+            aws::ReplicationStatus::Failed => Some(Self::Failed),
+            _ => None,
+        }
+    }
 }
 
 const fn read<'a>(operation: &'static str, region: &'a Region) -> Ask<'a> {
@@ -42,7 +64,7 @@ fn own_id(to: &str) -> String {
 
 impl S3 {
     pub(super) fn new(account: Arc<Account>) -> Self {
-        Self { account, rule_ids: Mutex::default() }
+        Self { account, rule_ids: Mutex::default(), canaries: Mutex::default() }
     }
 
     async fn client(&self, region: &Region, kind: Kind) -> aws_sdk_s3::Client {
@@ -116,6 +138,10 @@ impl S3 {
             Err(error) if error.code == "NoSuchKey" => return Ok(None),
             Err(error) => return Err(explain(error, region, bucket)),
         };
+        if let Some(on_its_way) = OnItsWay::of(found.replication_status()) {
+            let mut canaries = self.canaries.lock().unwrap_or_else(PoisonError::into_inner);
+            canaries.insert(bucket.to_owned(), on_its_way);
+        }
         let etag = found.e_tag().map(str::to_owned);
         let body =
             found.body.collect().await.map_err(|error| {
@@ -225,15 +251,16 @@ impl Buckets for S3 {
             self.configuration(region, bucket),
             self.has_objects(region, bucket),
         );
+        let canary = self.canaries.lock().unwrap_or_else(PoisonError::into_inner).get(bucket).copied();
         let rules = configuration?.as_ref().map(|found| found.rules().iter().filter_map(rule_from_aws).collect());
         Ok(BucketState {
             bucket: bucket.to_owned(),
             versioning: versioning?,
             rules: rules.unwrap_or_default(),
             has_objects: has_objects?,
-            // What S3 counts, it counts in CloudWatch, and only for rules with metrics.
-            pending: None,
-            failed: None,
+            // S3 counts in CloudWatch, and only for rules with metrics; the canary object stands for the others.
+            pending: canary.map(|on_its_way| u64::from(on_its_way == OnItsWay::Pending)),
+            failed: canary.map(|on_its_way| u64::from(on_its_way == OnItsWay::Failed)),
         })
     }
 

@@ -2,6 +2,7 @@
 
 use failoverd_domain::fleet::Outlook;
 use failoverd_domain::plan::Step;
+use failoverd_domain::traffic::Shift;
 
 use super::{finding, guards, loss, words};
 use crate::api::proto;
@@ -25,7 +26,7 @@ pub fn step(step: &Step) -> proto::Step {
 
 /// What a move would do.
 #[must_use]
-pub fn plan(answered: proto::Answered, outlook: &Outlook, eta: proto::Eta) -> proto::PlanResponse {
+pub fn plan(answered: proto::Answered, outlook: &Outlook, eta: proto::Eta, shifts: Vec<Shift>) -> proto::PlanResponse {
     let plan = &outlook.plan;
     proto::PlanResponse {
         answered: Some(answered),
@@ -39,5 +40,16 @@ pub fn plan(answered: proto::Answered, outlook: &Outlook, eta: proto::Eta) -> pr
         guards: guards(&outlook.guards),
         loss: outlook.loss.iter().map(loss).collect(),
         findings: outlook.evidence.iter().map(finding).collect(),
+        shifts: shifts.into_iter().map(shift).collect(),
+    }
+}
+
+fn shift(shift: Shift) -> proto::TrafficShift {
+    proto::TrafficShift {
+        name: shift.name,
+        r#type: shift.record_type.to_string(),
+        place: shift.place,
+        now: shift.now,
+        then: shift.then,
     }
 }

@@ -13,6 +13,7 @@ pub mod iam_policy;
 pub mod pause;
 pub mod plan;
 pub mod report;
+pub mod route;
 pub mod run;
 pub mod sandbox;
 pub mod status;

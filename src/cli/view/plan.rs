@@ -26,6 +26,13 @@ pub fn plan(plan: &proto::PlanResponse) -> View {
             "guards": plan.guards.iter().map(guard_json).collect::<Vec<Value>>(),
             "loss": plan.loss.iter().map(loss_json).collect::<Vec<Value>>(),
             "findings": plan.findings.iter().map(finding_json).collect::<Vec<Value>>(),
+            "shifts": plan.shifts.iter().map(|shift| json!({
+                "name": shift.name,
+                "type": shift.r#type,
+                "place": shift.place,
+                "now": shift.now,
+                "then": shift.then,
+            })).collect::<Vec<Value>>(),
         }),
         text: text(plan, &eta),
         names: vec![plan.hash.clone()],
@@ -43,6 +50,18 @@ fn text(plan: &proto::PlanResponse, eta: &proto::Eta) -> String {
     for step in plan.steps.iter().filter(|step| !step.calls.is_empty()) {
         text += &format!("{}\n", step.name);
         text += &step.calls.iter().map(|call| format!("  {call}\n")).collect::<String>();
+    }
+    if !plan.shifts.is_empty() {
+        text += "\nWHO IS SENT ELSEWHERE\n";
+        let row = |shift: &proto::TrafficShift| {
+            vec![
+                format!("{} {}", shift.name, shift.r#type),
+                shift.place.clone(),
+                shift.now.join(" or "),
+                shift.then.join(" or "),
+            ]
+        };
+        text += &table(&["NAME", "FROM", "NOW", "THEN"], plan.shifts.iter().map(row));
     }
     text += "\nGUARDS\n";
     text += &guards_text(&plan.guards);

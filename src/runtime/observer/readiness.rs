@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use super::Observer;
 use super::sheet::Sheet;
+use crate::ports::Age;
 use crate::survey;
 
 /// Between two looks at what surrounds a service that has not changed.
@@ -75,7 +76,7 @@ impl Observer {
         }
         for ((role, zone), services) in zones {
             let world = self.world.acting_as(role);
-            let asked = tokio::time::timeout(PATIENCE, survey::surroundings(&world, zone)).await;
+            let asked = tokio::time::timeout(PATIENCE, survey::surroundings(&world, zone, Age::Shared)).await;
             for service in services {
                 looks.insert(service.spec.name.clone(), (Instant::now(), seen(service)));
                 let Ok(around) = &asked else { continue };

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use failoverd_domain::data::additions::needs_rules;
 use failoverd_domain::data::store::DbInstance;
-use failoverd_domain::fleet::ServiceState;
-use failoverd_domain::ids::Region;
+use failoverd_domain::fleet::{Command, ServiceState};
+use failoverd_domain::ids::{Epoch, Region};
 use failoverd_domain::service::{Fence, NewTable, Store, StoreKind};
 
 use super::{Settler, Unsettled};
@@ -82,9 +82,31 @@ impl Settler {
                 },
                 Err(problem) => Err(problem),
             };
-            ended = ended.and(round);
+            ended = ended.and(round).and(self.note_lost_writes(service, store).await);
         }
         ended
+    }
+
+    /// Puts on record which snapshots AWS has kept of what a forced promotion lost. They appear in the Region that lost
+    /// it when that is back; one that cannot be asked is asked again in a later round.
+    async fn note_lost_writes(&self, service: &ServiceState, store: &Store) -> Result<(), Unsettled> {
+        let StoreKind::Aurora { clusters, .. } = &store.kind else { return Ok(()) };
+        let has_moved = service.epoch > Epoch(1);
+        for (region, cluster) in clusters.iter().filter(|(region, _)| has_moved && **region != service.primary) {
+            let found = match self.world_of(service).aurora.lost_writes(region, cluster).await {
+                Ok(found) => found,
+                Err(error) if error.effect == Effect::NoneRetryable => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let known = service.lost_writes.get(&store.name);
+            let snapshots: Vec<String> =
+                found.into_iter().filter(|name| known.is_none_or(|known| !known.contains(name))).collect();
+            if !snapshots.is_empty() {
+                let (name, store) = (service.spec.name.clone(), store.name.clone());
+                self.propose(Command::LostWrites { service: name, store, region: region.clone(), snapshots }).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn needed<'a>(&self, service: &'a ServiceState, store: &'a Store) -> Result<Option<Mend<'a>>, Unsettled> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::{Settler, Unsettled};
-use crate::ports::{Effect, World};
+use crate::ports::{Age, Effect, World};
 
 /// Seconds, for plain values whose manifest names none.
 const RECORD_TTL_S: u32 = 60;
@@ -77,8 +77,8 @@ impl Settler {
             index: intent.unwrap_or(state.applied),
         };
         let world = self.world_of(service);
-        let checks = world.health_checks.list().await?;
-        let records = world.records.list(&wanted.zone).await?;
+        let checks = world.health_checks.list(Age::Shared).await?;
+        let records = world.records.list(&wanted.zone, Age::Shared).await?;
         let actions = settle(wanted, &mark, &checks, &records);
         match actions.first() {
             Some(SettleAction::Refused { reason }) => Err(Unsettled::Yield(reason.clone())),
@@ -93,6 +93,7 @@ impl Settler {
         let done = match action {
             SettleAction::CreateCheck { reference, config } => checks.create(&reference, config).await.map(drop),
             SettleAction::UpdateCheck { check, config } => checks.update(&check, config).await.map(drop),
+            SettleAction::DeleteCheck { check } => checks.delete(&check).await,
             SettleAction::ChangeRecords { changes } => match world.records.change(zone, changes).await {
                 Ok(change) => return self.wait_in_sync(&world, &change).await,
                 Err(error) => Err(error),
@@ -136,6 +137,7 @@ fn describe(action: &SettleAction) -> String {
     match action {
         SettleAction::CreateCheck { reference, .. } => format!("create check {reference}"),
         SettleAction::UpdateCheck { check, .. } => format!("update check {}", check.caller_reference),
+        SettleAction::DeleteCheck { check } => format!("delete check {}", check.caller_reference),
         SettleAction::ChangeRecords { changes } => format!("{} record changes in one batch", changes.len()),
         SettleAction::Refused { reason } => format!("refused: {reason}"),
         SettleAction::Foreign { name, .. } => format!("foreign: {name}"),

@@ -259,6 +259,11 @@ impl World {
         Ok(())
     }
 
+    fn is_calculated(&self, id: &HealthCheckId) -> bool {
+        let held = self.checks.held.get(id);
+        held.is_some_and(|held| matches!(held.check.config.kind, CheckKind::Calculated { .. }))
+    }
+
     fn valid_config(&self, config: &HealthCheckConfig) -> Result<(), Refusal> {
         let problem = match &config.kind {
             CheckKind::Endpoint(e) if !matches!(e.interval_s, 10 | 30) => "RequestInterval must be 10 or 30".to_owned(),
@@ -276,7 +281,10 @@ impl World {
             }
             CheckKind::Calculated { children, .. } => match children.iter().find(|child| !self.checks.exists(child)) {
                 Some(child) => format!("child health check {child} does not exist"),
-                None => return Ok(()),
+                None => match children.iter().find(|child| self.is_calculated(child)) {
+                    Some(child) => format!("child health check {child} is itself a calculated one"),
+                    None => return Ok(()),
+                },
             },
             _ => return Ok(()),
         };

@@ -126,7 +126,9 @@ async fn calculated_checks_count_their_children() {
     let aws = world();
     let children: Vec<HealthCheckId> = ["a", "b"].map(|host| create(&aws, host, endpoint(host, None))).to_vec();
     let both = create(&aws, "both", calculated(&children, 2));
-    let opposite = create(&aws, "opposite", inverted(calculated(std::slice::from_ref(&both), 1)));
+    let opposite = create(&aws, "opposite", inverted(calculated(&children, 2)));
+    let nested = aws.with(|world| world.create_check("nested", calculated(std::slice::from_ref(&both), 1)));
+    assert_eq!(nested.unwrap_err().code, "InvalidInput", "no calculated check counts another");
     let off = HealthCheckConfig { disabled: true, ..endpoint("c", None) };
     let disabled = create(&aws, "off", off.clone());
     let (answers, _tasks) = driven(&aws);
@@ -211,7 +213,7 @@ async fn silence_abstains_in_the_vote_over_three_daemons() {
         .map(|(reference, config)| create(&aws, &reference, config))
         .collect();
     let primary = create(&aws, "P", calculated(&children, 3));
-    let standby = create(&aws, "S", inverted(calculated(std::slice::from_ref(&primary), 1)));
+    let standby = create(&aws, "S", inverted(calculated(&children, 3)));
     let (answers, _tasks) = driven(&aws);
     let cases = [
         (["on", "on", "on"], true),
@@ -231,9 +233,12 @@ async fn silence_abstains_in_the_vote_over_three_daemons() {
         pass(60_000).await;
         assert_eq!((healthy(&aws, &primary), healthy(&aws, &standby)), (first_serves, !first_serves), "{says:?}");
     }
-    let version = aws.with(|w| w.checks.iter().find(|check| check.id == primary).unwrap().version);
-    aws.with(|w| w.update_check(&primary, version, calculated(&children, 4))).unwrap();
-    assert!(!healthy(&aws, &primary), "settled at the other Region: a tie and silence mean the other");
+    for (vote, config) in [(&primary, calculated(&children, 4)), (&standby, inverted(calculated(&children, 4)))] {
+        let version = aws.with(|w| w.checks.iter().find(|check| check.id == *vote).unwrap().version);
+        aws.with(|w| w.update_check(vote, version, config)).unwrap();
+    }
+    let mean = (healthy(&aws, &primary), healthy(&aws, &standby));
+    assert_eq!(mean, (false, true), "settled at the other Region: a tie and silence mean the other");
 }
 
 #[tokio::test(start_paused = true)]

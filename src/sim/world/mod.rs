@@ -22,6 +22,7 @@ mod instances_calls;
 mod instances_rows;
 mod labels;
 mod metrics;
+mod networks;
 mod phases;
 mod provision;
 mod rds_events;
@@ -82,6 +83,7 @@ pub use instances::{Instance, Instances, PendingValues};
 pub use instances_calls::{InstanceChanges, NewInstance};
 pub use labels::Labels;
 pub use metrics::{Metrics, StoreId};
+pub use networks::{NETWORKS, place_of};
 pub use rds_events::RdsEvent;
 pub use rds_names::{CLOSED_GROUP, OPEN_GROUP, cluster_arn, global_arn, instance_arn, new_identifier, parse_arn};
 pub use rds_views::{

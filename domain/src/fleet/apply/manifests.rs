@@ -137,6 +137,7 @@ impl FleetState {
             runs: retired.runs,
             last_run_at: None,
             attention: None,
+            lost_writes: BTreeMap::new(),
         });
         service.settlement.carries_traffic &= service.spec.traffic == spec.traffic;
         service.spec = Arc::new(spec.clone());

@@ -127,6 +127,9 @@ impl FleetState {
             Command::Receipt { run, losses } => self.receipt(context, run, losses),
             Command::SettleIntent { service, epoch, work } => self.settle_intent(context, service, *epoch, work),
             Command::Settled { service, epoch, spec_index } => self.settled(context, service, *epoch, *spec_index),
+            Command::LostWrites { service, store, region, snapshots } => {
+                self.lost_writes(context, service, store, region, snapshots)
+            }
             Command::Pause { service } => self.pause(context, service.as_ref(), true),
             Command::Resume { service } => self.pause(context, service.as_ref(), false),
             Command::Violation { invariant, detail } => {

@@ -7,7 +7,7 @@ use super::{Context, Draft, Outcome, Rejection};
 use crate::fleet::event::EventKind;
 use crate::fleet::run::{Run, StepState};
 use crate::fleet::state::{FleetState, Switch};
-use crate::ids::{Epoch, LogIndex, Region, RunId, ServiceName, StepName, SwitchGroup};
+use crate::ids::{Epoch, LogIndex, Region, RunId, ServiceName, StepName, StoreName, SwitchGroup};
 use crate::plan::StepKind;
 use crate::service::Pattern;
 
@@ -162,6 +162,31 @@ impl FleetState {
         let message = format!("{name} settled: records and checks say that {} serves", service.primary);
         let draft = Draft::new(EventKind::Settled, message).service(name).region(&service.primary);
         context.say(draft.with(json!({ "epoch": epoch })));
+        Ok(None)
+    }
+
+    /// Puts on record where AWS kept lost writes; each snapshot once.
+    pub(super) fn lost_writes(
+        &mut self,
+        context: &mut Context<'_>,
+        name: &ServiceName,
+        store: &StoreName,
+        region: &Region,
+        snapshots: &[String],
+    ) -> Outcome {
+        let service = self.services.get_mut(name).ok_or_else(|| no_service(name))?;
+        if service.spec.store(store).is_none() {
+            return Err(Rejection::new("NO_SUCH_STORE", format!("{name} has no store {store}")));
+        }
+        let known = service.lost_writes.entry(store.clone()).or_default();
+        let new: Vec<&String> = snapshots.iter().filter(|snapshot| known.insert((*snapshot).clone())).collect();
+        if new.is_empty() {
+            return Ok(None);
+        }
+        let names = new.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+        let message = format!("what {store} lost when it was taken from {region} is kept by AWS there: {names}");
+        let draft = Draft::new(EventKind::LostWrites, message).service(name).region(region);
+        context.say(draft.with(json!({ "store": store, "snapshots": new })));
         Ok(None)
     }
 }

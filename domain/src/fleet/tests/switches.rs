@@ -115,3 +115,23 @@ fn settled_means_this_epoch_and_this_manifest() {
     bench.ok(daemon(), settled(2, index));
     assert_eq!(bench.events.len(), events, "settling again is no news");
 }
+
+#[test]
+fn each_snapshot_of_lost_writes_goes_on_record_once() {
+    let mut bench = Bench::serving();
+    let lost = |store: &str, snapshots: &[&str]| Command::LostWrites {
+        service: "shop".into(),
+        store: store.into(),
+        region: US.into(),
+        snapshots: snapshots.iter().map(|name| (*name).to_owned()).collect(),
+    };
+    let told = |bench: &Bench| bench.events.iter().filter(|event| event.kind == EventKind::LostWrites).count();
+    bench.ok(daemon(), lost("orders-db", &["rds:unplanned-global-failover-a"]));
+    bench.ok(daemon(), lost("orders-db", &["rds:unplanned-global-failover-a"]));
+    assert_eq!(told(&bench), 1);
+    bench.ok(daemon(), lost("orders-db", &["rds:unplanned-global-failover-a", "rds:unplanned-global-failover-b"]));
+    let event = bench.events.last().unwrap();
+    assert_eq!((told(&bench), event.region.as_ref().map(|at| at.as_str())), (2, Some(US)));
+    assert!(event.message.ends_with("rds:unplanned-global-failover-b"), "{}", event.message);
+    assert_eq!(bench.refused(daemon(), lost("no-such-store", &["x"])), "NO_SUCH_STORE");
+}

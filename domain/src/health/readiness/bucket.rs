@@ -1,7 +1,7 @@
 //! A bucket and the rules to and from it.
 //!
 //! What flows *towards* a copy is asked of the bucket it comes from: that is the copy which would be stale. The rule back
-//! is needed only after a move, and settlement makes it, so its absence is a note.
+//! is needed only after a move, and settlement makes it meanwhile, so its absence is a note.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication.html>
 
 use std::collections::BTreeMap;
@@ -86,7 +86,7 @@ fn rule(
                 return Some(Check::not_ready(name, reason));
             }
             Some(Lack::Rule) => {
-                notes.push(format!("{} has no rule back to {to}: it is made when it serves", bucket.bucket))
+                notes.push(format!("{} has no rule back to {to} yet: settlement makes it", bucket.bucket))
             }
             Some(Lack::Modifications) => notes.push(no_sync(&bucket.bucket, to)),
             None => {}
@@ -141,8 +141,10 @@ fn existing_objects(
     }
     match bucket.failed {
         Some(failed) if failed > 0 => {
-            let reason =
-                format!("{failed} objects of {} could not be replicated: see S3's replication metrics", bucket.bucket);
+            let reason = format!(
+                "S3 says FAILED of {failed} objects of {} (the canary, where nothing counts the others): look at the rule's role, the destination and its KMS key",
+                bucket.bucket
+            );
             Some(Check::note(name, reason))
         }
         _ => None,

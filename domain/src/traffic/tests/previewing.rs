@@ -87,8 +87,8 @@ fn checks_that_are_missing_or_do_not_agree_with_the_switch_are_named() {
     let mut model = settled(&scene, 10);
     assert_eq!(compare_checks(&scene.desired(), &model.checks), (vec![], vec![]));
     let turned = Scene::new(3, false).desired();
-    let p = "failoverd/prod/sw/shop/us-east-1/p".to_owned();
-    assert_eq!(compare_checks(&turned, &model.checks), (vec![], vec![p.clone()]));
+    let votes = ["p", "s"].map(|vote| format!("failoverd/prod/sw/shop/us-east-1/{vote}"));
+    assert_eq!(compare_checks(&turned, &model.checks), (vec![], votes.to_vec()));
     let gone = model.checks.remove(0);
     assert_eq!(compare_checks(&scene.desired(), &model.checks), (vec![gone.caller_reference.clone()], vec![]));
     model.checks.clear();

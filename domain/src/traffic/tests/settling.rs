@@ -7,11 +7,19 @@ fn moving_roles_changes_only_what_differs_and_renews_the_fence() {
     let mut model = settled(&Scene::new(3, true), 10);
     let desired = Scene::new(3, false).desired();
     let actions = model.next(&desired, &mark(1, 20));
-    let [SettleAction::UpdateCheck { check, config }, SettleAction::ChangeRecords { changes }] = &actions[..] else {
+    let [
+        SettleAction::UpdateCheck { check: p, config: of_p },
+        SettleAction::UpdateCheck { check: s, config: of_s },
+        SettleAction::ChangeRecords { changes },
+    ] = &actions[..]
+    else {
         panic!("{actions:?}")
     };
-    assert!(check.caller_reference.ends_with("/p"));
-    assert!(matches!(config.kind, CheckKind::Calculated { threshold: 4, .. }));
+    assert!(p.caller_reference.ends_with("/p") && s.caller_reference.ends_with("/s"));
+    for config in [of_p, of_s] {
+        assert!(matches!(config.kind, CheckKind::Calculated { threshold: 4, .. }));
+    }
+    assert!(of_s.inverted && !of_p.inverted);
     let names: Vec<_> = changes
         .iter()
         .map(|change| match change {
@@ -216,4 +224,31 @@ fn a_check_that_no_update_can_change_is_reported() {
     endpoint.interval_s = 30;
     let reference = model.checks[0].caller_reference.clone();
     assert_eq!(foreign_names(&model.next(&scene.desired(), &mark(1, 20))), [reference.as_str()]);
+}
+
+#[test]
+fn checks_that_nobody_needs_go_last_and_only_ours() {
+    let mut model = settled(&Scene::new(3, true), 10);
+    let foreign = HealthCheck { caller_reference: "somebody's".into(), id: "theirs".into(), ..model.checks[0].clone() };
+    model.checks.push(foreign.clone());
+    let smaller = Scene::new(2, true).desired();
+    let before: Vec<String> = model.checks.iter().map(|check| check.caller_reference.clone()).collect();
+    let first = model.next(&smaller, &mark(1, 20));
+    assert!(first.iter().all(|action| !matches!(action, SettleAction::DeleteCheck { .. })), "{first:?}");
+    model.settle(&smaller, &mark(1, 20));
+    let kept: Vec<&String> = model.checks.iter().map(|check| &check.caller_reference).collect();
+    let mut wanted: Vec<&String> = smaller.checks.iter().map(|check| &check.reference).collect();
+    wanted.push(&foreign.caller_reference);
+    assert!(kept.len() == wanted.len() && kept.iter().all(|kept| wanted.contains(kept)), "{before:?} {kept:?}");
+}
+
+#[test]
+fn a_check_that_a_record_still_follows_stays() {
+    let mut model = settled(&Scene::new(3, true), 10);
+    let smaller = Scene::new(2, true).desired();
+    let gone = |check: &&HealthCheck| smaller.checks.iter().all(|wanted| wanted.reference != check.caller_reference);
+    let followed = model.checks.iter().find(gone).unwrap().clone();
+    model.records.push(RecordSet { health_check: Some(followed.id.clone()), ..plain("theirs.example.com") });
+    model.settle(&smaller, &mark(1, 20));
+    assert!(model.checks.iter().any(|check| check.id == followed.id));
 }

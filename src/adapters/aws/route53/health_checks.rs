@@ -11,7 +11,7 @@ use super::checks::{from_aws, to_aws, whole};
 use super::{Route53, may_have_happened};
 use crate::adapters::aws::budget::Kind;
 use crate::adapters::aws::limits::{CHECKS_PAGE, LISTING_AGE};
-use crate::ports::{Call, HealthChecks, Quota};
+use crate::ports::{Age, Call, HealthChecks, Quota};
 
 impl Route53 {
     async fn all_checks(&self) -> Call<Vec<HealthCheck>> {
@@ -71,7 +71,10 @@ fn tags(reference: &str) -> Vec<(&'static str, String)> {
 
 #[async_trait]
 impl HealthChecks for Route53 {
-    async fn list(&self) -> Call<Vec<HealthCheck>> {
+    async fn list(&self, age: Age) -> Call<Vec<HealthCheck>> {
+        if age == Age::Now {
+            self.checks.drop_it();
+        }
         self.tag_what_is_not().await;
         Ok(self.checks.get(LISTING_AGE, self.all_checks()).await?.as_ref().clone())
     }

@@ -18,7 +18,7 @@ use super::account::{Account, Ask, GLOBAL};
 use super::budget::Kind;
 use super::limits::{LISTING_AGE, MOST_CHANGES, MOST_VALUE_CHARACTERS, RECORDS_PAGE};
 use super::shared::Shared;
-use crate::ports::{Call, CallError, Effect, Quota, Records, ZoneInfo};
+use crate::ports::{Age, Call, CallError, Effect, Quota, Records, ZoneInfo};
 use zones::Zone;
 
 /// Route 53's name in calls.
@@ -101,8 +101,11 @@ impl Records for Route53 {
         })
     }
 
-    async fn list(&self, zone: &str) -> Call<Vec<RecordSet>> {
+    async fn list(&self, zone: &str, age: Age) -> Call<Vec<RecordSet>> {
         let zone = self.find_zone(zone).await?;
+        if age == Age::Now {
+            zone.records.drop_it();
+        }
         let found = zone.records.get(LISTING_AGE, self.all_records(&zone)).await;
         Ok(found.map_err(|error| self.forget_if_gone(&zone, error))?.as_ref().clone())
     }

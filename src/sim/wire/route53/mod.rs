@@ -4,6 +4,7 @@ mod checks;
 mod limits;
 mod records;
 mod tags;
+mod testing;
 mod zones;
 
 use axum::http::Method;
@@ -32,6 +33,7 @@ pub(super) fn operation(request: &WireRequest) -> Result<Operation, Refusal> {
         ("DELETE", ["hostedzone", _]) => Operation::change("DeleteHostedZone"),
         ("GET", ["hostedzone", _, "rrset"]) => Operation::read("ListResourceRecordSets"),
         ("POST", ["hostedzone", _, "rrset"]) => Operation::change("ChangeResourceRecordSets"),
+        ("GET", ["testdnsanswer"]) => Operation::read("TestDNSAnswer"),
         ("GET", ["change", _]) => Operation::read("GetChange"),
         ("GET", ["healthcheck"]) => Operation::read("ListHealthChecks"),
         ("POST", ["healthcheck"]) => Operation::change("CreateHealthCheck"),
@@ -62,6 +64,7 @@ pub(super) fn act(world: &mut World, request: &WireRequest, operation: Operation
         "DeleteHostedZone" => zones::delete(world, named),
         "ListResourceRecordSets" => zones::records(world, request, named),
         "ChangeResourceRecordSets" => zones::change(world, named, &body),
+        "TestDNSAnswer" => testing::answer(world, request),
         "GetChange" => zones::change_status(world, named),
         "ListHealthChecks" => Ok(checks::list(world, request)),
         "CreateHealthCheck" => checks::create(world, &body),

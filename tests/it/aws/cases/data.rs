@@ -158,4 +158,15 @@ pub async fn a_canary_object_only_rises_and_arrives_elsewhere(ground: &Ground) {
         fence: None,
     };
     only_rises_and_arrives(ground, &store).await;
+    // S3 says of the source's object how far it is on its way.
+    let StoreKind::S3 { buckets, .. } = &store.kind else { unreachable!() };
+    let (world, region) = (ground.world(US), Region::from(US));
+    let service = ServiceName::from("shop");
+    let at = CanaryAt { service: &service, store: &store, canary: store.canary.as_ref().unwrap(), region: &region };
+    until("the canary is said to have arrived", || async {
+        world.canaries.read(&at).await.unwrap();
+        let seen = world.buckets.describe(&region, &buckets[&region]).await.unwrap();
+        if (seen.pending, seen.failed) == (Some(0), Some(0)) { Ok(()) } else { Err(format!("{seen:?}")) }
+    })
+    .await;
 }

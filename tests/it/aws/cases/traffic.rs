@@ -1,6 +1,6 @@
 //! Zones, records and health checks.
 
-use failoverd::ports::Effect;
+use failoverd::ports::{Age, Effect};
 use failoverd_domain::route53::{
     AliasTarget, Change, CheckKind, EndpointCheck, HealthCheckConfig, Location, Policy, Protocol, RecordSet, RecordType,
 };
@@ -40,7 +40,7 @@ fn routed(name: &str, set: &str, policy: Policy, value: &str) -> RecordSet {
 
 async fn sorted(ground: &Ground, zone: &str) -> Vec<RecordSet> {
     // As a daemon that has just started reads it.
-    let mut all = ground.world(US).records.list(zone).await.unwrap();
+    let mut all = ground.world(US).records.list(zone, Age::Shared).await.unwrap();
     all.retain(|set| !matches!(set.record_type, RecordType::Ns | RecordType::Soa));
     all.sort_by(|a, b| (&a.name, a.record_type, &a.set_identifier).cmp(&(&b.name, b.record_type, &b.set_identifier)));
     all
@@ -55,7 +55,7 @@ pub async fn a_zone_is_found_by_its_name_and_a_missing_one_is_refused(ground: &G
         assert_eq!((info.name.as_str(), info.records.used), (zone.as_str(), 2));
         assert!(info.records.limit >= 10_000, "{info:?}");
     }
-    let refused = world.records.list("missing.example.org").await.unwrap_err();
+    let refused = world.records.list("missing.example.org", Age::Shared).await.unwrap_err();
     assert_eq!((refused.code.as_str(), refused.effect), ("NoSuchHostedZone", Effect::None));
     assert!(refused.message.contains("missing.example.org"), "{refused}");
 }
@@ -180,7 +180,7 @@ pub async fn checks_of_every_kind_come_back_as_they_were_made(ground: &Ground) {
     let children = made.iter().map(|check| check.id.clone()).collect();
     let parent = HealthCheckConfig { inverted: true, ..plain(CheckKind::Calculated { children, threshold: 0 }) };
     made.push(world.health_checks.create("failoverd/test/hc/kinds/p", parent).await.unwrap());
-    let listed = ground.world(US).health_checks.list().await.unwrap();
+    let listed = ground.world(US).health_checks.list(Age::Shared).await.unwrap();
     for check in &made {
         assert!(listed.contains(check), "{check:?}");
     }
@@ -191,7 +191,7 @@ pub async fn checks_of_every_kind_come_back_as_they_were_made(ground: &Ground) {
         // Gone already is as good.
         world.health_checks.delete(check).await.unwrap();
     }
-    let left = ground.world(US).health_checks.list().await.unwrap();
+    let left = ground.world(US).health_checks.list(Age::Shared).await.unwrap();
     assert!(!left.iter().any(|check| check.caller_reference.contains("/kinds/")), "{left:?}");
 }
 
@@ -206,6 +206,6 @@ pub async fn a_check_is_made_once_and_changed_at_its_version(ground: &Ground) {
     assert_eq!((changed.config.clone(), changed.version > first.version), (config(3), true));
     let late = world.health_checks.update(&first, config(4)).await.unwrap_err();
     assert_eq!((late.code.as_str(), late.effect), ("HealthCheckVersionMismatch", Effect::None));
-    let listed = ground.world(US).health_checks.list().await.unwrap();
+    let listed = ground.world(US).health_checks.list(Age::Shared).await.unwrap();
     assert_eq!(listed.iter().filter(|check| check.caller_reference == reference).count(), 1);
 }
