@@ -6,7 +6,7 @@ use failoverd_domain::fleet::{Actor, Command, Entry, FleetState, Role};
 use failoverd_domain::health::{Matrix, Report, Route53Reading, SignalReading, Status, View};
 use failoverd_domain::ids::{LogIndex, Region};
 use failoverd_domain::manifest::read_set;
-use failoverd_domain::plan::{Mode, PlanRequest};
+use failoverd_domain::plan::{Mode, Movement, PlanRequest};
 use failoverd_domain::route53::{AliasTarget, Location, Place, Policy, Query, RecordSet, RecordType, answers};
 use failoverd_domain::service::ServiceSpec;
 use failoverd_domain::time::Timestamp;
@@ -98,7 +98,15 @@ pub fn plan() -> Vec<Measured> {
     let text = include_str!("../../examples/checkout.yaml");
     let spec = read(text).remove(0);
     let (from, to) = (spec.regions[0].clone(), spec.regions[1].clone());
-    let request = PlanRequest { spec: &spec, spec_index: LogIndex(7), from: &from, to: &to, mode: Mode::Forced };
+    let request = PlanRequest {
+        spec: &spec,
+        spec_index: LogIndex(7),
+        from: &from,
+        to: &to,
+        mode: Mode::Forced,
+        movement: Movement::Failover,
+        moves_writers: true,
+    };
     let mut took: Vec<f64> = (0..1_000)
         .map(|_| {
             let begun = Instant::now();

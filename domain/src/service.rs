@@ -76,6 +76,9 @@ pub struct Policy {
     pub announce_ms: u64,
     /// Shortest time between the end of one automatic run and the start of the next.
     pub cooldown_ms: u64,
+    /// How long each wave is watched while a Region of an active-active service comes back, milliseconds.
+    #[serde(default = "five_minutes")]
+    pub restore_pause_ms: u64,
     /// When the loss bound is over the RPO or unknown.
     pub loss_over_budget: OnDoubt,
     /// When the old writer cannot be fenced.
@@ -84,6 +87,10 @@ pub struct Policy {
     pub freeze: Vec<Freeze>,
     /// Automatic failover needs a passed drill this recent.
     pub require_drill_within_ms: Option<u64>,
+}
+
+const fn five_minutes() -> u64 {
+    5 * 60_000
 }
 
 /// Who starts a failover.

@@ -149,7 +149,9 @@ impl ControlService for ControlApi {
         let at = self.handles.caught_up().await?;
         let asked = Asked {
             mode: convert::mode_asked(request.mode()),
+            movement: convert::movement_asked(request.movement()),
             service: request.service,
+            from: request.from,
             to: request.to,
             reason: Some(request.reason),
             plan_hash: request.plan_hash,

@@ -2,15 +2,20 @@
 
 use failoverd_domain::fleet::{Actor, Decision, FailoverRequest, Outlook, Trigger, outlook, propose_failover};
 use failoverd_domain::ids::Region;
-use failoverd_domain::plan::Mode;
+use failoverd_domain::plan::{Mode, Movement};
 
 use super::error::ApiError;
 use super::snapshot::Snapshot;
 
 /// What a person asks for.
+#[derive(Default)]
 pub struct Asked {
     /// Service.
     pub service: String,
+    /// What kind of move.
+    pub movement: Movement,
+    /// Which Region is left, for an evacuation.
+    pub from: Option<String>,
     /// Where to; the only other Region when absent.
     pub to: Option<String>,
     /// How; the domain chooses when absent.
@@ -26,6 +31,8 @@ impl Asked {
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
         FailoverRequest {
             service: self.service.into(),
+            movement: self.movement,
+            from: given(self.from).map(Region::from),
             to: given(self.to).map(Region::from),
             mode: self.mode,
             trigger,

@@ -11,7 +11,7 @@ use failoverd_domain::fleet::{
 };
 use failoverd_domain::health::{Matrix, Report, View};
 use failoverd_domain::ids::{Epoch, LogIndex, Region, RunId, StepName};
-use failoverd_domain::plan::{Fencing, Mode, Plan, Plane, Step, StepKind, Undo};
+use failoverd_domain::plan::{Fencing, Mode, Movement, Plan, Plane, Step, StepKind, Undo};
 use failoverd_domain::route53::{AliasTarget, RecordType};
 use failoverd_domain::service::{
     Automation, Canary, Endpoint, HealthSpec, Objectives, OnDoubt, Pattern, Policy, ProbeSpec, PublicRecord, Routing,
@@ -57,6 +57,7 @@ pub fn spec(name: &str) -> ServiceSpec {
             failover: Automation::Automatic,
             announce_ms: 30_000,
             cooldown_ms: 1_800_000,
+            restore_pause_ms: 300_000,
             loss_over_budget: OnDoubt::Approval,
             unfenced: OnDoubt::Approval,
             freeze: Vec::new(),
@@ -130,7 +131,7 @@ pub fn service(name: &str) -> ServiceState {
 
 pub fn state_with(names: &[&str]) -> FleetState {
     let member = |role| Member { role, switch: None };
-    let bit = |name: &str| Bit { on: true, since: NOW, index: LogIndex(2), token: format!("token-{name}") };
+    let bit = |name: &str| Bit { on: true, since: NOW, index: LogIndex(2), token: format!("token-{name}"), share: 100 };
     let switch = |name: &str| Switch {
         pattern: Pattern::ActivePassive,
         regions: spec(name).regions,
@@ -216,6 +217,7 @@ pub fn run(id: &str) -> Run {
         }],
         steps: steps.iter().enumerate().map(|(n, step)| (step.name.clone(), journal(n))).collect(),
         plan: Plan {
+            movement: Movement::Failover,
             service: "checkout".into(),
             from: "us-east-1".into(),
             to: "eu-west-1".into(),

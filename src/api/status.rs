@@ -2,7 +2,7 @@
 
 use failoverd_domain::fleet::{EventHead, FleetState, Run, Trigger, verify_chain};
 use failoverd_domain::service::Objectives;
-use failoverd_domain::traffic::shifts;
+use failoverd_domain::traffic::shifts_of;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
@@ -100,7 +100,7 @@ impl StatusService for StatusApi {
         let name = request.into_inner().name;
         let at = self.handles.snapshot();
         let service = at.service(&name)?;
-        let asked = Asked { service: name.clone(), to: None, mode: None, reason: None, plan_hash: None };
+        let asked = Asked { service: name.clone(), ..Asked::default() };
         let guards = preview(&at, asked, actor, Trigger::Automatic)
             .map(|outlook| convert::guards(&outlook.guards))
             .unwrap_or_default();
@@ -178,18 +178,18 @@ impl StatusService for StatusApi {
         let at = self.handles.snapshot();
         let asked = Asked {
             mode: convert::mode_asked(request.mode()),
+            movement: convert::movement_asked(request.movement()),
             service: request.service,
+            from: request.from,
             to: request.to,
-            reason: None,
-            plan_hash: None,
+            ..Asked::default()
         };
         let outlook = preview(&at, asked, actor, Trigger::Operator)?;
         let eta = eta::eta(&outlook.plan, at.state.runs.values());
         // A switch that has no checks yet moves nobody yet.
         let service = at.state.services.get(&outlook.plan.service);
         let wanted = service.and_then(|service| crate::survey::wanted(&at.state, service).ok());
-        let down = std::collections::BTreeSet::from([outlook.plan.from.clone()]);
-        let shifts = wanted.map(|wanted| shifts(&wanted, &at.state, &down)).unwrap_or_default();
+        let shifts = wanted.map(|wanted| shifts_of(&outlook.plan, &wanted, &at.state)).unwrap_or_default();
         Ok(Response::new(convert::plan(at.answered(), &outlook, eta, shifts)))
     }
 

@@ -382,7 +382,8 @@ async fn the_fleet_at_a_glance_says_what_a_vanished_region_would_do() {
 #[tokio::test]
 async fn a_plan_is_shown_whatever_the_guards_say_and_changes_nothing() {
     let served = plain().await;
-    let request = proto::PlanRequest { service: "checkout".into(), to: Some("eu-west-1".into()), mode: 2 };
+    let request =
+        proto::PlanRequest { service: "checkout".into(), to: Some("eu-west-1".into()), mode: 2, ..Default::default() };
     let plan = served.status().plan(request.clone()).await.unwrap().into_inner();
     assert_eq!((plan.from.as_str(), plan.to.as_str(), plan.mode()), ("us-east-1", "eu-west-1", proto::Mode::Forced));
     assert!(plan.steps.iter().any(|step| step.kind == "flip-switch"));
@@ -391,7 +392,8 @@ async fn a_plan_is_shown_whatever_the_guards_say_and_changes_nothing() {
     assert!(served.proposed().is_empty());
     let again = served.status().plan(request).await.unwrap().into_inner();
     assert_eq!(plan.hash, again.hash);
-    let nowhere = proto::PlanRequest { service: "checkout".into(), to: Some("mars-north-1".into()), mode: 0 };
+    let nowhere =
+        proto::PlanRequest { service: "checkout".into(), to: Some("mars-north-1".into()), ..Default::default() };
     let status = served.status().plan(nowhere).await.unwrap_err();
     assert_eq!((status.code(), read_status(&status).0.unwrap().as_str()), (Code::NotFound, "UNKNOWN_REGION"));
 }
@@ -405,6 +407,7 @@ async fn a_failover_with_a_stale_plan_is_refused() {
         mode: proto::Mode::Forced.into(),
         reason: "test".into(),
         plan_hash: Some("000000000000".into()),
+        ..Default::default()
     };
     let status = served.control().failover(request).await.unwrap_err();
     assert_eq!(read_status(&status).0.unwrap(), "PLAN_CHANGED");

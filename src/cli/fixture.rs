@@ -211,6 +211,7 @@ pub fn fleet() -> proto::Fleet {
 pub fn plan() -> proto::PlanResponse {
     let run = run();
     proto::PlanResponse {
+        movement: 0,
         answered: None,
         hash: run.plan_hash,
         service: run.service,

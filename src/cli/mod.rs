@@ -67,6 +67,10 @@ pub enum Command {
     Failover(commands::failover::FailoverArgs),
     /// Moves a service back to the first Region of its manifest
     Failback(commands::failback::FailbackArgs),
+    /// Takes a Region out of service, for all services there or some
+    Evacuate(commands::region::RegionArgs),
+    /// Brings a Region back into service, for all services at home there or some
+    Restore(commands::region::RegionArgs),
     /// Works on a run: watch, approve, abort, retry, skip
     Run(commands::run::RunArgs),
     /// Turns a switch by hand
@@ -113,6 +117,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<Outcome, Failur
         Command::Plan(args) => commands::plan::run(context, args).await,
         Command::Failover(args) => commands::failover::run(context, args).await,
         Command::Failback(args) => commands::failback::run(context, args).await,
+        Command::Evacuate(args) => commands::region::evacuate(context, args).await,
+        Command::Restore(args) => commands::region::restore(context, args).await,
         Command::Run(args) => commands::run::run(context, args).await,
         Command::Switch(args) => commands::switch::run(context, args).await,
         Command::Pause(args) => commands::pause::pause(context, args).await,

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod active_active;
 mod aws;
 mod examples;
 mod history;

@@ -133,6 +133,17 @@ pub enum Command {
         /// Step.
         step: StepName,
     },
+    /// Give a Region that comes back more of its traffic: the next wave.
+    Widen {
+        /// Service.
+        service: ServiceName,
+        /// Region.
+        region: Region,
+        /// The service's epoch when this was proposed.
+        epoch: Epoch,
+        /// Percent of its whole share.
+        share: u8,
+    },
     /// Turn a switch: by a run's step, or by hand.
     SetSwitch {
         /// Group.

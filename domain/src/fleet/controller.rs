@@ -12,9 +12,10 @@ use super::state::{FleetState, ServiceState};
 use crate::data::loss::Loss;
 use crate::health::{Diagnosis, Matrix, Status, View, diagnose};
 use crate::ids::{Region, ServiceName};
-use crate::plan::{Mode, Plan};
+use crate::plan::{Mode, Movement, Plan};
 use crate::service::{Automation, Pattern};
 use crate::time::Timestamp;
+use crate::traffic::next_share;
 
 /// Decisions of one tick. They are committed one after the other, and the last of them must not rest on evidence that
 /// has grown old meanwhile: the next tick looks again and goes on.
@@ -33,7 +34,27 @@ pub fn tick(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View) ->
     let idle = state.services.values().filter(|service| !busy.contains(&service.spec.name));
     let decisions = idle.filter_map(|service| react(now, state, matrix, view, service));
     proposals.extend(decisions.take(MOST_DECISIONS));
+    let calm = state.services.values().filter(|service| !busy.contains(&service.spec.name));
+    let waves: Vec<Proposal> = calm.filter_map(|service| widen(now, state, matrix, view, service)).collect();
+    proposals.extend(waves);
     proposals
+}
+
+/// The next wave of a Region that comes back: the one before is settled, was watched for as long as the manifest says, and
+/// the Region is healthy. One that is not waits, and a breach evacuates it again.
+fn widen(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View, service: &ServiceState) -> Option<Proposal> {
+    let (region, share) = state.returning(service)?;
+    let name = &service.spec.name;
+    if !service.is_settled() || service.attention.is_some() || state.is_paused(name) {
+        return None;
+    }
+    let watched_ms = now.since(service.settlement.settled_at?);
+    let found = diagnose(now, view, &service.spec, region, matrix);
+    if watched_ms < service.spec.policy.restore_pause_ms || found.diagnosis != Diagnosis::Healthy {
+        return None;
+    }
+    let share = next_share(&service.spec, region, share);
+    Some(Command::Widen { service: name.clone(), region: region.clone(), epoch: service.epoch, share })
 }
 
 /// What an open run needs: its start when the announcement is over, its end when its reason is gone.
@@ -71,32 +92,45 @@ fn came_back(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View, r
 
 /// Whether a guard that costs nothing to ask says no anyway: with a thousand services down, planning each of them in
 /// every tick only to be refused would cost more than the tick has. Never says no where the guards would say yes.
-fn is_hopeless(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View, service: &ServiceState) -> bool {
+fn is_hopeless(
+    now: Timestamp,
+    state: &FleetState,
+    matrix: &Matrix,
+    view: &View,
+    service: &ServiceState,
+    region: &Region,
+) -> bool {
     let name = &service.spec.name;
     state.is_paused(name)
         || !service.settlement.carries_traffic
-        || matrix.route53_says(now, view, name, &service.primary) != Status::Bad
+        || matrix.route53_says(now, view, name, region) != Status::Bad
 }
 
-/// Opens a run for a service whose Region is broken, where guards let it.
+/// Opens a run for a service of which a Region that serves is broken, where guards let it.
 fn react(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View, service: &ServiceState) -> Option<Proposal> {
     let spec = &service.spec;
-    if spec.pattern != Pattern::ActivePassive || spec.policy.failover == Automation::Manual {
+    if spec.policy.failover == Automation::Manual {
         return None;
     }
-    if !diagnose(now, view, spec, &service.primary, matrix).diagnosis.is_breach() {
-        return None;
-    }
-    if is_hopeless(now, state, matrix, view, service) {
-        return None;
-    }
-    let request = automatic(&view.me, &spec.name);
-    propose_failover(now, state, matrix, view, &request).ok().map(|decision| Command::Decide(Box::new(decision)))
+    let broken = state.serving(service).into_iter().filter(|region| {
+        diagnose(now, view, spec, region, matrix).diagnosis.is_breach()
+            && !is_hopeless(now, state, matrix, view, service, region)
+    });
+    let mut decisions = broken.filter_map(|region| {
+        let request = automatic(&view.me, service, region);
+        propose_failover(now, state, matrix, view, &request).ok()
+    });
+    decisions.next().map(|decision| Command::Decide(Box::new(decision)))
 }
 
-fn automatic(me: &Region, service: &ServiceName) -> FailoverRequest {
+fn automatic(me: &Region, service: &ServiceState, leaves: &Region) -> FailoverRequest {
     FailoverRequest {
-        service: service.clone(),
+        service: service.spec.name.clone(),
+        movement: match service.spec.pattern {
+            Pattern::ActivePassive => Movement::Failover,
+            Pattern::ActiveActive => Movement::Evacuate,
+        },
+        from: Some(leaves.clone()),
         to: None,
         mode: Some(Mode::Forced),
         trigger: Trigger::Automatic,
@@ -179,12 +213,10 @@ fn forecast(
         loss: Vec::new(),
         plan: None,
     };
-    let serves_there = match service.spec.pattern {
-        Pattern::ActivePassive => &service.primary == region,
-        Pattern::ActiveActive => service.spec.regions.contains(region),
-    };
-    if !serves_there {
-        return says(ForecastOutcome::Unaffected, format!("serves from {}", service.primary));
+    let serving = state.serving(service);
+    if !serving.contains(&region) {
+        let serving: Vec<&str> = serving.into_iter().map(Region::as_str).collect();
+        return says(ForecastOutcome::Unaffected, format!("serves from {}", serving.join(", ")));
     }
     let left = view.members.iter().filter(|member| *member != region);
     let fresh = left.filter(|member| matrix.fresh(now, member, view.stale_after_ms).is_some()).count();
@@ -192,7 +224,7 @@ fn forecast(
         let reason = format!("only {fresh} daemons would be left; {} are needed", view.majority());
         return says(ForecastOutcome::StaysDown, reason);
     }
-    let seen = match outlook(now, state, matrix, view, &automatic(&view.me, &service.spec.name)) {
+    let seen = match outlook(now, state, matrix, view, &automatic(&view.me, service, region)) {
         Ok(seen) => seen,
         Err(rejection) => return says(ForecastOutcome::StaysDown, rejection.reason),
     };

@@ -4,13 +4,14 @@ use super::Rejection;
 use super::command::{Actor, Decision};
 use super::guard::{Guard, GuardVerdict, Severity};
 use super::guards::{Asked, ask_guards};
+use super::moves;
 use super::run::{Consent, Trigger};
 use super::state::{FleetState, ServiceState};
 use crate::data::loss;
-use crate::health::{Finding, Matrix, View, diagnose};
+use crate::health::{Diagnosis, Finding, Matrix, View, diagnose};
 use crate::ids::{Region, ServiceName};
-use crate::plan::{Mode, Plan, PlanRequest, plan};
-use crate::service::{OnDoubt, Pattern, Store, StoreKind};
+use crate::plan::{Mode, Movement, Plan, PlanRequest, plan};
+use crate::service::{OnDoubt, Store, StoreKind};
 use crate::time::Timestamp;
 
 /// How long evidence may wait for a person, milliseconds.
@@ -23,7 +24,12 @@ const START_VALID_MS: u64 = 30_000;
 pub struct FailoverRequest {
     /// Service.
     pub service: ServiceName,
-    /// Where to; the standby when absent.
+    /// What kind of move. Of an active-passive pair, evacuating the Region that serves is a failover, and so is
+    /// restoring the first Region of its manifest.
+    pub movement: Movement,
+    /// Which Region is left; only evacuations need to say so.
+    pub from: Option<Region>,
+    /// Where to; the standby, or for an evacuation a Region that serves, when absent.
     pub to: Option<Region>,
     /// Graceful or forced; when absent, forced if the serving Region is broken.
     pub mode: Option<Mode>,
@@ -65,24 +71,29 @@ pub fn outlook(
         .services
         .get(&request.service)
         .ok_or_else(|| Rejection::new("NO_SUCH_SERVICE", format!("there is no service {}", request.service)))?;
-    if service.spec.pattern == Pattern::ActiveActive {
-        let reason = format!("{} is active-active: moving those is not supported by this version", request.service);
-        return Err(Rejection::new("NOT_SUPPORTED", reason));
-    }
-    let to = target(service, request)?;
-    let from_finding = diagnose(now, view, &service.spec, &service.primary, matrix);
-    let to_finding = diagnose(now, view, &service.spec, &to, matrix);
-    let broken = from_finding.diagnosis.is_breach();
+    let is_healthy = |region: &Region| {
+        let found = diagnose(now, view, &service.spec, region, matrix).diagnosis;
+        matches!(found, Diagnosis::Healthy | Diagnosis::ControlPlaneOnly)
+    };
+    let wanted = moves::asked(state, service, request, &is_healthy)?;
+    let (from, to) = (&wanted.from, &wanted.to);
+    let from_finding = diagnose(now, view, &service.spec, from, matrix);
+    let to_finding = diagnose(now, view, &service.spec, to, matrix);
+    let broken = wanted.movement != Movement::Restore && from_finding.diagnosis.is_breach();
     let mode = request.mode.unwrap_or(if broken { Mode::Forced } else { Mode::Graceful });
     let plan = plan(&PlanRequest {
         spec: &service.spec,
         spec_index: service.spec_index,
-        from: &service.primary,
-        to: &to,
+        from,
+        to,
         mode,
+        movement: wanted.movement,
+        moves_writers: wanted.movement != Movement::Restore && from == &service.primary,
     });
     let loss = match mode {
-        Mode::Forced => loss::quote(now, view, &service.spec, &service.primary, &to, matrix),
+        // Nothing is left behind where a Region only comes back.
+        _ if wanted.movement == Movement::Restore => Vec::new(),
+        Mode::Forced => loss::quote(now, view, &service.spec, from, to, matrix),
         Mode::Graceful => {
             service.spec.data.iter().map(|store| graceful_loss(store, service.spec.objectives.rpo_ms)).collect()
         }
@@ -124,23 +135,6 @@ pub fn propose_failover(
     }
     let service = &state.services[&request.service];
     Ok(decide(now, service, request, seen))
-}
-
-fn target(service: &ServiceState, request: &FailoverRequest) -> Result<Region, Rejection> {
-    let to = match &request.to {
-        Some(to) => to.clone(),
-        None => service
-            .standby()
-            .cloned()
-            .ok_or_else(|| Rejection::new("NO_STANDBY", format!("{} has no other Region", request.service)))?,
-    };
-    if to == service.primary {
-        return Err(Rejection::new("ALREADY_THERE", format!("{} serves from {to} already", request.service)));
-    }
-    if !service.spec.regions.contains(&to) {
-        return Err(Rejection::new("UNKNOWN_REGION", format!("{} does not run in {to}", request.service)));
-    }
-    Ok(to)
 }
 
 fn decide(now: Timestamp, service: &ServiceState, request: &FailoverRequest, seen: Outlook) -> Decision {

@@ -7,6 +7,7 @@ mod event;
 mod failover;
 mod guard;
 mod guards;
+mod moves;
 mod run;
 mod state;
 #[cfg(test)]
@@ -19,4 +20,4 @@ pub use event::{EventHead, EventKind, HistoryEvent, verify_chain};
 pub use failover::{FailoverRequest, Outlook, outlook, propose_failover, still_holds};
 pub use guard::{Guard, GuardVerdict, Severity};
 pub use run::{Consent, Intent, Run, RunState, StepProgress, StepState, Trigger};
-pub use state::{Bit, FleetState, Member, Retired, Role, ServicePhase, ServiceState, Settlement, Switch};
+pub use state::{Bit, FleetState, Member, Retired, Role, ServicePhase, ServiceState, Settlement, Switch, WHOLE_SHARE};

@@ -74,9 +74,11 @@ pub struct ServiceState {
     pub spec_index: LogIndex,
     /// Raised once for every change of who serves.
     pub epoch: Epoch,
-    /// The Region chosen in this epoch: where the service serves, or a run is taking it.
+    /// The Region chosen in this epoch: where the service (active-active: what only one Region writes) is, or a run is
+    /// taking it.
     pub chosen: Region,
-    /// Active-passive: the Region that the committed switch says serves.
+    /// Active-passive: the Region that the committed switch says serves. Active-active: where the writers are that only
+    /// one Region can have; it need not serve.
     pub primary: Region,
     /// Since when.
     pub primary_since: Timestamp,
@@ -133,6 +135,17 @@ pub struct Bit {
     pub index: LogIndex,
     /// What Route 53's checkers ask for: `GET /s/{token}`.
     pub token: String,
+    /// Active-active: how much of its traffic the records give the Region, percent. A Region that was evacuated comes
+    /// back with little and is given more in waves.
+    #[serde(default = "all_of_it")]
+    pub share: u8,
+}
+
+/// A Region's whole share of traffic, percent.
+pub const WHOLE_SHARE: u8 = 100;
+
+const fn all_of_it() -> u8 {
+    WHOLE_SHARE
 }
 
 /// What users see of a service in a word.
@@ -145,7 +158,7 @@ pub enum ServicePhase {
     FailingOver,
     /// Records and checks do not match reality yet.
     Unsettled,
-    /// A drill is bringing it back.
+    /// A drill is bringing it back, or a Region that came back is given its traffic in waves.
     Returning,
     /// A person must look.
     Attention,
@@ -164,6 +177,28 @@ impl FleetState {
         self.paused || self.services.get(service).is_some_and(|service| service.paused)
     }
 
+    /// Regions that serve by the committed switch, in the manifest's order.
+    #[must_use]
+    pub fn serving<'a>(&self, service: &'a ServiceState) -> Vec<&'a Region> {
+        match (service.spec.pattern, self.switches.get(&service.spec.switch_group())) {
+            (Pattern::ActivePassive, _) => vec![&service.primary],
+            (Pattern::ActiveActive, Some(switch)) => {
+                let is_on = |region: &&Region| switch.bits.get(*region).is_some_and(|bit| bit.on);
+                service.spec.regions.iter().filter(is_on).collect()
+            }
+            (Pattern::ActiveActive, None) => Vec::new(),
+        }
+    }
+
+    /// A Region that serves again, but not yet all that it is to serve, with its share in percent.
+    #[must_use]
+    pub fn returning<'a>(&self, service: &'a ServiceState) -> Option<(&'a Region, u8)> {
+        let switch = self.switches.get(&service.spec.switch_group())?;
+        let share = |region: &Region| switch.bits.get(region).filter(|bit| bit.on).map(|bit| bit.share);
+        let shares = service.spec.regions.iter().filter_map(|region| Some((region, share(region)?)));
+        shares.into_iter().find(|(_, share)| *share < WHOLE_SHARE)
+    }
+
     /// What users see of a service in a word.
     #[must_use]
     pub fn phase(&self, service: &ServiceState) -> ServicePhase {
@@ -172,6 +207,7 @@ impl FleetState {
             Some(run) if run.trigger == super::run::Trigger::Drill => ServicePhase::Returning,
             Some(_) => ServicePhase::FailingOver,
             None if service.attention.is_some() => ServicePhase::Attention,
+            None if self.returning(service).is_some() => ServicePhase::Returning,
             None if service.is_settled() => ServicePhase::Steady,
             None => ServicePhase::Unsettled,
         }

@@ -31,6 +31,7 @@ pub(crate) fn spec(name: &str) -> ServiceSpec {
             failover: Automation::Automatic,
             announce_ms: 0,
             cooldown_ms: 0,
+            restore_pause_ms: 300_000,
             loss_over_budget: OnDoubt::Approval,
             unfenced: OnDoubt::Approval,
             freeze: vec![],

@@ -44,6 +44,7 @@ fn matters(command: &Command) -> bool {
             | Command::Abort { .. }
             | Command::Intent { .. }
             | Command::Outcome { .. }
+            | Command::Widen { .. }
             | Command::SetSwitch { .. }
     )
 }

@@ -7,6 +7,7 @@ use crate::service::{Automation, Freeze, Objectives, OnDoubt, Policy};
 
 const ANNOUNCE_MS: u64 = 30_000;
 const COOLDOWN_MS: u64 = 1_800_000;
+const RESTORE_PAUSE_MS: u64 = 300_000;
 
 /// Words for who starts a failover.
 pub const AUTOMATION: [(&str, Automation); 3] =
@@ -31,6 +32,7 @@ pub fn default_policy() -> Policy {
         failover: Automation::Approval,
         announce_ms: ANNOUNCE_MS,
         cooldown_ms: COOLDOWN_MS,
+        restore_pause_ms: RESTORE_PAUSE_MS,
         loss_over_budget: OnDoubt::Approval,
         unfenced: OnDoubt::Approval,
         freeze: Vec::new(),
@@ -46,6 +48,7 @@ pub fn policy(field: &Field<'_>, daemons: usize) -> Option<Policy> {
     let failover = keys.or("failover", default.failover, |field| automation(&field, daemons));
     let announce_ms = keys.or("announce", default.announce_ms, |field| field.duration_ms());
     let cooldown_ms = keys.or("cooldown", default.cooldown_ms, |field| field.duration_ms());
+    let restore_pause_ms = keys.or("restore_pause", default.restore_pause_ms, |field| field.duration_ms());
     let loss_over_budget = keys.or("loss_over_budget", default.loss_over_budget, |field| field.choice(&ON_DOUBT));
     let unfenced = keys.or("unfenced", default.unfenced, |field| field.choice(&ON_DOUBT));
     let freeze = keys.or("freeze", Vec::new(), |field| field.each(|item| freeze(&item)));
@@ -55,6 +58,7 @@ pub fn policy(field: &Field<'_>, daemons: usize) -> Option<Policy> {
         failover: failover?,
         announce_ms: announce_ms?,
         cooldown_ms: cooldown_ms?,
+        restore_pause_ms: restore_pause_ms?,
         loss_over_budget: loss_over_budget?,
         unfenced: unfenced?,
         freeze: freeze?,

@@ -62,6 +62,7 @@ fn policy(policy: &Policy) -> Value {
         .with("failover", policy.failover)
         .with("announce", format_ms(policy.announce_ms))
         .with("cooldown", format_ms(policy.cooldown_ms))
+        .with("restore_pause", format_ms(policy.restore_pause_ms))
         .with("loss_over_budget", policy.loss_over_budget)
         .with("unfenced", policy.unfenced)
         .with("freeze", policy.freeze.iter().map(freeze).collect::<Vec<_>>())

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::step::{Fencing, Mode, Plan, Step, StepKind};
+use super::step::{Fencing, Mode, Movement, Plan, Step, StepKind};
 use crate::ids::StepName;
 use crate::route53::Location;
-use crate::service::{Routing, ServiceSpec, SwitchTransport};
+use crate::service::{Pattern, Routing, ServiceSpec, SwitchTransport};
 
 /// Why a plan may not run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,11 +23,12 @@ pub fn check_plan(plan: &Plan, spec: &ServiceSpec) -> Vec<PlanProblem> {
     let mut problems = Vec::new();
     let mut say = |invariant, reason| problems.push(PlanProblem { invariant, reason });
     somewhere_serves(plan, spec, &mut say);
+    movement_fits_the_pattern(plan, spec, &mut say);
     nothing_needs_the_failed_region(plan, spec, &mut say);
     geolocation_has_a_default(plan, spec, &mut say);
     promotions_know_their_fence(plan, &mut say);
     order_is_sound(plan, &mut say);
-    the_switch_comes_last_and_names_the_target(plan, spec, &mut say);
+    the_switch_has_its_place_and_names_its_region(plan, spec, &mut say);
     every_writer_moves(plan, spec, &mut say);
     problems
 }
@@ -41,6 +42,15 @@ fn somewhere_serves(plan: &Plan, spec: &ServiceSpec, say: Say<'_>) {
     if !spec.regions.contains(&plan.to) {
         let regions: Vec<&str> = spec.regions.iter().map(|region| region.as_str()).collect();
         say("I4", format!("{} does not run in {} (it runs in {})", plan.service, plan.to, regions.join(", ")));
+    }
+}
+
+fn movement_fits_the_pattern(plan: &Plan, spec: &ServiceSpec, say: Say<'_>) {
+    if (plan.movement == Movement::Failover) != (spec.pattern == Pattern::ActivePassive) {
+        say("pattern", format!("no {} of {}: its pattern has other moves", plan.movement.word(), plan.service));
+    }
+    if !spec.regions.contains(&plan.from) {
+        say("I4", format!("{} does not run in {}", plan.service, plan.from));
     }
 }
 
@@ -60,7 +70,11 @@ fn nothing_needs_the_failed_region(plan: &Plan, spec: &ServiceSpec, say: Say<'_>
     }
 }
 
+/// Active-active: whoever has the default location is answered by any Region that serves (`fo-any.…`).
 fn geolocation_has_a_default(plan: &Plan, spec: &ServiceSpec, say: Say<'_>) {
+    if plan.movement != Movement::Failover {
+        return;
+    }
     for record in spec.traffic.records.iter().filter(|record| record.routing == Routing::Geolocation) {
         let remains = record
             .targets
@@ -100,7 +114,9 @@ fn order_is_sound(plan: &Plan, say: Say<'_>) {
         for before in step.after.iter().filter(|before| !seen.contains(before)) {
             say("order", format!("step {} waits for {before}, which does not come before it", step.name));
         }
-        if flipped && matches!(step.kind, StepKind::Promote { .. } | StepKind::Fence { .. } | StepKind::Drain { .. }) {
+        let comes_late = plan.movement != Movement::Evacuate && flipped;
+        if comes_late && matches!(step.kind, StepKind::Promote { .. } | StepKind::Fence { .. } | StepKind::Drain { .. })
+        {
             say("order", format!("step {} comes after the switch", step.name));
         }
         flipped |= matches!(step.kind, StepKind::FlipSwitch { .. });
@@ -114,15 +130,32 @@ fn order_is_sound(plan: &Plan, say: Say<'_>) {
 }
 
 /// The order in the list is for people; what a run obeys is what each step waits for.
-fn the_switch_comes_last_and_names_the_target(plan: &Plan, spec: &ServiceSpec, say: Say<'_>) {
+///
+/// A Region that is evacuated is off before anything else is done; in every other move the switch comes last.
+fn the_switch_has_its_place_and_names_its_region(plan: &Plan, spec: &ServiceSpec, say: Say<'_>) {
     for flip in &plan.steps {
         let StepKind::FlipSwitch { group, bit, on } = &flip.kind else { continue };
-        if *group != spec.switch_group() || Some(bit) != spec.regions.first() || *on != (bit == &plan.to) {
-            say("I4", format!("step {} does not make {} serve", flip.name, plan.to));
+        let names_its_region = match plan.movement {
+            Movement::Failover => Some(bit) == spec.regions.first() && *on == (bit == &plan.to),
+            Movement::Evacuate => bit == &plan.from && !*on,
+            Movement::Restore => bit == &plan.to && *on,
+        };
+        if *group != spec.switch_group() || !names_its_region {
+            let should = match plan.movement {
+                Movement::Failover | Movement::Restore => format!("make {} serve", plan.to),
+                Movement::Evacuate => format!("stop {} from serving", plan.from),
+            };
+            say("I4", format!("step {} does not {should}", flip.name));
         }
         let waits_for = all_before(plan, flip);
         let verifies = |step: &&Step| matches!(step.kind, StepKind::VerifyAnswer);
-        for step in plan.steps.iter().filter(|step| step.critical && step.name != flip.name && !verifies(step)) {
+        let others = plan.steps.iter().filter(|step| step.name != flip.name && !verifies(step));
+        if plan.movement == Movement::Evacuate {
+            for step in others.clone().filter(|step| !all_before(plan, step).contains(&flip.name)) {
+                say("order", format!("step {} does not wait for {}", step.name, flip.name));
+            }
+        }
+        for step in others.filter(|step| step.critical && plan.movement != Movement::Evacuate) {
             if !waits_for.contains(&step.name) {
                 say("order", format!("step {} does not wait for {}", flip.name, step.name));
             }
@@ -145,7 +178,15 @@ fn all_before<'a>(plan: &'a Plan, step: &'a Step) -> BTreeSet<&'a StepName> {
     found
 }
 
+/// All of them or, where a Region without them is evacuated or restored, none.
 fn every_writer_moves(plan: &Plan, spec: &ServiceSpec, say: Say<'_>) {
+    let promotes = plan.steps.iter().any(|step| matches!(step.kind, StepKind::Promote { .. }));
+    if plan.movement == Movement::Restore && promotes {
+        say("data", format!("restoring {} moves no writer", plan.to));
+    }
+    if plan.movement != Movement::Failover && !promotes {
+        return;
+    }
     for store in spec.data.iter().filter(|store| store.kind.has_single_writer()) {
         let moves = plan.steps.iter().any(|step| {
             matches!(&step.kind, StepKind::Promote { store: promoted, .. } if promoted == &store.name) && step.critical

@@ -8,4 +8,4 @@ mod tests;
 
 pub use check::{PlanProblem, check_plan};
 pub use planner::{PlanRequest, plan};
-pub use step::{Fencing, Mode, Plan, Plane, Step, StepKind, Undo};
+pub use step::{Fencing, Mode, Movement, Plan, Plane, Step, StepKind, Undo};

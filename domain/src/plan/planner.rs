@@ -1,7 +1,8 @@
-//! From (service, from, to, mode) to a plan. The order is the design's: fence the old writer, promote, look at the
-//! data, turn the switch, verify the answer.
+//! From (service, from, to, mode) to a plan. The order is the design's. A pair: fence the old writer, promote, look at
+//! the data, turn the switch, verify the answer. Active-active: the Region's switch goes off first and, when it comes
+//! back, on last.
 
-use super::step::{Fencing, Mode, Plan, Plane, Step, StepKind, Undo};
+use super::step::{Fencing, Mode, Movement, Plan, Plane, Step, StepKind, Undo};
 use crate::ids::{LogIndex, Region, StepName};
 use crate::service::{Fence, ServiceSpec, Store, StoreKind};
 
@@ -33,26 +34,46 @@ pub struct PlanRequest<'a> {
     pub to: &'a Region,
     /// Graceful or forced.
     pub mode: Mode,
+    /// What kind of move.
+    pub movement: Movement,
+    /// Whether writers that are one Region's are in `from` and go to `to`.
+    pub moves_writers: bool,
 }
 
 /// Makes the plan. Pure: the same request gives the same plan, and so the same hash, on every daemon.
 #[must_use]
 pub fn plan(request: &PlanRequest<'_>) -> Plan {
     let mut steps = Vec::new();
-    for store in &request.spec.data {
-        steps.extend(store_steps(request, store));
+    let stores = request.spec.data.iter().filter(|store| request.moves_writers || !store.kind.has_single_writer());
+    for store in stores {
+        match request.movement {
+            Movement::Restore => steps.push(check_step(request, store, Vec::new())),
+            // What was taken there goes on being replicated from there: nothing is waited for.
+            Movement::Evacuate if !request.moves_writers => steps.push(check_step(request, store, Vec::new())),
+            Movement::Failover | Movement::Evacuate => steps.extend(store_steps(request, store)),
+        }
     }
     undoable_before_promotions(&mut steps);
     let moved: Vec<StepName> = steps.iter().filter(|step| step.critical).map(|step| step.name.clone()).collect();
-    let flip = flip_step(request, moved);
-    let verify = verify_step(request, &flip);
-    steps.push(flip);
+    let flip_first = request.movement == Movement::Evacuate;
+    let flip = flip_step(request, if flip_first { Vec::new() } else { moved.clone() });
+    let mut verify = verify_step(request, &flip);
+    if flip_first {
+        for step in steps.iter_mut().filter(|step| step.after.is_empty()) {
+            step.after.push(flip.name.clone());
+        }
+        verify.after.extend(moved);
+        steps.insert(0, flip);
+    } else {
+        steps.push(flip);
+    }
     steps.push(verify);
     Plan {
         service: request.spec.name.clone(),
         from: request.from.clone(),
         to: request.to.clone(),
         mode: request.mode,
+        movement: request.movement,
         spec_index: request.spec_index,
         steps,
     }
@@ -234,13 +255,26 @@ fn check_step(request: &PlanRequest<'_>, store: &Store, after: Vec<StepName>) ->
 
 fn flip_step(request: &PlanRequest<'_>, after: Vec<StepName>) -> Step {
     let group = request.spec.switch_group();
-    // One bit for the pair: old off and new on are the same entry.
-    let bit = request.spec.regions.first().unwrap_or(request.to).clone();
-    let on = &bit == request.to;
+    let (bit, on, call) = match request.movement {
+        Movement::Failover => {
+            // One bit for the pair: old off and new on are the same entry.
+            let bit = request.spec.regions.first().unwrap_or(request.to);
+            let call = format!("commit switch {group}: {} serves, {} does not", request.to, request.from);
+            (bit, bit == request.to, call)
+        }
+        Movement::Evacuate => (request.from, false, format!("commit switch {group}: {} serves no more", request.from)),
+        Movement::Restore => {
+            let how = match request.mode {
+                Mode::Graceful => "in waves",
+                Mode::Forced => "all at once",
+            };
+            (request.to, true, format!("commit switch {group}: {} serves again, {how}", request.to))
+        }
+    };
     Step {
         name: name("flip-switch", group.as_str()),
-        calls: vec![format!("commit switch {group}: {} serves, {} does not", request.to, request.from)],
-        kind: StepKind::FlipSwitch { group, bit, on },
+        calls: vec![call],
+        kind: StepKind::FlipSwitch { group, bit: bit.clone(), on },
         region: request.to.clone(),
         plane: Plane::Data,
         critical: true,
@@ -257,7 +291,12 @@ fn verify_step(request: &PlanRequest<'_>, flip: &Step) -> Step {
         .records
         .iter()
         .map(|record| {
-            format!("dns {} {} at the zone's servers: the answer of {}", record.name, record.record_type, request.to)
+            let whose = match request.movement {
+                Movement::Failover => format!("the answer of {}", request.to),
+                Movement::Evacuate => format!("the answer of a Region that serves, not of {}", request.from),
+                Movement::Restore => format!("the answer of a Region that serves, {} among them", request.to),
+            };
+            format!("dns {} {} at the zone's servers: {whose}", record.name, record.record_type)
         })
         .collect();
     Step {

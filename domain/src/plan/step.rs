@@ -18,6 +18,9 @@ pub struct Plan {
     pub to: Region,
     /// Graceful or forced.
     pub mode: Mode,
+    /// What kind of move it is.
+    #[serde(default, skip_serializing_if = "Movement::is_failover")]
+    pub movement: Movement,
     /// The manifest it was made from.
     pub spec_index: LogIndex,
     /// In an order in which they could run one after the other.
@@ -36,6 +39,36 @@ impl Plan {
     #[must_use]
     pub fn step(&self, name: &StepName) -> Option<&Step> {
         self.steps.iter().find(|step| &step.name == name)
+    }
+}
+
+/// What a move does with Regions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Movement {
+    /// Active-passive: another Region serves instead.
+    #[default]
+    Failover,
+    /// Active-active: a Region stops serving. `from` is that Region; `to` is where the writer is, or goes.
+    Evacuate,
+    /// Active-active: a Region serves again. `to` is that Region; `from` is where the writer is, and it stays there.
+    Restore,
+}
+
+impl Movement {
+    /// The word users see.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Failover => "failover",
+            Self::Evacuate => "evacuation",
+            Self::Restore => "restore",
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+    fn is_failover(&self) -> bool {
+        matches!(self, Self::Failover)
     }
 }
 

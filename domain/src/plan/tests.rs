@@ -26,7 +26,15 @@ fn spec(name: &str) -> ServiceSpec {
 
 fn planned(spec: &ServiceSpec, from: &str, to: &str, mode: Mode) -> Plan {
     let (from, to) = (Region::from(from), Region::from(to));
-    plan(&PlanRequest { spec, spec_index: LogIndex(7), from: &from, to: &to, mode })
+    plan(&PlanRequest {
+        spec,
+        spec_index: LogIndex(7),
+        from: &from,
+        to: &to,
+        mode,
+        movement: Movement::Failover,
+        moves_writers: true,
+    })
 }
 
 fn as_text(plan: &Plan) -> String {

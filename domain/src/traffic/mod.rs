@@ -15,6 +15,7 @@ mod switch_checks;
 #[cfg(test)]
 mod tests;
 mod vote;
+mod waves;
 
 pub use believed::Believed;
 pub use desired::{DesireProblem, Desired, DesiredCheck, DesiredKind, DesiredRecord, Inputs, SwitchEndpoint, desired};
@@ -23,5 +24,6 @@ pub use naming::{canary_name, fence_name, internal_name, switch_path};
 pub use preview::{Deed, Line, MOST_TOUCHED_PERCENT, Preview, Share, compare_checks, preview};
 pub use prices::{CHECKED, PAGES, monthly_checks_usd, monthly_reads_usd};
 pub use settle::{SettleAction, settle};
-pub use shift::{Shift, shifts};
+pub use shift::{Shift, shifts, shifts_of};
 pub use vote::{Tie, pair, weight};
+pub use waves::{WAVES, first_share, next_share};

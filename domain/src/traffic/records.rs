@@ -4,10 +4,14 @@ use super::desired::{DesireProblem, Desired, DesiredCheck, DesiredKind, DesiredR
 use super::endpoint::outside_check;
 use super::naming::{canary_name, health_reference, internal_name};
 use super::switch_checks::{bit_of, bit_region, gate};
+use super::waves::{locations, weight};
+use crate::fleet::WHOLE_SHARE;
 use crate::ids::Region;
 use crate::route53::{AliasTarget, Location, Policy, Protocol, RecordSet, RecordType};
-use crate::service::{Endpoint, PublicRecord, Routing, SwitchTransport, Target};
+use crate::service::{Endpoint, Pattern, PublicRecord, Routing, SwitchTransport, Target};
 
+/// In the place of a Region in the name of an internal record: whichever serves.
+const ANY: &str = "any";
 /// Canary records are asked at the authoritative servers; the TTL only matters to whoever asks a cache.
 const CANARY_TTL_S: u32 = 10;
 
@@ -56,8 +60,17 @@ pub(super) fn add_two_levels(
         bit_of(inputs, bit_region(inputs, region))?;
     }
     wanted.records.push(internal(inputs, record, region, target));
+    if has_default_for_all(inputs, record, target) {
+        let has_it = locations(record, region, share(inputs, region)).contains(&&Location::Default);
+        wanted.records.extend(any_region(record, region, has_it, &wanted.zone));
+    }
     let public = policies(inputs, record, region, target).into_iter().map(|(set_identifier, policy)| DesiredRecord {
-        record: public_alias(record, region, &wanted.zone, set_identifier, policy),
+        record: {
+            let any = Region::from(ANY);
+            let is_default = matches!(policy, Policy::Geolocation(Location::Default));
+            let leads_to = if is_default && has_default_for_all(inputs, record, target) { &any } else { region };
+            public_alias(record, leads_to, &wanted.zone, set_identifier, policy)
+        },
         check: None,
     });
     let public: Vec<DesiredRecord> = public.collect();
@@ -86,6 +99,28 @@ fn internal(inputs: &Inputs<'_>, record: &PublicRecord, region: &Region, target:
     }
 }
 
+/// Active-active by geolocation: the default location is one Region's, but whoever has no other must be answered while
+/// that Region is off.
+fn has_default_for_all(inputs: &Inputs<'_>, record: &PublicRecord, target: &Target) -> bool {
+    inputs.spec.pattern == Pattern::ActiveActive
+        && record.routing == Routing::Geolocation
+        && target.geo.contains(&Location::Default)
+}
+
+/// The Region that has the default location and, while it is off, any other: records of weight 0 are considered when no
+/// other is healthy (<https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/dns-failover-complex-configs.html>).
+///
+/// A Region that comes back has the default location last; until then the others have it.
+fn any_region(record: &PublicRecord, home: &Region, has_it: bool, zone: &str) -> Vec<DesiredRecord> {
+    let leads_to = |region: &Region| {
+        let policy = Policy::Weighted(u8::from((region == home) == has_it));
+        let alias = public_alias(record, region, zone, region.to_string(), policy);
+        let name = internal_name(&Region::from(ANY), &alias.name);
+        DesiredRecord { record: RecordSet { name, ..alias }, check: None }
+    };
+    record.targets.keys().map(leads_to).collect()
+}
+
 /// Routes to the internal record and takes its health.
 fn public_alias(record: &PublicRecord, region: &Region, zone: &str, set: String, policy: Policy) -> RecordSet {
     let name = lower(&record.name);
@@ -111,12 +146,26 @@ fn policies(inputs: &Inputs<'_>, record: &PublicRecord, region: &Region, target:
     match record.routing {
         Routing::Failover => vec![(set, Policy::Failover { primary: region == inputs.primary })],
         Routing::Latency => vec![(set, Policy::Latency(region.clone()))],
-        Routing::Weighted => vec![(set, Policy::Weighted(target.weight.unwrap_or(1)))],
+        Routing::Weighted => {
+            let partial = record.targets.keys().any(|region| share(inputs, region) < WHOLE_SHARE);
+            vec![(set, Policy::Weighted(weight(record, region, share(inputs, region), partial)))]
+        }
         Routing::Geolocation => {
             let place =
                 |location: &Location| (format!("{set} {}", label(location)), Policy::Geolocation(location.clone()));
-            target.geo.iter().map(place).collect()
+            let present = locations(record, region, share(inputs, region));
+            // The default's record stays: it leads to whichever Region serves.
+            let stays = |location: &&Location| present.contains(location) || **location == Location::Default;
+            target.geo.iter().filter(stays).map(place).collect()
         }
+    }
+}
+
+/// How much of its traffic a Region is given, percent.
+fn share(inputs: &Inputs<'_>, region: &Region) -> u8 {
+    match inputs.spec.pattern {
+        Pattern::ActivePassive => WHOLE_SHARE,
+        Pattern::ActiveActive => inputs.switch.bits.get(region).map_or(WHOLE_SHARE, |bit| bit.share),
     }
 }
 

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use super::believed::Believed;
 use super::desired::{Desired, DesiredCheck, DesiredKind};
+use super::naming::switch_path;
 use crate::fleet::FleetState;
 use crate::ids::{HealthCheckId, Region};
+use crate::plan::{Movement, Plan};
 use crate::route53::{
     CheckKind, HealthCheck, HealthCheckConfig, Place, Query, RecordSet, RecordType, answers, origins,
 };
@@ -50,6 +52,30 @@ pub fn shifts(desired: &Desired, state: &FleetState, down: &BTreeSet<Region>) ->
         }
     }
     found
+}
+
+/// Whoever is sent elsewhere by a plan.
+#[must_use]
+pub fn shifts_of(plan: &Plan, desired: &Desired, state: &FleetState) -> Vec<Shift> {
+    if plan.movement != Movement::Restore {
+        return shifts(desired, state, &BTreeSet::from([plan.from.clone()]));
+    }
+    // As it would be without the Region, told backwards.
+    let mut with_it = state.clone();
+    let bits = with_it.switches.values_mut().flat_map(|switch| switch.bits.iter_mut());
+    let tokens: BTreeSet<&str> = desired.checks.iter().filter_map(switch_token).collect();
+    for (_, bit) in bits.filter(|(region, bit)| **region == plan.to && tokens.contains(bit.token.as_str())) {
+        bit.on = true;
+    }
+    let found = shifts(desired, &with_it, &BTreeSet::from([plan.to.clone()]));
+    found.into_iter().map(|shift| Shift { now: shift.then, then: shift.now, ..shift }).collect()
+}
+
+fn switch_token(check: &DesiredCheck) -> Option<&str> {
+    match &check.kind {
+        DesiredKind::Endpoint(endpoint) => endpoint.path.strip_prefix(&switch_path("")),
+        DesiredKind::Calculated { .. } => None,
+    }
 }
 
 /// The internal record that answers last carries its Region as set identifier.

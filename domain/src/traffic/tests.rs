@@ -42,7 +42,7 @@ fn spec() -> ServiceSpec {
 }
 
 fn bit(on: bool, token: &str) -> Bit {
-    Bit { on, since: Timestamp(0), index: LogIndex(1), token: token.into() }
+    Bit { on, since: Timestamp(0), index: LogIndex(1), token: token.into(), share: 100 }
 }
 
 fn pair_switch(on: bool) -> Switch {

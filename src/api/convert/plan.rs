@@ -35,6 +35,7 @@ pub fn plan(answered: proto::Answered, outlook: &Outlook, eta: proto::Eta, shift
         from: plan.from.to_string(),
         to: plan.to.to_string(),
         mode: words::mode(plan.mode).into(),
+        movement: words::movement(plan.movement).into(),
         eta: Some(eta),
         steps: plan.steps.iter().map(step).collect(),
         guards: guards(&outlook.guards),

@@ -47,6 +47,7 @@ pub fn run(run: &Run, objectives: Option<Objectives>) -> proto::Run {
         abort: run.abort.clone(),
         verdict: run.verdict.clone(),
         decided_index: run.decided_index.0,
+        movement: words::movement(run.plan.movement).into(),
         rpo_objective_ms: objectives.map(|objectives| objectives.rpo_ms),
     }
 }

@@ -39,6 +39,26 @@ pub const fn mode_asked(mode: proto::Mode) -> Option<domain::plan::Mode> {
     }
 }
 
+/// What kind of move it is.
+#[must_use]
+pub const fn movement(movement: domain::plan::Movement) -> proto::Movement {
+    match movement {
+        domain::plan::Movement::Failover => proto::Movement::Unspecified,
+        domain::plan::Movement::Evacuate => proto::Movement::Evacuate,
+        domain::plan::Movement::Restore => proto::Movement::Restore,
+    }
+}
+
+/// What kind of move a request asks for.
+#[must_use]
+pub const fn movement_asked(movement: proto::Movement) -> domain::plan::Movement {
+    match movement {
+        proto::Movement::Unspecified => domain::plan::Movement::Failover,
+        proto::Movement::Evacuate => domain::plan::Movement::Evacuate,
+        proto::Movement::Restore => domain::plan::Movement::Restore,
+    }
+}
+
 pub(super) const fn pattern(pattern: domain::service::Pattern) -> proto::Pattern {
     match pattern {
         domain::service::Pattern::ActivePassive => proto::Pattern::ActivePassive,

@@ -55,6 +55,7 @@ pub async fn run(context: &Context, mut args: FailoverArgs) -> Result<Outcome, F
         mode: mode(args.mode).into(),
         reason: args.reason,
         plan_hash: args.plan,
+        ..FailoverRequest::default()
     };
     let answer = client.control.failover(request).await.map_err(Failure::of_change)?.into_inner();
     let run = answer.run.unwrap_or_default();
@@ -67,7 +68,12 @@ pub async fn run(context: &Context, mut args: FailoverArgs) -> Result<Outcome, F
 
 /// What a person sees before being asked; where nobody can be asked, nothing is shown.
 async fn look(context: &Context, client: &mut Client, args: &FailoverArgs) -> Result<PlanResponse, Failure> {
-    let request = PlanRequest { service: args.service.clone(), to: args.to.clone(), mode: mode(args.mode).into() };
+    let request = PlanRequest {
+        service: args.service.clone(),
+        to: args.to.clone(),
+        mode: mode(args.mode).into(),
+        ..PlanRequest::default()
+    };
     let plan = client.status.plan(request).await.map_err(Failure::of_read)?.into_inner();
     if context.out.is_terminal() {
         context.out.note(&view::plan(&plan).text);

@@ -12,6 +12,7 @@ pub mod history;
 pub mod iam_policy;
 pub mod pause;
 pub mod plan;
+pub mod region;
 pub mod report;
 pub mod route;
 pub mod run;

@@ -11,8 +11,14 @@ pub struct PlanArgs {
     /// Service
     service: String,
     /// Region to move it to
-    #[arg(long, value_name = "REGION")]
+    #[arg(long, value_name = "REGION", conflicts_with_all = ["evacuate", "restore"])]
     to: Option<String>,
+    /// What evacuating this Region would do
+    #[arg(long, value_name = "REGION", conflicts_with = "restore")]
+    evacuate: Option<String>,
+    /// What restoring this Region would do
+    #[arg(long, value_name = "REGION")]
+    restore: Option<String>,
     /// Graceful loses nothing and may refuse; forced goes on without the old Region [default: forced when it is broken]
     #[arg(long, value_enum)]
     mode: Option<ModeArg>,
@@ -43,7 +49,18 @@ pub const fn mode(mode: Option<ModeArg>) -> proto::Mode {
 /// Moves that cannot be planned; no daemon answers.
 pub async fn run(context: &Context, args: PlanArgs) -> Result<Outcome, Failure> {
     let mut client = context.client().await?;
-    let request = PlanRequest { service: args.service, to: args.to, mode: mode(args.mode).into() };
+    let movement = match (&args.evacuate, &args.restore) {
+        (Some(_), _) => proto::Movement::Evacuate,
+        (None, Some(_)) => proto::Movement::Restore,
+        (None, None) => proto::Movement::Unspecified,
+    };
+    let request = PlanRequest {
+        service: args.service,
+        from: args.evacuate,
+        to: args.to.or(args.restore),
+        mode: mode(args.mode).into(),
+        movement: movement.into(),
+    };
     let plan = client.status.plan(request).await.map_err(Failure::of_read)?.into_inner();
     context.out.show(&view::plan(&plan));
     Ok(Outcome::DONE)

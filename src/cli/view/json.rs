@@ -42,6 +42,24 @@ words! {
     check_verdict, CheckVerdict, "CHECK_VERDICT";
 }
 
+/// What kind of move it is.
+pub const fn movement(movement: proto::Movement) -> &'static str {
+    match movement {
+        proto::Movement::Unspecified => "failover",
+        proto::Movement::Evacuate => "evacuate",
+        proto::Movement::Restore => "restore",
+    }
+}
+
+/// Which move it is, for people.
+pub fn moved(movement: proto::Movement, from: &str, to: &str) -> String {
+    match movement {
+        proto::Movement::Unspecified => format!("from {from} to {to}"),
+        proto::Movement::Evacuate => format!("out of {from} ({to} keeps or takes what only one Region writes)"),
+        proto::Movement::Restore => format!("into {to} again"),
+    }
+}
+
 pub fn region_json(region: &proto::RegionStatus) -> Value {
     json!({
         "region": region.region,
@@ -267,6 +285,7 @@ pub fn run_json(run: &proto::Run) -> Value {
         "service": run.service,
         "trigger": trigger(run.trigger()),
         "mode": mode(run.mode()),
+        "movement": movement(run.movement()),
         "from": run.from,
         "to": run.to,
         "epoch": run.epoch,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::json::{finding_json, guard_json, loss_json, mode, plane, step_json};
+use super::json::{finding_json, guard_json, loss_json, mode, moved, movement, plane, step_json};
 use super::run::losses_text;
 use super::service::guards_text;
 use super::table::table;
@@ -21,6 +21,7 @@ pub fn plan(plan: &proto::PlanResponse) -> View {
             "from": plan.from,
             "to": plan.to,
             "mode": mode(plan.mode()),
+            "movement": movement(plan.movement()),
             "eta_ms": { "p50": eta.p50_ms, "p95": eta.p95_ms, "basis": eta.basis },
             "steps": plan.steps.iter().map(step_json).collect::<Vec<Value>>(),
             "guards": plan.guards.iter().map(guard_json).collect::<Vec<Value>>(),
@@ -41,7 +42,8 @@ pub fn plan(plan: &proto::PlanResponse) -> View {
 
 fn text(plan: &proto::PlanResponse, eta: &proto::Eta) -> String {
     let (hash, service) = (&plan.hash, &plan.service);
-    let mut text = format!("Plan {hash}: {service} from {} to {}, {}\n", plan.from, plan.to, mode(plan.mode()));
+    let mut text =
+        format!("Plan {hash}: {service} {}, {}\n", moved(plan.movement(), &plan.from, &plan.to), mode(plan.mode()));
     let known = |ms: Option<u64>| ms.map_or_else(|| "unknown".to_owned(), duration);
     text += &format!("ETA p50 {}, p95 {} ({})\n", known(eta.p50_ms), known(eta.p95_ms), eta.basis);
     text += "\nSTEPS\n";

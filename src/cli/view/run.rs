@@ -2,13 +2,20 @@
 
 use serde_json::json;
 
-use super::json::{diagnosis, mode, run_json, run_state, step_state, trigger};
+use super::json::{diagnosis, mode, moved, run_json, run_state, step_state, trigger};
 use super::service::guards_text;
 use super::table::{mark, or_dash, pairs, table};
 use crate::api::proto;
 use crate::cli::Style;
 use crate::cli::output::View;
 use crate::cli::style::{duration, timestamp};
+
+fn moved_line(run: &proto::Run) -> String {
+    match run.movement() {
+        proto::Movement::Unspecified => format!("{} -> {}, {}", run.from, run.to, mode(run.mode())),
+        other => format!("{}, {}", moved(other, &run.from, &run.to), mode(run.mode())),
+    }
+}
 
 /// `get runs`.
 #[must_use]
@@ -76,7 +83,7 @@ fn facts(run: &proto::Run, style: Style) -> String {
         ("State", run_state(run.state())),
         ("Verdict", run.verdict.clone().unwrap_or_default()),
         ("Asked to stop", run.abort.clone().unwrap_or_default()),
-        ("Move", format!("{} -> {}, {}", run.from, run.to, mode(run.mode()))),
+        ("Move", moved_line(run)),
         ("Trigger", format!("{} by {}", trigger(run.trigger()), run.actor)),
         ("Reason", run.reason.clone()),
         ("Plan", run.plan_hash.clone()),

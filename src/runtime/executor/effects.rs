@@ -7,13 +7,16 @@ use failoverd_domain::data::loss::{Loss, newest_acknowledged, receipt};
 use failoverd_domain::data::store::ReplicaStatus;
 use failoverd_domain::fleet::{Command, FleetState, Run};
 use failoverd_domain::ids::Region;
-use failoverd_domain::plan::{Mode, Step, StepKind};
-use failoverd_domain::service::{ServiceSpec, Store, StoreKind};
+use failoverd_domain::plan::{Mode, Movement, Step, StepKind};
+use failoverd_domain::service::{PublicRecord, Routing, ServiceSpec, Store, StoreKind};
 use failoverd_domain::traffic::internal_name;
 
 use super::Executor;
 use super::effect::{Effect, Look};
 use crate::ports::{Call, CallError, CanaryAt, Effect as Known, World};
+
+/// How often a weighted name is asked: a Region that still had a quarter of the weight would show with 99 in 100.
+const WEIGHTED_ASKS: u32 = 16;
 
 /// One step of one run, with what it needs.
 struct StepEffect {
@@ -63,7 +66,10 @@ impl Effect for StepEffect {
                 let state = self.state();
                 let held = state.switches.get(group).and_then(|switch| switch.bits.get(bit));
                 match held {
-                    Some(held) if held.on == *on => Look::Done(format!("switch {group}: {} serves", self.run.plan.to)),
+                    Some(held) if held.on == *on => Look::Done(match self.run.plan.movement {
+                        Movement::Failover | Movement::Restore => format!("switch {group}: {} serves", self.to()),
+                        Movement::Evacuate => format!("switch {group}: {bit} serves no more"),
+                    }),
                     _ => Look::NotDone(format!("switch {group} is not turned")),
                 }
             }
@@ -291,6 +297,9 @@ impl StepEffect {
     /// Every public name answers what the new Region's own internal name does. Both are asked at the zone's
     /// authoritative servers, so aliases need no special care.
     async fn look_answer(&self) -> Look {
+        if self.run.plan.movement != Movement::Failover {
+            return self.look_answers().await;
+        }
         for record in &self.spec.traffic.records {
             let dns = &self.world.dns;
             let wanted = dns.ask(&internal_name(self.to(), &record.name), record.record_type).await;
@@ -305,6 +314,43 @@ impl StepEffect {
             }
         }
         Look::Done(format!("every name answers {}", self.to()))
+    }
+
+    /// Active-active: whoever asks from here is answered by a Region that serves. Chance decides where there are weights,
+    /// so those are asked more than once.
+    async fn look_answers(&self) -> Look {
+        let state = self.state();
+        let Some(service) = state.services.get(&self.run.service) else {
+            return Look::CannotTell("the service is gone".to_owned());
+        };
+        let serving = state.serving(service);
+        for record in &self.spec.traffic.records {
+            let times = if record.routing == Routing::Weighted { WEIGHTED_ASKS } else { 1 };
+            for _ in 0..times {
+                match self.look_served(record, &serving).await {
+                    Ok(None) => {}
+                    Ok(Some(not_yet)) => return Look::NotDone(not_yet),
+                    Err(error) => return Look::CannotTell(error),
+                }
+            }
+        }
+        let serving: Vec<&str> = serving.into_iter().map(Region::as_str).collect();
+        Look::Done(format!("every name is answered by a Region that serves ({})", serving.join(", ")))
+    }
+
+    /// What is wrong with the answer to one question, if anything.
+    async fn look_served(&self, record: &PublicRecord, serving: &[&Region]) -> Result<Option<String>, String> {
+        let dns = &self.world.dns;
+        let answer = dns.ask(&record.name, record.record_type).await?;
+        if answer.is_empty() {
+            return Ok(Some(format!("{} has no answer", record.name)));
+        }
+        for region in serving {
+            if dns.ask(&internal_name(region, &record.name), record.record_type).await? == answer {
+                return Ok(None);
+            }
+        }
+        Ok(Some(format!("{} answers {}, which is no Region that serves", record.name, answer.join(" "))))
     }
 
     fn gone(&self) -> CallError {

@@ -4,7 +4,7 @@ use failoverd_domain::fleet::{
     Actor, Applied, Command, FailoverRequest, Run, RunState, StepState, Trigger, propose_failover,
 };
 use failoverd_domain::ids::{Region, ServiceName};
-use failoverd_domain::plan::Mode;
+use failoverd_domain::plan::{Mode, Movement};
 use failoverd_domain::service::ServiceSpec;
 
 use super::faults::below;
@@ -59,6 +59,8 @@ impl SimulatedFleet {
         let state = self.state_at(at).ok_or("the daemon does not run")?;
         let request = FailoverRequest {
             service: SERVICE.into(),
+            movement: Movement::Failover,
+            from: None,
             to: Some(to.clone()),
             mode,
             trigger: Trigger::Operator,

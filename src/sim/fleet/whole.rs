@@ -9,7 +9,7 @@ use failoverd_domain::fleet::{
 };
 use failoverd_domain::health::{Matrix, SeenCheck, View};
 use failoverd_domain::ids::{FleetId, Region, ServiceName};
-use failoverd_domain::plan::Mode;
+use failoverd_domain::plan::{Mode, Movement};
 use failoverd_domain::time::Timestamp;
 use tokio::time::sleep;
 
@@ -270,6 +270,8 @@ impl SimulatedFleet {
         };
         let request = FailoverRequest {
             service: SERVICE.into(),
+            movement: Movement::Failover,
+            from: None,
             to: None,
             mode: Some(Mode::Forced),
             trigger: Trigger::Automatic,

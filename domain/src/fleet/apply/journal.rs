@@ -1,5 +1,7 @@
 //! The journal of steps: intent before effect, outcome after, unknown in between.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::runs::no_run;
@@ -7,8 +9,8 @@ use super::{Context, Draft, Outcome, Rejection};
 use crate::fleet::command::StepOutcome;
 use crate::fleet::event::EventKind;
 use crate::fleet::run::{Intent, Run, RunState, StepState};
-use crate::fleet::state::{FleetState, ServiceState};
-use crate::ids::{Epoch, RunId, StepName};
+use crate::fleet::state::{FleetState, Switch};
+use crate::ids::{Epoch, RunId, StepName, SwitchGroup};
 use crate::plan::{Step, StepKind};
 
 /// After so many attempts a person must look.
@@ -76,7 +78,7 @@ impl FleetState {
             let reason = format!("attempt {attempt} of {name} is not open ({})", before.state.word());
             return Err(Rejection::new("STALE_ATTEMPT", reason));
         }
-        if matches!(outcome, StepOutcome::Succeeded { .. }) && !turned(&step, self.services.get(&run.service), run) {
+        if matches!(outcome, StepOutcome::Succeeded { .. }) && !turned(&step, &self.switches) {
             let reason = format!("{name} cannot have succeeded: the committed switch is not turned");
             return Err(Rejection::new("SWITCH_NOT_TURNED", reason));
         }
@@ -139,8 +141,9 @@ impl FleetState {
 }
 
 /// The committed bit alone says whether a flip was done.
-fn turned(step: &Step, service: Option<&ServiceState>, run: &Run) -> bool {
-    !matches!(step.kind, StepKind::FlipSwitch { .. }) || service.is_some_and(|service| service.primary == run.plan.to)
+fn turned(step: &Step, switches: &BTreeMap<SwitchGroup, Switch>) -> bool {
+    let StepKind::FlipSwitch { group, bit, on } = &step.kind else { return true };
+    switches.get(group).and_then(|switch| switch.bits.get(bit)).is_some_and(|bit| bit.on == *on)
 }
 
 fn find(run: &Run, name: &StepName) -> Result<Step, Rejection> {

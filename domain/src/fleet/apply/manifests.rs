@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Context, Draft, Outcome, Rejection};
 use crate::fleet::event::EventKind;
-use crate::fleet::state::{Bit, FleetState, Retired, ServiceState, Settlement, Switch};
+use crate::fleet::state::{Bit, FleetState, Retired, ServiceState, Settlement, Switch, WHOLE_SHARE};
 use crate::ids::{Epoch, Region, ServiceName, SwitchGroup};
 use crate::service::{Pattern, ServiceSpec};
 use crate::traffic::SwitchEndpoint;
@@ -252,7 +252,10 @@ fn new_switch(
     let mut bits = BTreeMap::new();
     for owner in bit_owners(spec) {
         let token = token_of(tokens, group, owner).ok_or_else(|| no_token(group, owner))?;
-        bits.insert(owner.clone(), Bit { on: true, since: context.entry.at, index: context.index, token });
+        bits.insert(
+            owner.clone(),
+            Bit { on: true, since: context.entry.at, index: context.index, token, share: WHOLE_SHARE },
+        );
     }
     Ok(Switch { pattern: spec.pattern, regions: spec.regions.clone(), bits })
 }

@@ -123,6 +123,7 @@ impl FleetState {
             Command::Outcome { run, step, attempt, outcome } => self.outcome(context, run, step, *attempt, outcome),
             Command::Retry { run, step } => self.retry(context, run, step),
             Command::Skip { run, step } => self.skip(context, run, step),
+            Command::Widen { service, region, epoch, share } => self.widen(context, service, region, *epoch, *share),
             Command::SetSwitch { group, region, on, run } => self.set_switch(context, group, region, *on, run.as_ref()),
             Command::Receipt { run, losses } => self.receipt(context, run, losses),
             Command::SettleIntent { service, epoch, work } => self.settle_intent(context, service, *epoch, work),

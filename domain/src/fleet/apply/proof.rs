@@ -8,11 +8,11 @@ use super::{Context, Rejection};
 use crate::fleet::command::Decision;
 use crate::fleet::guard::{Guard, Severity};
 use crate::fleet::run::{Consent, Trigger};
-use crate::fleet::state::FleetState;
+use crate::fleet::state::{FleetState, ServiceState};
 use crate::health::Status;
 use crate::ids::Region;
-use crate::plan::{Mode, check_plan};
-use crate::service::{OnDoubt, Pattern, ServiceSpec, Store};
+use crate::plan::{Mode, Movement, Plan, StepKind, check_plan};
+use crate::service::{OnDoubt, ServiceSpec, Store};
 
 impl FleetState {
     pub(super) fn may_decide(&self, context: &Context<'_>, decision: &Decision) -> Result<(), Rejection> {
@@ -26,7 +26,7 @@ impl FleetState {
                 format!("decided at epoch {}, but {} is at {}", decision.epoch_seen, plan.service, service.epoch);
             return Err(Rejection::new("STALE_EPOCH", reason));
         }
-        if plan.spec_index != service.spec_index || plan.from != service.primary {
+        if plan.spec_index != service.spec_index || !self.starts_from_here(plan, service) {
             return Err(Rejection::new(
                 "STALE_PLAN",
                 format!("the plan was made from an older state of {}", plan.service),
@@ -34,10 +34,6 @@ impl FleetState {
         }
         if context.entry.at > decision.valid_until {
             return Err(Rejection::new("STALE_EVIDENCE", "the evidence is too old to act on".to_owned()));
-        }
-        if service.spec.pattern == Pattern::ActiveActive {
-            let reason = format!("{} is active-active: moving those is not supported by this version", plan.service);
-            return Err(Rejection::new("NOT_SUPPORTED", reason));
         }
         if let Some(problem) = check_plan(plan, &service.spec).first() {
             return Err(Rejection::new("PLAN_UNSOUND", problem.to_string()));
@@ -49,11 +45,27 @@ impl FleetState {
         }
     }
 
+    /// Whether what the plan changes is as the plan has it, and writers move if and only if they are where it begins.
+    fn starts_from_here(&self, plan: &Plan, service: &ServiceState) -> bool {
+        let serving = self.serving(service);
+        let has_writers = service.spec.data.iter().any(|store| store.kind.has_single_writer());
+        let promotes = plan.steps.iter().any(|step| matches!(step.kind, StepKind::Promote { .. }));
+        let writers_fit = promotes == (has_writers && plan.from == service.primary);
+        match plan.movement {
+            Movement::Failover => plan.from == service.primary,
+            Movement::Evacuate => serving.contains(&&plan.to) && writers_fit,
+            Movement::Restore => !serving.contains(&&plan.to) && serving.contains(&&plan.from),
+        }
+    }
+
     /// What an automatic decision must carry, whoever proposed it.
     fn may_decide_alone(&self, decision: &Decision, spec: &ServiceSpec) -> Result<(), Rejection> {
         not_blocked(decision)?;
         if self.is_paused(&spec.name) {
             return Err(Rejection::new("PAUSED", format!("automatic action is paused for {}", spec.name)));
+        }
+        if decision.plan.movement == Movement::Restore {
+            return Err(Rejection::new("NOT_PROVEN", "only a person restores a Region".to_owned()));
         }
         self.is_seen_by_a_majority(decision)?;
         let mut needed = vec![Guard::Quorum, Guard::BreachProven, Guard::NotPaused];

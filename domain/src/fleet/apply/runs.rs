@@ -12,6 +12,7 @@ use crate::fleet::guard::Guard;
 use crate::fleet::run::{Consent, Run, RunState, StepState, Trigger};
 use crate::fleet::state::FleetState;
 use crate::ids::{RunId, ServiceName};
+use crate::plan::Movement;
 use crate::time::Timestamp;
 
 /// Closed runs kept in the state for each service; older ones are in the history.
@@ -29,10 +30,13 @@ impl FleetState {
             (false, _) => RunState::Announced,
         };
         let run = new_run(context, decision, &id, state);
-        let message = format!(
-            "{} failover of {} from {} to {} decided: {}",
-            decision.plan.mode, decision.plan.service, decision.plan.from, decision.plan.to, decision.reason
-        );
+        let plan = &decision.plan;
+        let what = match plan.movement {
+            Movement::Failover => format!("failover of {} from {} to {}", plan.service, plan.from, plan.to),
+            Movement::Evacuate => format!("evacuation of {} from {}", plan.service, plan.from),
+            Movement::Restore => format!("restore of {} in {}", plan.service, plan.to),
+        };
+        let message = format!("{} {what} decided: {}", plan.mode, decision.reason);
         context.say(
             Draft::new(EventKind::Decided, message).service(&run.service).run(&id).region(&decision.plan.to).with(
                 json!({
@@ -105,13 +109,20 @@ impl FleetState {
         let run = self.runs.get_mut(id).ok_or_else(|| no_run(id))?;
         let service = self.services.get_mut(&run.service).ok_or_else(|| no_service(&run.service))?;
         service.epoch = service.epoch.next();
-        service.chosen = run.plan.to.clone();
+        let takes_over = match run.plan.movement {
+            Movement::Failover => true,
+            Movement::Evacuate => run.plan.from == service.primary,
+            Movement::Restore => false,
+        };
+        if takes_over {
+            service.chosen = run.plan.to.clone();
+        }
         service.attention = None;
         run.epoch = Some(service.epoch);
         run.state = RunState::Running;
         run.started_at = Some(context.entry.at);
         let message =
-            format!("run {id} began: {} is chosen for {} in epoch {}", run.plan.to, run.service, service.epoch);
+            format!("run {id} began: {} is chosen for {} in epoch {}", service.chosen, run.service, service.epoch);
         let data = json!({ "epoch": service.epoch, "chosen": service.chosen });
         let draft = Draft::new(EventKind::Started, message).service(&run.service).run(id).region(&run.plan.to);
         context.say(draft.with(data));
@@ -148,7 +159,7 @@ impl FleetState {
             return Ok(None);
         }
         if run.plan.steps.iter().all(|step| run.is_resolved(step)) {
-            let verdict = format!("{} serves from {}", run.service, run.plan.to);
+            let verdict = arrived(run);
             return self.close(context, id, RunState::Succeeded, verdict);
         }
         let stuck = run.plan.steps.iter().find(|step| {
@@ -193,7 +204,7 @@ impl FleetState {
         let run = self.runs.get(id).ok_or_else(|| no_run(id))?.clone();
         if run.is_past_no_return() {
             if run.plan.steps.iter().all(|step| run.is_resolved(step)) {
-                let verdict = format!("{} serves from {}; too late to stop: {reason}", run.service, run.plan.to);
+                let verdict = format!("{}; too late to stop: {reason}", arrived(&run));
                 return self.close(context, id, RunState::Succeeded, verdict);
             }
             let place = format!("stopped after the point of no return ({reason}); {}", whereabouts(&run));
@@ -204,23 +215,56 @@ impl FleetState {
             return self.close(context, id, RunState::Aborted, place);
         }
         self.put_back(context, &run)?;
-        self.close(context, id, RunState::Aborted, format!("put back: {reason}; {} serves", run.plan.from))
+        let stays = match run.plan.movement {
+            Movement::Failover | Movement::Evacuate => format!("{} serves", run.plan.from),
+            Movement::Restore => format!("{} does not serve", run.plan.to),
+        };
+        self.close(context, id, RunState::Aborted, format!("put back: {reason}; {stays}"))
     }
 
     /// Who serves is chosen anew, so that whatever is still on its way under the old epoch is void.
     fn put_back(&mut self, context: &mut Context<'_>, run: &Run) -> Outcome {
         let Some(service) = self.services.get_mut(&run.service) else { return Err(no_service(&run.service)) };
         service.epoch = service.epoch.next();
-        service.chosen = run.plan.from.clone();
-        if service.primary != run.plan.from {
-            let spec = service.spec.clone();
-            self.turn(context, &spec.switch_group(), &run.plan.from, Some(run))?;
+        service.chosen = service.primary.clone();
+        let group = service.spec.switch_group();
+        match run.plan.movement {
+            Movement::Failover => {
+                service.chosen = run.plan.from.clone();
+                if service.primary == run.plan.from {
+                    return Ok(None);
+                }
+                self.turn(context, &group, &run.plan.from, Some(run))
+            }
+            Movement::Evacuate | Movement::Restore => {
+                let (region, on) = match run.plan.movement {
+                    Movement::Restore => (&run.plan.to, false),
+                    _ => (&run.plan.from, true),
+                };
+                let held = self.switches.get(&group).and_then(|switch| switch.bits.get(region)).map(|bit| bit.on);
+                if held != Some(on) {
+                    self.turn_one(context, &group, region, on, Some(run))?;
+                }
+                if on {
+                    // Records still give it all: nothing is settled while a run is open.
+                    self.give_all(&group, region);
+                }
+                Ok(None)
+            }
         }
-        Ok(None)
     }
 
     pub(super) fn close(&mut self, context: &mut Context<'_>, id: &RunId, state: RunState, verdict: String) -> Outcome {
         let run = self.runs.get_mut(id).ok_or_else(|| no_run(id))?;
+        // Writers of an active-active service are on record where they arrived; a pair's switch says it before.
+        if state == RunState::Succeeded
+            && run.plan.movement == Movement::Evacuate
+            && let Some(service) = self.services.get_mut(&run.service)
+            && service.primary != service.chosen
+        {
+            service.primary = service.chosen.clone();
+            service.primary_since = context.entry.at;
+        }
         run.state = state;
         run.finished_at = Some(context.entry.at);
         run.verdict = Some(verdict.clone());
@@ -267,6 +311,15 @@ impl FleetState {
         let draft = Draft::new(EventKind::Receipt, message).service(&run.service).run(id);
         context.say(draft.with(json!({ "loss": losses })));
         Ok(None)
+    }
+}
+
+/// What a run that has done everything has brought about.
+fn arrived(run: &Run) -> String {
+    match run.plan.movement {
+        Movement::Failover => format!("{} serves from {}", run.service, run.plan.to),
+        Movement::Evacuate => format!("{} serves from {} no more", run.service, run.plan.from),
+        Movement::Restore => format!("{} serves from {} again", run.service, run.plan.to),
     }
 }
 

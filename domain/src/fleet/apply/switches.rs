@@ -6,10 +6,11 @@ use super::runs::no_service;
 use super::{Context, Draft, Outcome, Rejection};
 use crate::fleet::event::EventKind;
 use crate::fleet::run::{Run, StepState};
-use crate::fleet::state::{FleetState, Switch};
+use crate::fleet::state::{FleetState, Switch, WHOLE_SHARE};
 use crate::ids::{Epoch, LogIndex, Region, RunId, ServiceName, StepName, StoreName, SwitchGroup};
-use crate::plan::StepKind;
+use crate::plan::{Mode, Movement, Plan, StepKind};
 use crate::service::Pattern;
+use crate::traffic::{first_share, next_share};
 
 impl FleetState {
     pub(super) fn set_switch(
@@ -27,18 +28,77 @@ impl FleetState {
         if !switch.regions.contains(region) {
             return Err(Rejection::new("UNKNOWN_REGION", format!("switch {group} has no Region {region}")));
         }
-        let target = switch.target(region, on)?;
-        match by {
-            Some((run, step)) => {
-                let run = self.acting(run, step, group, &target)?;
-                self.turn(context, group, &target, Some(&run))
+        let turn = match switch.pattern {
+            Pattern::ActivePassive => Turn::Pair(switch.target(region, on)?),
+            Pattern::ActiveActive => Turn::One(switch.may_turn(group, region, on)?, on),
+        };
+        // Where records were narrowed since the Region left, it comes back with what they give it.
+        let is_whole = !self.is_settled(group);
+        let run = match by {
+            Some((run, step)) => Some(self.acting(run, step, group, &turn)?),
+            None => {
+                self.by_hand(group, &turn)?;
+                None
             }
-            None => self.turn_by_hand(context, group, &target),
+        };
+        match turn {
+            Turn::Pair(target) => self.turn(context, group, &target, run.as_ref()),
+            Turn::One(region, on) => {
+                self.turn_one(context, group, &region, on, run.as_ref())?;
+                let at_once = run.as_ref().map_or(is_whole, |run| run.plan.mode == Mode::Forced);
+                if on && at_once {
+                    self.give_all(group, &region);
+                }
+                Ok(None)
+            }
         }
     }
 
+    fn is_settled(&self, group: &SwitchGroup) -> bool {
+        let mut of_group = self.services.values().filter(|service| &service.spec.switch_group() == group);
+        of_group.all(|service| service.is_settled())
+    }
+
+    /// A Region that never really left has all that it had.
+    pub(super) fn give_all(&mut self, group: &SwitchGroup, region: &Region) {
+        if let Some(bit) = self.switches.get_mut(group).and_then(|switch| switch.bits.get_mut(region)) {
+            bit.share = WHOLE_SHARE;
+        }
+    }
+
+    /// The next wave of a Region that comes back.
+    pub(super) fn widen(
+        &mut self,
+        context: &mut Context<'_>,
+        name: &ServiceName,
+        region: &Region,
+        epoch: Epoch,
+        share: u8,
+    ) -> Outcome {
+        if let Some(run) = self.open_run(name) {
+            return Err(Rejection::new("RUN_OPEN", format!("run {} of {name} is open", run.id)));
+        }
+        let service = self.services.get_mut(name).ok_or_else(|| no_service(name))?;
+        if service.epoch != epoch || !service.is_settled() {
+            return Err(Rejection::new("STALE_EPOCH", format!("{name} is not settled at epoch {epoch}")));
+        }
+        let group = service.spec.switch_group();
+        let bit = self.switches.get_mut(&group).and_then(|switch| switch.bits.get_mut(region));
+        let bit = bit.filter(|bit| bit.on && bit.share < WHOLE_SHARE);
+        let bit = bit.filter(|bit| next_share(&service.spec, region, bit.share) == share);
+        let no_wave = || Rejection::new("STALE_WAVE", format!("{region} of {name} is not about to get {share} %"));
+        let bit = bit.ok_or_else(no_wave)?;
+        bit.share = share;
+        // Who serves whom has changed: whoever still writes records for the wave before is late.
+        service.epoch = service.epoch.next();
+        let message = format!("{name}: {region} is given {share} % of its traffic");
+        let draft = Draft::new(EventKind::Switch, message).service(name).region(region);
+        context.say(draft.with(json!({ "group": group, "region": region, "share": share, "epoch": service.epoch })));
+        Ok(None)
+    }
+
     /// The run whose flip step is acting: nothing else may turn the switch in its name, and it to its own target only.
-    fn acting(&self, id: &RunId, step: &StepName, group: &SwitchGroup, target: &Region) -> Result<Run, Rejection> {
+    fn acting(&self, id: &RunId, step: &StepName, group: &SwitchGroup, turn: &Turn) -> Result<Run, Rejection> {
         let stale = || Rejection::new("STALE_EPOCH", format!("run {id} may not turn switch {group} now"));
         let run = self.runs.get(id).ok_or_else(stale)?;
         let flips = run
@@ -48,7 +108,7 @@ impl FleetState {
         let current = self.services.get(&run.service).is_some_and(|service| run.epoch == Some(service.epoch));
         if flips
             && current
-            && &run.plan.to == target
+            && turn.is_of(&run.plan)
             && run.progress(step).state == StepState::Acting
             && run.abort.is_none()
         {
@@ -58,7 +118,11 @@ impl FleetState {
         }
     }
 
-    fn turn_by_hand(&mut self, context: &mut Context<'_>, group: &SwitchGroup, target: &Region) -> Outcome {
+    fn by_hand(&mut self, group: &SwitchGroup, turn: &Turn) -> Result<(), Rejection> {
+        let changes = match (turn, self.switches.get(group)) {
+            (Turn::One(region, on), Some(switch)) => switch.bits.get(region).is_some_and(|bit| bit.on != *on),
+            _ => false,
+        };
         let moved: Vec<ServiceName> = self
             .services
             .values()
@@ -74,12 +138,49 @@ impl FleetState {
             let Some(service) = self.services.get_mut(name) else { continue };
             // A person looked: whatever was left to be finished by hand is what they just did.
             service.attention = None;
-            if &service.primary != target || &service.chosen != target {
-                service.epoch = service.epoch.next();
-                service.chosen = target.clone();
+            match turn {
+                Turn::Pair(target) if &service.primary != target || &service.chosen != target => {
+                    service.epoch = service.epoch.next();
+                    service.chosen = target.clone();
+                }
+                Turn::One(..) if changes => service.epoch = service.epoch.next(),
+                Turn::Pair(_) | Turn::One(..) => {}
             }
         }
-        self.turn(context, group, target, None)
+        Ok(())
+    }
+
+    /// Turns one Region's bit of an active-active service.
+    pub(super) fn turn_one(
+        &mut self,
+        context: &mut Context<'_>,
+        group: &SwitchGroup,
+        region: &Region,
+        on: bool,
+        run: Option<&Run>,
+    ) -> Outcome {
+        let (at, index) = (context.entry.at, context.index);
+        let of_group = self.services.values().find(|service| &service.spec.switch_group() == group);
+        let narrow = of_group.map_or(WHOLE_SHARE, |service| first_share(&service.spec, region));
+        let no_bit = || Rejection::new("NO_SUCH_SWITCH", format!("switch {group} has no bit for {region}"));
+        let bit = self.switches.get_mut(group).and_then(|switch| switch.bits.get_mut(region)).ok_or_else(no_bit)?;
+        if bit.on != on {
+            bit.on = on;
+            bit.since = at;
+            bit.index = index;
+            if !on {
+                bit.share = narrow;
+            }
+        }
+        let does = if on { "serves" } else { "serves no more" };
+        let mut draft = Draft::new(EventKind::Switch, format!("switch {group}: {region} {does}"))
+            .region(region)
+            .with(json!({ "group": group, "region": region, "on": on }));
+        if let Some(run) = run {
+            draft = draft.service(&run.service).run(&run.id);
+        }
+        context.say(draft);
+        Ok(None)
     }
 
     /// Turns the pair's one bit so that `target` serves.
@@ -159,8 +260,12 @@ impl FleetState {
         service.settlement.settled_at = Some(context.entry.at);
         service.settlement.is_stale = false;
         service.settlement.carries_traffic = true;
-        let message = format!("{name} settled: records and checks say that {} serves", service.primary);
-        let draft = Draft::new(EventKind::Settled, message).service(name).region(&service.primary);
+        let primary = service.primary.clone();
+        let serving = self.services.get(name).map(|service| self.serving(service)).unwrap_or_default();
+        let serving: Vec<&str> = serving.into_iter().map(Region::as_str).collect();
+        let verb = if serving.len() == 1 { "serves" } else { "serve" };
+        let message = format!("{name} settled: records and checks say that {} {verb}", serving.join(", "));
+        let draft = Draft::new(EventKind::Settled, message).service(name).region(&primary);
         context.say(draft.with(json!({ "epoch": epoch })));
         Ok(None)
     }
@@ -204,14 +309,39 @@ impl Switch {
 
     /// Which Region would serve after turning `region` on or off.
     fn target(&self, region: &Region, on: bool) -> Result<Region, Rejection> {
-        if self.pattern == Pattern::ActiveActive {
-            let reason = "switches of active-active services cannot be turned by this version".to_owned();
-            return Err(Rejection::new("NOT_SUPPORTED", reason));
-        }
         if on {
             return Ok(region.clone());
         }
         let other = self.regions.iter().find(|other| *other != region).cloned();
         other.ok_or_else(|| Rejection::new("LAST_SERVING_REGION", format!("{region} is the last serving Region (I4)")))
+    }
+
+    /// Active-active: the Region whose bit may be turned (I4).
+    fn may_turn(&self, group: &SwitchGroup, region: &Region, on: bool) -> Result<Region, Rejection> {
+        let others = self.bits.iter().any(|(other, bit)| other != region && bit.on);
+        if on || others {
+            return Ok(region.clone());
+        }
+        let reason = format!("{region} is the last Region that serves by switch {group} (I4)");
+        Err(Rejection::new("LAST_SERVING_REGION", reason))
+    }
+}
+
+/// What turning a switch means.
+enum Turn {
+    /// A pair's one bit: this Region serves, the other does not.
+    Pair(Region),
+    /// One of several: this Region serves or not.
+    One(Region, bool),
+}
+
+impl Turn {
+    fn is_of(&self, plan: &Plan) -> bool {
+        match (self, plan.movement) {
+            (Self::Pair(target), Movement::Failover) => &plan.to == target,
+            (Self::One(region, on), Movement::Evacuate) => &plan.from == region && !on,
+            (Self::One(region, on), Movement::Restore) => &plan.to == region && *on,
+            _ => false,
+        }
     }
 }

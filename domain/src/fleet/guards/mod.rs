@@ -8,7 +8,7 @@ use super::run::Trigger;
 use super::state::{FleetState, ServiceState};
 use crate::data::loss::Loss;
 use crate::health::{Finding, Matrix, View};
-use crate::plan::{Mode, Plan};
+use crate::plan::{Mode, Movement, Plan};
 use crate::time::Timestamp;
 
 /// What guards are asked about.
@@ -72,12 +72,17 @@ pub(super) fn ask_guards(asked: &Asked<'_>) -> Vec<GuardVerdict> {
     add(Guard::PlanSound, blocks, safety::plan_sound(asked));
     add(Guard::NoOpenRun, blocks, wishes::no_open_run(asked));
     add(Guard::Quorum, blocks, safety::quorum(asked));
-    add(Guard::BreachProven, asked.blocks_alone(), safety::breach_proven(asked));
-    if asked.is_forced() {
+    if asked.plan.movement != Movement::Restore {
+        add(Guard::BreachProven, asked.blocks_alone(), safety::breach_proven(asked));
+    }
+    if asked.is_forced() && asked.plan.movement != Movement::Restore {
         add(Guard::Route53Agrees, asked.blocks_alone(), safety::route53_agrees(asked));
     }
     add(Guard::StandbyReady, standby, safety::standby_ready(asked));
-    add(Guard::TrafficReady, asked.blocks_alone(), safety::traffic_ready(asked));
+    // Forced, a Region comes back at once; gracefully in waves, which its records must be ready for.
+    let waves = asked.plan.movement == Movement::Restore && !asked.is_forced();
+    let traffic = if waves { blocks } else { asked.blocks_alone() };
+    add(Guard::TrafficReady, traffic, safety::traffic_ready(asked));
     if asked.is_forced() {
         add(Guard::RpoBudget, asked.asks_alone(), safety::rpo_budget(asked));
         add(Guard::WriterFenced, asked.asks_alone(), safety::writer_fenced(asked));

@@ -3,7 +3,7 @@
 use super::{Asked, Says, no, yes};
 use crate::data::loss;
 use crate::health::{Diagnosis, ReplicaReadiness, Status};
-use crate::plan::{Fencing, StepKind, check_plan};
+use crate::plan::{Fencing, Movement, StepKind, check_plan};
 use crate::service::OnDoubt;
 
 pub(super) fn plan_sound(asked: &Asked<'_>) -> Says {
@@ -69,7 +69,9 @@ pub(super) fn standby_ready(asked: &Asked<'_>) -> Says {
 
 pub(super) fn traffic_ready(asked: &Asked<'_>) -> Says {
     let settlement = &asked.service.settlement;
+    let waits = asked.plan.movement == Movement::Restore && !asked.service.is_settled();
     match (settlement.carries_traffic, settlement.settled) {
+        (true, _) if waits => no("records and checks do not match yet that it was evacuated: wait for settlement"),
         (true, _) => yes("records and health checks exist"),
         (false, Some(_)) => no("records and checks do not match the newest manifest's traffic yet"),
         (false, None) => no("records and health checks do not exist yet: the switch would reach nobody"),

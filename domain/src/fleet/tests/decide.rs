@@ -108,7 +108,7 @@ fn a_pause_that_was_agreed_first_stops_a_decision_on_its_way() {
 }
 
 #[test]
-fn an_active_active_service_is_not_moved() {
+fn an_active_active_service_is_not_moved_like_a_pair() {
     let mut bench = Bench::serving();
     let other = ServiceSpec { name: "many".into(), pattern: Pattern::ActiveActive, ..shop() };
     bench.ok(person(), apply(vec![other]));
@@ -117,7 +117,7 @@ fn an_active_active_service_is_not_moved() {
         decision.plan.service = "many".into();
         decision.plan.spec_index = index;
     };
-    assert_eq!(refused(&bench, forged), "NOT_SUPPORTED");
+    assert_eq!(refused(&bench, forged), "PLAN_UNSOUND");
     let request = FailoverRequest { service: "many".into(), ..by_person(Mode::Forced) };
     assert_eq!(bench.propose(breach(), &request).unwrap_err().code, "NOT_SUPPORTED");
 }

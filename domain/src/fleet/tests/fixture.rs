@@ -7,7 +7,7 @@ use crate::health::tests::{bad, spec};
 use crate::health::{Matrix, ReplicaReadiness, Report, Route53Reading, SignalReading, Status, StoreReading, View};
 use crate::ids::{Epoch, LogIndex, Region, RunId, ServiceName, StepName, SwitchGroup};
 use crate::invariant::{Transition, judge};
-use crate::plan::{Mode, StepKind};
+use crate::plan::{Mode, Movement, StepKind};
 use crate::service::{Fence, ServiceSpec, Store, StoreKind};
 use crate::time::Timestamp;
 use crate::traffic::SwitchEndpoint;
@@ -265,6 +265,8 @@ pub(crate) fn view() -> View {
 
 pub(crate) fn by_itself() -> FailoverRequest {
     FailoverRequest {
+        movement: Movement::Failover,
+        from: None,
         service: "shop".into(),
         to: None,
         mode: Some(Mode::Forced),

@@ -1,5 +1,6 @@
 //! What a fleet agrees on, entry by entry, as a user would notice it.
 
+mod active_active;
 mod controller;
 mod decide;
 pub(crate) mod fixture;

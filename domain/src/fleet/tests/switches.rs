@@ -40,10 +40,6 @@ fn by_hand_what_does_not_exist_or_is_moving_is_refused() {
     let nowhere = Command::SetSwitch { group: "nowhere".into(), region: US.into(), on: true, run: None };
     assert_eq!(bench.refused(person(), nowhere), "NO_SUCH_SWITCH");
     assert_eq!(bench.refused(person(), set("mars-1", true, None)), "UNKNOWN_REGION");
-    for region in [US, EU] {
-        let last = Command::SetSwitch { group: "many".into(), region: region.into(), on: false, run: None };
-        assert_eq!(bench.refused(person(), last), "NOT_SUPPORTED");
-    }
     let run = bench.decide(bench.asked(Mode::Graceful));
     assert_eq!(bench.refused(person(), set(EU, true, None)), "RUN_OPEN");
     bench.abort(&run);

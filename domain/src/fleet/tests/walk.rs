@@ -6,7 +6,7 @@ use super::fixture::*;
 use crate::data::loss::{Loss, LossUnit};
 use crate::fleet::*;
 use crate::ids::{Epoch, LogIndex, Region, RunId, ServiceName, StepName};
-use crate::plan::{Fencing, Mode, Plan, PlanRequest, Step, StepKind, plan};
+use crate::plan::{Fencing, Mode, Movement, Plan, PlanRequest, Step, StepKind, plan};
 use crate::service::{OnDoubt, Pattern, ServiceSpec};
 
 /// Knuth's MMIX generator: the walk is the same everywhere, for ever.
@@ -94,9 +94,24 @@ fn specs(dice: &mut Dice) -> Vec<ServiceSpec> {
 fn decision(dice: &mut Dice, bench: &Bench, honest: &Decision) -> Decision {
     let service = dice.service();
     let Some(at) = bench.state.services.get(&service) else { return honest.clone() };
-    let to = at.standby().cloned().unwrap_or_else(|| dice.region());
-    let mode = dice.pick(&[Mode::Forced, Mode::Graceful]);
-    let request = PlanRequest { spec: &at.spec, spec_index: at.spec_index, from: &at.primary, to: &to, mode };
+    let other = at.spec.regions.iter().find(|region| **region != at.primary).cloned();
+    let other = other.unwrap_or_else(|| dice.region());
+    let movement = match at.spec.pattern {
+        Pattern::ActivePassive => Movement::Failover,
+        Pattern::ActiveActive => dice.pick(&[Movement::Evacuate, Movement::Restore]),
+    };
+    // Either Region of an active-active service can be left, and either come back.
+    let turned = at.spec.pattern == Pattern::ActiveActive && dice.one_in(2);
+    let (from, to) = if turned { (other, at.primary.clone()) } else { (at.primary.clone(), other) };
+    let request = PlanRequest {
+        spec: &at.spec,
+        spec_index: at.spec_index,
+        from: &from,
+        to: &to,
+        mode: dice.pick(&[Mode::Forced, Mode::Graceful]),
+        movement,
+        moves_writers: movement != Movement::Restore && from == at.primary,
+    };
     let mut decision = Decision {
         plan: plan(&request),
         epoch_seen: at.epoch,

@@ -90,6 +90,7 @@ fn shake(spec: &mut ServiceSpec, dice: &mut Dice) {
     spec.objectives.rpo_ms = dice.duration_ms();
     spec.policy.announce_ms = dice.duration_ms();
     spec.policy.cooldown_ms = dice.duration_ms();
+    spec.policy.restore_pause_ms = dice.duration_ms();
     spec.policy.require_drill_within_ms = (dice.roll(2) == 0).then(|| dice.duration_ms());
     spec.health.breach_after_ms = dice.duration_ms();
     spec.health.recover_after_ms = dice.duration_ms();

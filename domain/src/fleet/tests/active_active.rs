@@ -1,0 +1,155 @@
+//! Active-active services: a Region leaves, and comes back in waves.
+
+use super::fixture::*;
+use crate::fleet::*;
+use crate::health::{Report, Status, StoreReading};
+use crate::ids::{Region, RunId};
+use crate::plan::{Mode, Movement};
+use crate::route53::{Location, RecordType};
+use crate::service::{Automation, Endpoint, Pattern, PublicRecord, Routing, ServiceSpec, Target};
+
+/// Everybody is served where they are near; the first Region also has the default location, and the writer.
+fn many() -> ServiceSpec {
+    let target = |address: &str, geo: Vec<Location>| Target {
+        endpoint: Endpoint::Values(vec![address.into()]),
+        geo,
+        weight: None,
+    };
+    let east = target("192.0.2.10", vec![Location::Default, Location::Continent("NA".into())]);
+    let west = target("192.0.2.20", vec![Location::Continent("EU".into())]);
+    let mut spec = ServiceSpec { pattern: Pattern::ActiveActive, ..shop() };
+    spec.traffic.records = vec![PublicRecord {
+        name: "shop.example.com".into(),
+        record_type: RecordType::A,
+        routing: Routing::Geolocation,
+        ttl_s: Some(30),
+        targets: [(US.into(), east), (EU.into(), west)].into(),
+    }];
+    spec
+}
+
+/// Both Regions are healthy, and their copies ready.
+fn sound() -> Vec<Report> {
+    let mut reports = healthy();
+    for report in &mut reports {
+        let there = report.stores.clone().into_iter();
+        report.stores.extend(there.map(|reading| StoreReading { region: US.into(), ..reading }));
+    }
+    reports
+}
+
+fn serving() -> Bench {
+    Bench::serving_spec(many())
+}
+
+fn ask(bench: &Bench, movement: Movement, region: &str, mode: Mode, seen: Vec<Report>) -> Result<Decision, Rejection> {
+    let (from, to) = match movement {
+        Movement::Restore => (None, Some(region.into())),
+        _ => (Some(region.into()), None),
+    };
+    bench.propose(seen, &FailoverRequest { movement, from, to, ..by_person(mode) })
+}
+
+#[track_caller]
+fn run(bench: &mut Bench, movement: Movement, region: &str, mode: Mode) -> RunId {
+    let decision = ask(bench, movement, region, mode, sound()).unwrap();
+    let id = bench.decide(decision);
+    bench.finish(&id);
+    assert_eq!(bench.run(&id).state, RunState::Succeeded);
+    id
+}
+
+fn serve(bench: &Bench) -> Vec<String> {
+    bench.state.serving(bench.shop()).into_iter().map(Region::to_string).collect()
+}
+
+#[test]
+fn the_switch_goes_off_first_and_the_writer_moves_if_it_was_there() {
+    let mut bench = serving();
+    let id = run(&mut bench, Movement::Evacuate, US, Mode::Graceful);
+    let kinds: Vec<&str> = bench.run(&id).plan.steps.iter().map(|step| step.kind.word()).collect();
+    assert_eq!((kinds[0], kinds[kinds.len() - 1]), ("flip-switch", "verify-answer"), "{kinds:?}");
+    assert!(kinds.contains(&"promote"), "{kinds:?}");
+    assert_eq!((serve(&bench), bench.shop().primary.as_str()), (vec![EU.to_owned()], EU));
+    assert_eq!(bench.run(&id).verdict.as_deref(), Some("shop serves from us-east-1 no more"));
+
+    // The other way round nothing is promoted: the writer is not there.
+    let mut bench = serving();
+    let id = run(&mut bench, Movement::Evacuate, EU, Mode::Graceful);
+    assert!(bench.run(&id).plan.steps.iter().all(|step| step.kind.word() != "promote"));
+    assert_eq!((serve(&bench), bench.shop().primary.as_str()), (vec![US.to_owned()], US));
+}
+
+#[test]
+fn the_last_region_stays_and_what_has_left_cannot_leave_again() {
+    let mut bench = serving();
+    run(&mut bench, Movement::Evacuate, US, Mode::Graceful);
+    bench.settle();
+    let code = |bench: &Bench, movement, region: &str| {
+        ask(bench, movement, region, Mode::Forced, sound()).map(|_| ()).unwrap_err().code
+    };
+    assert_eq!(code(&bench, Movement::Evacuate, EU), "LAST_SERVING_REGION");
+    assert_eq!(code(&bench, Movement::Evacuate, US), "ALREADY_THERE");
+    assert_eq!(code(&bench, Movement::Restore, EU), "ALREADY_THERE");
+    assert_eq!(code(&bench, Movement::Failover, EU), "NOT_SUPPORTED");
+    let off = Command::SetSwitch { group: "shop".into(), region: EU.into(), on: false, run: None };
+    assert_eq!(bench.refused(person(), off), "LAST_SERVING_REGION");
+}
+
+#[test]
+fn a_region_comes_back_in_waves_each_watched() {
+    let mut bench = serving();
+    run(&mut bench, Movement::Evacuate, US, Mode::Graceful);
+    let early = ask(&bench, Movement::Restore, US, Mode::Graceful, sound()).map(|_| ()).unwrap_err();
+    assert!(early.reason.contains("wait for settlement"), "{}", early.reason);
+    bench.settle();
+    run(&mut bench, Movement::Restore, US, Mode::Graceful);
+    assert_eq!((serve(&bench).len(), bench.shop().primary.as_str()), (2, EU), "the writer stays where it went");
+    assert_eq!(bench.state.returning(bench.shop()), Some((&Region::from(US), 1)));
+    assert_eq!(bench.phase(), ServicePhase::Returning);
+
+    let wave = |bench: &Bench, seen: Vec<Report>| tick(bench.now, &bench.state, &bench.matrix(seen), &view());
+    assert_eq!(wave(&bench, sound()), vec![], "its records are not settled yet");
+    bench.settle();
+    assert_eq!(wave(&bench, sound()), vec![], "not watched for long enough yet");
+    bench.now = bench.now.plus_ms(bench.shop().spec.policy.restore_pause_ms);
+    let next = wave(&bench, sound());
+    let [Command::Widen { share: 100, .. }] = next.as_slice() else { panic!("{next:?}") };
+    bench.ok(person(), Command::Pause { service: Some("shop".into()) });
+    assert_eq!(wave(&bench, sound()), vec![], "a pause holds waves too");
+    bench.ok(person(), Command::Resume { service: Some("shop".into()) });
+    let sick: Vec<Report> = FLEET.map(|observer| report(observer, Status::Bad)).to_vec();
+    assert!(!wave(&bench, sick).iter().any(|command| matches!(command, Command::Widen { .. })));
+    let epoch = bench.shop().epoch;
+    bench.ok(daemon(), next[0].clone());
+    assert!(bench.shop().epoch > epoch && !bench.shop().is_settled(), "records are to follow");
+    assert_eq!(bench.refused(daemon(), next[0].clone()), "STALE_EPOCH");
+    bench.settle();
+    assert_eq!((bench.state.returning(bench.shop()), bench.phase()), (None, ServicePhase::Steady));
+}
+
+#[test]
+fn forced_it_comes_back_at_once_and_put_back_it_never_left() {
+    let mut bench = serving();
+    run(&mut bench, Movement::Evacuate, US, Mode::Graceful);
+    run(&mut bench, Movement::Restore, US, Mode::Forced);
+    assert_eq!((serve(&bench).len(), bench.state.returning(bench.shop())), (2, None));
+
+    let mut bench = serving();
+    let decision = ask(&bench, Movement::Evacuate, US, Mode::Graceful, sound()).unwrap();
+    let id = bench.decide(decision);
+    bench.ok(person(), Command::Abort { run: id.clone(), reason: "no".into() });
+    assert_eq!(bench.run(&id).verdict.as_deref(), Some("put back: no; us-east-1 serves"));
+    assert_eq!((serve(&bench).len(), bench.state.returning(bench.shop())), (2, None));
+}
+
+#[test]
+fn a_proven_breach_evacuates_by_itself_where_the_manifest_says_so() {
+    let mut spec = many();
+    spec.policy.failover = Automation::Automatic;
+    let bench = Bench::serving_spec(spec);
+    let proposed = tick(bench.now, &bench.state, &bench.matrix(breach()), &view());
+    let [Command::Decide(decision)] = proposed.as_slice() else { panic!("{proposed:?}") };
+    let plan = &decision.plan;
+    assert_eq!((plan.movement, plan.mode, plan.from.as_str()), (Movement::Evacuate, Mode::Forced, US));
+}
