@@ -4,7 +4,7 @@ use super::desired::{DesireProblem, Desired, DesiredCheck, DesiredKind, DesiredR
 use super::endpoint::outside_check;
 use super::naming::{canary_name, health_reference, internal_name};
 use super::switch_checks::{bit_of, bit_region, gate};
-use super::waves::{locations, weight};
+use super::waves::{first_share, locations, weight};
 use crate::fleet::WHOLE_SHARE;
 use crate::ids::Region;
 use crate::route53::{AliasTarget, Location, Policy, Protocol, RecordSet, RecordType};
@@ -165,7 +165,12 @@ fn policies(inputs: &Inputs<'_>, record: &PublicRecord, region: &Region, target:
 fn share(inputs: &Inputs<'_>, region: &Region) -> u8 {
     match inputs.spec.pattern {
         Pattern::ActivePassive => WHOLE_SHARE,
-        Pattern::ActiveActive => inputs.switch.bits.get(region).map_or(WHOLE_SHARE, |bit| bit.share),
+        Pattern::ActiveActive => match inputs.switch.bits.get(region) {
+            Some(bit) if bit.on => bit.share,
+            // Nobody is answered by it: what it will come back with.
+            Some(_) => first_share(inputs.spec, region),
+            None => WHOLE_SHARE,
+        },
     }
 }
 

@@ -245,10 +245,6 @@ impl FleetState {
                 if held != Some(on) {
                     self.turn_one(context, &group, region, on, Some(run))?;
                 }
-                if on {
-                    // Records still give it all: nothing is settled while a run is open.
-                    self.give_all(&group, region);
-                }
                 Ok(None)
             }
         }

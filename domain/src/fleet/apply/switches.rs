@@ -10,6 +10,7 @@ use crate::fleet::state::{FleetState, Switch, WHOLE_SHARE};
 use crate::ids::{Epoch, LogIndex, Region, RunId, ServiceName, StepName, StoreName, SwitchGroup};
 use crate::plan::{Mode, Movement, Plan, StepKind};
 use crate::service::Pattern;
+use crate::time::Timestamp;
 use crate::traffic::{first_share, next_share};
 
 impl FleetState {
@@ -32,12 +33,12 @@ impl FleetState {
             Pattern::ActivePassive => Turn::Pair(switch.target(region, on)?),
             Pattern::ActiveActive => Turn::One(switch.may_turn(group, region, on)?, on),
         };
-        // Where records were narrowed since the Region left, it comes back with what they give it.
-        let is_whole = !self.is_settled(group);
+        let was_on = switch.bits.get(region).is_some_and(|bit| bit.on);
+        let was_settled = self.is_settled(group);
         let run = match by {
             Some((run, step)) => Some(self.acting(run, step, group, &turn)?),
             None => {
-                self.by_hand(group, &turn)?;
+                self.by_hand(context.entry.at, group, &turn)?;
                 None
             }
         };
@@ -45,9 +46,11 @@ impl FleetState {
             Turn::Pair(target) => self.turn(context, group, &target, run.as_ref()),
             Turn::One(region, on) => {
                 self.turn_one(context, group, &region, on, run.as_ref())?;
-                let at_once = run.as_ref().map_or(is_whole, |run| run.plan.mode == Mode::Forced);
-                if on && at_once {
-                    self.give_all(group, &region);
+                // Turned on again before settlement narrowed its records, a Region has what it had.
+                let comes_back = on && !was_on && (run.is_some() || was_settled);
+                if comes_back {
+                    let at_once = run.as_ref().is_some_and(|run| run.plan.mode == Mode::Forced);
+                    self.give(group, &region, at_once);
                 }
                 Ok(None)
             }
@@ -59,10 +62,12 @@ impl FleetState {
         of_group.all(|service| service.is_settled())
     }
 
-    /// A Region that never really left has all that it had.
-    pub(super) fn give_all(&mut self, group: &SwitchGroup, region: &Region) {
+    /// What a Region that comes back has at first.
+    fn give(&mut self, group: &SwitchGroup, region: &Region, at_once: bool) {
+        let of_group = self.services.values().find(|service| &service.spec.switch_group() == group);
+        let share = of_group.filter(|_| !at_once).map(|service| first_share(&service.spec, region));
         if let Some(bit) = self.switches.get_mut(group).and_then(|switch| switch.bits.get_mut(region)) {
-            bit.share = WHOLE_SHARE;
+            bit.share = share.unwrap_or(WHOLE_SHARE);
         }
     }
 
@@ -118,7 +123,7 @@ impl FleetState {
         }
     }
 
-    fn by_hand(&mut self, group: &SwitchGroup, turn: &Turn) -> Result<(), Rejection> {
+    fn by_hand(&mut self, at: Timestamp, group: &SwitchGroup, turn: &Turn) -> Result<(), Rejection> {
         let changes = match (turn, self.switches.get(group)) {
             (Turn::One(region, on), Some(switch)) => switch.bits.get(region).is_some_and(|bit| bit.on != *on),
             _ => false,
@@ -143,6 +148,12 @@ impl FleetState {
                     service.epoch = service.epoch.next();
                     service.chosen = target.clone();
                 }
+                // A run that was stopped half-way had chosen where the writers go: whoever turns a switch has seen to that.
+                Turn::One(..) if service.primary != service.chosen => {
+                    service.epoch = service.epoch.next();
+                    service.primary = service.chosen.clone();
+                    service.primary_since = at;
+                }
                 Turn::One(..) if changes => service.epoch = service.epoch.next(),
                 Turn::Pair(_) | Turn::One(..) => {}
             }
@@ -160,17 +171,12 @@ impl FleetState {
         run: Option<&Run>,
     ) -> Outcome {
         let (at, index) = (context.entry.at, context.index);
-        let of_group = self.services.values().find(|service| &service.spec.switch_group() == group);
-        let narrow = of_group.map_or(WHOLE_SHARE, |service| first_share(&service.spec, region));
         let no_bit = || Rejection::new("NO_SUCH_SWITCH", format!("switch {group} has no bit for {region}"));
         let bit = self.switches.get_mut(group).and_then(|switch| switch.bits.get_mut(region)).ok_or_else(no_bit)?;
         if bit.on != on {
             bit.on = on;
             bit.since = at;
             bit.index = index;
-            if !on {
-                bit.share = narrow;
-            }
         }
         let does = if on { "serves" } else { "serves no more" };
         let mut draft = Draft::new(EventKind::Switch, format!("switch {group}: {region} {does}"))

@@ -135,6 +135,18 @@ fn forced_it_comes_back_at_once_and_put_back_it_never_left() {
     run(&mut bench, Movement::Restore, US, Mode::Forced);
     assert_eq!((serve(&bench).len(), bench.state.returning(bench.shop())), (2, None));
 
+    // Half-way back, and put back when it was to leave again: it has what it had.
+    let mut bench = serving();
+    run(&mut bench, Movement::Evacuate, US, Mode::Graceful);
+    bench.settle();
+    run(&mut bench, Movement::Restore, US, Mode::Graceful);
+    let decision = ask(&bench, Movement::Evacuate, US, Mode::Graceful, sound()).unwrap();
+    let id = bench.decide(decision);
+    bench.step(&id, "flip-switch/shop", done());
+    assert_eq!(serve(&bench), [EU]);
+    bench.abort(&id);
+    assert_eq!((serve(&bench).len(), bench.state.returning(bench.shop())), (2, Some((&Region::from(US), 1))));
+
     let mut bench = serving();
     let decision = ask(&bench, Movement::Evacuate, US, Mode::Graceful, sound()).unwrap();
     let id = bench.decide(decision);
