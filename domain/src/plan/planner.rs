@@ -3,7 +3,8 @@
 
 use super::step::{Fencing, Mode, Plan, Plane, Step, StepKind, Undo};
 use crate::ids::{LogIndex, Region, StepName};
-use crate::service::{Fence, ServiceSpec, Store, StoreKind};
+use crate::service::{Fence, ServiceSpec, Store, StoreKind, SwitchTransport};
+use crate::traffic::slowest_s;
 
 /// A forced fence may not hold the promotion up for longer.
 const FORCED_FENCE_TIMEOUT_MS: u64 = 5_000;
@@ -237,9 +238,17 @@ fn flip_step(request: &PlanRequest<'_>, after: Vec<StepName>) -> Step {
     // One bit for the pair: old off and new on are the same entry.
     let bit = request.spec.regions.first().unwrap_or(request.to).clone();
     let on = &bit == request.to;
+    let mut calls = vec![format!("commit switch {group}: {} serves, {} does not", request.to, request.from)];
+    if request.spec.traffic.switch == SwitchTransport::Cloudwatch {
+        calls.push(format!(
+            "cloudwatch:PutMetricData by every daemon in its own Region; Route 53 may take {} s to follow, and longer to \
+             read the data than AWS documents",
+            slowest_s()
+        ));
+    }
     Step {
         name: name("flip-switch", group.as_str()),
-        calls: vec![format!("commit switch {group}: {} serves, {} does not", request.to, request.from)],
+        calls,
         kind: StepKind::FlipSwitch { group, bit, on },
         region: request.to.clone(),
         plane: Plane::Data,
