@@ -75,7 +75,7 @@ impl World {
     pub fn publish(&mut self, region: &Region, figures: &[Figure]) -> Result<(), Refusal> {
         for figure in figures {
             let series = Series::new(OWN_NAMESPACE, figure.name, figure.dimensions.iter().cloned());
-            self.put_data_point(region, series, self.now_ms, StatisticSet::of(figure.value), None);
+            self.put_data_point(region, series, self.now_ms, StatisticSet::repeated(figure.value, figure.times), None);
         }
         Ok(())
     }

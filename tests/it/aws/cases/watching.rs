@@ -68,7 +68,7 @@ pub async fn lag_comes_with_its_age(ground: &Ground) {
 }
 
 pub async fn figures_of_the_fleet_are_published(ground: &Ground) {
-    let figure = |value| Figure { name: "Serving", dimensions: vec![("Service", "shop".to_owned())], value };
+    let figure = |value| Figure { name: "Serving", dimensions: vec![("Service", "shop".to_owned())], value, times: 1 };
     let world = ground.world(EU);
     world.metrics.publish(&EU.into(), &[figure(1.0)]).await.unwrap();
     if ground.aws.is_some() && ground.name == "ports" {
