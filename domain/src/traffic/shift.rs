@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use super::believed::Believed;
 use super::desired::{Desired, DesiredCheck, DesiredKind};
-use super::naming::switch_path;
 use crate::fleet::FleetState;
 use crate::ids::{HealthCheckId, Region};
 use crate::plan::{Movement, Plan};
@@ -62,20 +61,13 @@ pub fn shifts_of(plan: &Plan, desired: &Desired, state: &FleetState) -> Vec<Shif
     }
     // As it would be without the Region, told backwards.
     let mut with_it = state.clone();
-    let bits = with_it.switches.values_mut().flat_map(|switch| switch.bits.iter_mut());
-    let tokens: BTreeSet<&str> = desired.checks.iter().filter_map(switch_token).collect();
-    for (_, bit) in bits.filter(|(region, bit)| **region == plan.to && tokens.contains(bit.token.as_str())) {
+    let group = state.services.get(&desired.service).map(|service| service.spec.switch_group());
+    let switch = group.and_then(|group| with_it.switches.get_mut(&group));
+    if let Some(bit) = switch.and_then(|switch| switch.bits.get_mut(&plan.to)) {
         bit.on = true;
     }
     let found = shifts(desired, &with_it, &BTreeSet::from([plan.to.clone()]));
     found.into_iter().map(|shift| Shift { now: shift.then, then: shift.now, ..shift }).collect()
-}
-
-fn switch_token(check: &DesiredCheck) -> Option<&str> {
-    match &check.kind {
-        DesiredKind::Endpoint(endpoint) => endpoint.path.strip_prefix(&switch_path("")),
-        DesiredKind::Calculated { .. } => None,
-    }
 }
 
 /// The internal record that answers last carries its Region as set identifier.

@@ -1,5 +1,6 @@
 //! Desired and settled, against a small model of a zone that refuses what Route 53 refuses.
 
+mod coming_back;
 mod previewing;
 mod settling;
 
