@@ -77,7 +77,7 @@ pub struct Policy {
     /// Shortest time between the end of one automatic run and the start of the next.
     pub cooldown_ms: u64,
     /// How long each wave is watched while a Region of an active-active service comes back, milliseconds.
-    #[serde(default = "five_minutes")]
+    #[serde(default = "restore_pause")]
     pub restore_pause_ms: u64,
     /// When the loss bound is over the RPO or unknown.
     pub loss_over_budget: OnDoubt,
@@ -89,8 +89,11 @@ pub struct Policy {
     pub require_drill_within_ms: Option<u64>,
 }
 
-const fn five_minutes() -> u64 {
-    5 * 60_000
+/// How long a wave is watched where the manifest does not say, milliseconds.
+pub const RESTORE_PAUSE_MS: u64 = 300_000;
+
+const fn restore_pause() -> u64 {
+    RESTORE_PAUSE_MS
 }
 
 /// Who starts a failover.

@@ -10,6 +10,7 @@ use super::guard::{Guard, GuardVerdict, Severity};
 use super::run::{Run, RunState, Trigger};
 use super::state::{FleetState, ServiceState};
 use crate::data::loss::Loss;
+use crate::freeze::freeze_holds;
 use crate::health::{Diagnosis, Matrix, Status, View, diagnose};
 use crate::ids::{Region, ServiceName};
 use crate::plan::{Mode, Movement, Plan};
@@ -32,11 +33,9 @@ pub fn tick(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View) ->
     let busy: BTreeSet<&ServiceName> =
         state.runs.values().filter(|run| !run.state.is_closed()).map(|run| &run.service).collect();
     let idle = state.services.values().filter(|service| !busy.contains(&service.spec.name));
-    let decisions = idle.filter_map(|service| react(now, state, matrix, view, service));
+    let decisions = idle.clone().filter_map(|service| react(now, state, matrix, view, service));
     proposals.extend(decisions.take(MOST_DECISIONS));
-    let calm = state.services.values().filter(|service| !busy.contains(&service.spec.name));
-    let waves: Vec<Proposal> = calm.filter_map(|service| widen(now, state, matrix, view, service)).collect();
-    proposals.extend(waves);
+    proposals.extend(idle.filter_map(|service| widen(now, state, matrix, view, service)));
     proposals
 }
 
@@ -45,7 +44,8 @@ pub fn tick(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View) ->
 fn widen(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View, service: &ServiceState) -> Option<Proposal> {
     let (region, share) = state.returning(service)?;
     let name = &service.spec.name;
-    if !service.is_settled() || service.attention.is_some() || state.is_paused(name) {
+    let is_frozen = freeze_holds(now, &service.spec.policy.freeze).is_some();
+    if !service.is_settled() || service.attention.is_some() || state.is_paused(name) || is_frozen {
         return None;
     }
     let watched_ms = now.since(service.settlement.settled_at?);
@@ -92,29 +92,21 @@ fn came_back(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View, r
 
 /// Whether a guard that costs nothing to ask says no anyway: with a thousand services down, planning each of them in
 /// every tick only to be refused would cost more than the tick has. Never says no where the guards would say yes.
-fn is_hopeless(
-    now: Timestamp,
-    state: &FleetState,
-    matrix: &Matrix,
-    view: &View,
-    service: &ServiceState,
-    region: &Region,
-) -> bool {
-    let name = &service.spec.name;
-    state.is_paused(name)
-        || !service.settlement.carries_traffic
-        || matrix.route53_says(now, view, name, region) != Status::Bad
+///
+/// The dearest of them, what Route 53's checkers say of a Region, is asked of each Region that is broken.
+fn is_hopeless(state: &FleetState, service: &ServiceState) -> bool {
+    state.is_paused(&service.spec.name) || !service.settlement.carries_traffic
 }
 
 /// Opens a run for a service of which a Region that serves is broken, where guards let it.
 fn react(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View, service: &ServiceState) -> Option<Proposal> {
     let spec = &service.spec;
-    if spec.policy.failover == Automation::Manual {
+    if spec.policy.failover == Automation::Manual || is_hopeless(state, service) {
         return None;
     }
     let broken = state.serving(service).into_iter().filter(|region| {
         diagnose(now, view, spec, region, matrix).diagnosis.is_breach()
-            && !is_hopeless(now, state, matrix, view, service, region)
+            && matrix.route53_says(now, view, &spec.name, region) == Status::Bad
     });
     let mut decisions = broken.filter_map(|region| {
         let request = automatic(&view.me, service, region);
@@ -230,7 +222,7 @@ fn forecast(
     };
     // The end of the Region would turn these; one who follows a service that is hit too moves after it.
     let leader = service.spec.follows.as_ref().and_then(|name| state.services.get(name));
-    let leader = leader.filter(|leader| &leader.primary == region);
+    let leader = leader.filter(|leader| state.serving(leader).contains(&region));
     let turned = |guard: Guard| {
         [Guard::Quorum, Guard::BreachProven, Guard::Route53Agrees].contains(&guard)
             || guard == Guard::Follows && leader.is_some()

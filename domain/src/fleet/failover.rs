@@ -93,6 +93,7 @@ pub fn outlook(
     let loss = match mode {
         // Nothing is left behind where a Region only comes back.
         _ if wanted.movement == Movement::Restore => Vec::new(),
+        _ if from != &service.primary => left_aside(&service.spec.data, from, &service.primary, mode),
         Mode::Forced => loss::quote(now, view, &service.spec, from, to, matrix),
         Mode::Graceful => {
             service.spec.data.iter().map(|store| graceful_loss(store, service.spec.objectives.rpo_ms)).collect()
@@ -172,6 +173,22 @@ fn consent(service: &ServiceState, request: &FailoverRequest) -> Option<Consent>
         _ if service.spec.policy.unfenced == OnDoubt::Proceed => Some(Consent::Policy),
         _ => None,
     }
+}
+
+/// What leaving a Region leaves there that is not where the service's writers are, nor where its canaries are flown.
+fn left_aside(stores: &[Store], from: &Region, primary: &Region, mode: Mode) -> Vec<loss::Loss> {
+    let of = |store: &Store| {
+        let (bound, reason) = match mode {
+            _ if store.kind.has_single_writer() => (Some(0), format!("its writer is in {primary} and stays there")),
+            Mode::Graceful => (Some(0), format!("{from} goes on replicating what it took")),
+            Mode::Forced => {
+                let canaries = format!("canaries are flown from {primary}");
+                (None, format!("nothing measures what {from} took and has not replicated: {canaries}"))
+            }
+        };
+        loss::Loss { store: store.name.clone(), bound, measured: None, unit: loss::LossUnit::Ms, reason }
+    };
+    stores.iter().map(of).collect()
 }
 
 /// A graceful move loses nothing where that can be known, and says so where it cannot.

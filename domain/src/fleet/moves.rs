@@ -87,8 +87,8 @@ fn evacuation(
 ) -> Result<Wanted, Rejection> {
     let from = request.from.clone().ok_or_else(|| which(request))?;
     let serving = state.serving(service);
-    // A run that was stopped half-way may have left a writer behind in a Region that is off.
-    if !serving.contains(&&from) && service.chosen == service.primary {
+    // A run that was stopped half-way, or a switch turned by hand, may have left writers behind in a Region that is off.
+    if !serving.contains(&&from) && from != service.primary {
         let reason = format!("{} does not serve from {from}: it is evacuated already", request.service);
         return Err(Rejection::new("ALREADY_THERE", reason));
     }

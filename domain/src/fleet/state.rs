@@ -190,13 +190,19 @@ impl FleetState {
         }
     }
 
+    /// Active-active: how much of its traffic a Region that serves is given, percent.
+    #[must_use]
+    pub fn share(&self, service: &ServiceState, region: &Region) -> Option<u8> {
+        let switch = self.switches.get(&service.spec.switch_group())?;
+        let bit = switch.bits.get(region).filter(|bit| switch.pattern == Pattern::ActiveActive && bit.on)?;
+        Some(bit.share)
+    }
+
     /// A Region that serves again, but not yet all that it is to serve, with its share in percent.
     #[must_use]
     pub fn returning<'a>(&self, service: &'a ServiceState) -> Option<(&'a Region, u8)> {
-        let switch = self.switches.get(&service.spec.switch_group())?;
-        let share = |region: &Region| switch.bits.get(region).filter(|bit| bit.on).map(|bit| bit.share);
-        let shares = service.spec.regions.iter().filter_map(|region| Some((region, share(region)?)));
-        shares.into_iter().find(|(_, share)| *share < WHOLE_SHARE)
+        let mut shares = service.spec.regions.iter().filter_map(|region| Some((region, self.share(service, region)?)));
+        shares.find(|(_, share)| *share < WHOLE_SHARE)
     }
 
     /// What users see of a service in a word.

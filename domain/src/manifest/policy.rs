@@ -3,11 +3,10 @@
 use super::duration::parse_ms;
 use super::field::{Field, Mapping};
 use crate::freeze::{check_cron, check_timezone};
-use crate::service::{Automation, Freeze, Objectives, OnDoubt, Policy};
+use crate::service::{Automation, Freeze, Objectives, OnDoubt, Policy, RESTORE_PAUSE_MS};
 
 const ANNOUNCE_MS: u64 = 30_000;
 const COOLDOWN_MS: u64 = 1_800_000;
-const RESTORE_PAUSE_MS: u64 = 300_000;
 
 /// Words for who starts a failover.
 pub const AUTOMATION: [(&str, Automation); 3] =

@@ -1,6 +1,7 @@
 //! Desired and settled, against a small model of a zone that refuses what Route 53 refuses.
 
 mod cloudwatch;
+mod coming_back;
 mod previewing;
 mod settling;
 

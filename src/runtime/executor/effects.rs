@@ -266,6 +266,11 @@ impl StepEffect {
     async fn write_receipt(&self, store: &Store) -> String {
         let quoted = self.run.loss.iter().find(|loss| loss.store == store.name).cloned();
         let Some(quoted) = quoted else { return "no loss was quoted".to_owned() };
+        let from = &self.run.plan.from;
+        let flown_there = self.state().services.get(&self.run.service).is_some_and(|service| &service.primary == from);
+        if self.run.plan.movement == Movement::Evacuate && !flown_there {
+            return format!("loss not measured: no canary is flown from {from}");
+        }
         let matrix = self.executor.matrix.borrow().clone();
         let acknowledged = newest_acknowledged(&matrix, &self.spec.name, &store.name, &self.run.plan.from);
         let measured: Loss = receipt(quoted, acknowledged, self.canary(store).await);

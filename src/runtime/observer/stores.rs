@@ -26,7 +26,7 @@ struct CopyAt {
     spec: Arc<ServiceSpec>,
     store: Store,
     region: Region,
-    /// Where an active-passive service writes.
+    /// Where an active-passive service writes; where an active-active one has what only one Region writes.
     primary: Region,
 }
 
@@ -42,6 +42,12 @@ impl CopyAt {
 
     fn serving(&self) -> &[Region] {
         survey::serving(&self.spec, &self.primary)
+    }
+
+    /// Whether canaries are flown from here. From one Region only, also where several write: a canary that two Regions
+    /// wrote would tell nothing of either's lag.
+    fn flies_canary(&self) -> bool {
+        self.region == self.primary
     }
 
     /// Whether this copy is where the service writes.
@@ -142,7 +148,7 @@ impl Observer {
     async fn fly(&self, sheet: &Sheet, copy: &CopyAt) {
         let Some(at) = copy.canary() else { return };
         let world = self.world_of(&copy.spec);
-        if copy.serves() && self.writes(&copy.region) {
+        if copy.flies_canary() && self.writes(&copy.region) {
             let version = self.clock.now().0;
             match world.canaries.write(&at, version).await {
                 Ok(()) => {

@@ -6,7 +6,7 @@ use super::runs::no_service;
 use super::{Context, Draft, Outcome, Rejection};
 use crate::fleet::event::EventKind;
 use crate::fleet::run::{Run, StepState};
-use crate::fleet::state::{FleetState, Switch, WHOLE_SHARE};
+use crate::fleet::state::{Bit, FleetState, Switch, WHOLE_SHARE};
 use crate::ids::{Epoch, LogIndex, Region, RunId, ServiceName, StepName, StoreName, SwitchGroup};
 use crate::plan::{Mode, Movement, Plan, StepKind};
 use crate::service::Pattern;
@@ -33,8 +33,9 @@ impl FleetState {
             Pattern::ActivePassive => Turn::Pair(switch.target(region, on)?),
             Pattern::ActiveActive => Turn::One(switch.may_turn(group, region, on)?, on),
         };
-        let was_on = switch.bits.get(region).is_some_and(|bit| bit.on);
-        let was_settled = self.is_settled(group);
+        // Settlement may have narrowed the records of a Region since it was switched off.
+        let off_since = switch.bits.get(region).filter(|bit| on && !bit.on).map(|bit| bit.index);
+        let narrowed = off_since.is_some_and(|off_since| self.is_written_since(group, off_since));
         let run = match by {
             Some((run, step)) => Some(self.acting(run, step, group, &turn)?),
             None => {
@@ -46,9 +47,8 @@ impl FleetState {
             Turn::Pair(target) => self.turn(context, group, &target, run.as_ref()),
             Turn::One(region, on) => {
                 self.turn_one(context, group, &region, on, run.as_ref())?;
-                // Turned on again before settlement narrowed its records, a Region has what it had.
-                let comes_back = on && !was_on && (run.is_some() || was_settled);
-                if comes_back {
+                // Turned on by hand before that, it has what it had.
+                if off_since.is_some() && (run.is_some() || narrowed) {
                     let at_once = run.as_ref().is_some_and(|run| run.plan.mode == Mode::Forced);
                     self.give(group, &region, at_once);
                 }
@@ -57,9 +57,9 @@ impl FleetState {
         }
     }
 
-    fn is_settled(&self, group: &SwitchGroup) -> bool {
+    fn is_written_since(&self, group: &SwitchGroup, index: LogIndex) -> bool {
         let mut of_group = self.services.values().filter(|service| &service.spec.switch_group() == group);
-        of_group.all(|service| service.is_settled())
+        of_group.any(|service| service.settlement.intent.is_some_and(|intent| intent > index))
     }
 
     /// What a Region that comes back has at first.
@@ -173,19 +173,10 @@ impl FleetState {
         let (at, index) = (context.entry.at, context.index);
         let no_bit = || Rejection::new("NO_SUCH_SWITCH", format!("switch {group} has no bit for {region}"));
         let bit = self.switches.get_mut(group).and_then(|switch| switch.bits.get_mut(region)).ok_or_else(no_bit)?;
-        if bit.on != on {
-            bit.on = on;
-            bit.since = at;
-            bit.index = index;
-        }
+        bit.turn(on, at, index);
         let does = if on { "serves" } else { "serves no more" };
-        let mut draft = Draft::new(EventKind::Switch, format!("switch {group}: {region} {does}"))
-            .region(region)
-            .with(json!({ "group": group, "region": region, "on": on }));
-        if let Some(run) = run {
-            draft = draft.service(&run.service).run(&run.id);
-        }
-        context.say(draft);
+        let draft = Draft::new(EventKind::Switch, format!("switch {group}: {region} {does}")).region(region);
+        context.say(in_the_name_of(draft.with(json!({ "group": group, "region": region, "on": on })), run));
         Ok(None)
     }
 
@@ -206,24 +197,15 @@ impl FleetState {
         let Some(bit) = switch.bits.values_mut().next() else {
             return Err(Rejection::new("NO_SUCH_SWITCH", format!("switch {group} has no bit")));
         };
-        if bit.on != on {
-            bit.on = on;
-            bit.since = at;
-            bit.index = index;
-        }
+        bit.turn(on, at, index);
         for service in self.services.values_mut().filter(|service| &service.spec.switch_group() == group) {
             if &service.primary != target {
                 service.primary = target.clone();
                 service.primary_since = at;
             }
         }
-        let mut draft = Draft::new(EventKind::Switch, format!("switch {group}: {target} serves"))
-            .region(target)
-            .with(json!({ "group": group, "serves": target, "on": on }));
-        if let Some(run) = run {
-            draft = draft.service(&run.service).run(&run.id);
-        }
-        context.say(draft);
+        let draft = Draft::new(EventKind::Switch, format!("switch {group}: {target} serves")).region(target);
+        context.say(in_the_name_of(draft.with(json!({ "group": group, "serves": target, "on": on })), run));
         Ok(None)
     }
 
@@ -299,6 +281,22 @@ impl FleetState {
         let draft = Draft::new(EventKind::LostWrites, message).service(name).region(region);
         context.say(draft.with(json!({ "store": store, "snapshots": new })));
         Ok(None)
+    }
+}
+
+/// The event of a run, where one made it.
+fn in_the_name_of(draft: Draft, run: Option<&Run>) -> Draft {
+    match run {
+        Some(run) => draft.service(&run.service).run(&run.id),
+        None => draft,
+    }
+}
+
+impl Bit {
+    fn turn(&mut self, on: bool, at: Timestamp, index: LogIndex) {
+        if self.on != on {
+            (self.on, self.since, self.index) = (on, at, index);
+        }
     }
 }
 

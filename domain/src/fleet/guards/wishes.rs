@@ -2,7 +2,10 @@
 
 use super::{Asked, Says, no, yes};
 use crate::fleet::guard::Severity;
+use crate::fleet::state::WHOLE_SHARE;
 use crate::freeze::freeze_holds;
+use crate::ids::Region;
+use crate::plan::Movement;
 use crate::service::Automation;
 
 pub(super) fn no_open_run(asked: &Asked<'_>) -> Says {
@@ -26,6 +29,11 @@ pub(super) fn not_paused(asked: &Asked<'_>) -> Says {
 pub(super) fn cooldown(asked: &Asked<'_>) -> Says {
     let cooldown_ms = asked.service.spec.policy.cooldown_ms;
     let Some(ended) = asked.service.last_run_at else { return yes("no run has ended yet") };
+    // Nobody comes back by itself, so this cannot go round in circles.
+    let from = &asked.plan.from;
+    if asked.state.share(asked.service, from).is_some_and(|share| share < WHOLE_SHARE) {
+        return yes(format!("{from} is still coming back: taking a wave back waits for nothing"));
+    }
     let passed = asked.now.since(ended);
     if passed >= cooldown_ms {
         yes(format!("the last run ended {} s ago", passed / 1000))
@@ -65,9 +73,17 @@ pub(super) fn no_freeze(asked: &Asked<'_>) -> Says {
 
 pub(super) fn follows(asked: &Asked<'_>) -> Says {
     let Some(leader) = &asked.service.spec.follows else { return yes("follows no other service") };
-    match asked.state.services.get(leader) {
-        None => no(format!("{leader}, which it follows, is not applied")),
-        Some(other) if other.primary == asked.plan.to => yes(format!("{leader} serves from {} already", asked.plan.to)),
-        Some(other) => no(format!("{leader}, which it follows, still serves from {}", other.primary)),
+    let Some(other) = asked.state.services.get(leader) else {
+        return no(format!("{leader}, which it follows, is not applied"));
+    };
+    let serving = asked.state.serving(other);
+    let has_moved = match asked.plan.movement {
+        Movement::Failover | Movement::Restore => serving.contains(&&asked.plan.to),
+        Movement::Evacuate => !serving.contains(&&asked.plan.from),
+    };
+    let serving = serving.into_iter().map(Region::as_str).collect::<Vec<_>>().join(", ");
+    match has_moved {
+        true => yes(format!("{leader} serves from {serving} already")),
+        false => no(format!("{leader}, which it follows, still serves from {serving}")),
     }
 }

@@ -6,10 +6,10 @@ use crate::health::{Report, Status, StoreReading};
 use crate::ids::{Region, RunId};
 use crate::plan::{Mode, Movement};
 use crate::route53::{Location, RecordType};
-use crate::service::{Automation, Endpoint, Pattern, PublicRecord, Routing, ServiceSpec, Target};
+use crate::service::{Automation, Endpoint, Freeze, Pattern, PublicRecord, Routing, ServiceSpec, Target};
 
 /// Everybody is served where they are near; the first Region also has the default location, and the writer.
-fn many() -> ServiceSpec {
+pub(super) fn many() -> ServiceSpec {
     let target = |address: &str, geo: Vec<Location>| Target {
         endpoint: Endpoint::Values(vec![address.into()]),
         geo,
@@ -164,4 +164,68 @@ fn a_proven_breach_evacuates_by_itself_where_the_manifest_says_so() {
     let [Command::Decide(decision)] = proposed.as_slice() else { panic!("{proposed:?}") };
     let plan = &decision.plan;
     assert_eq!((plan.movement, plan.mode, plan.from.as_str()), (Movement::Evacuate, Mode::Forced, US));
+}
+
+#[test]
+fn what_a_dead_region_that_is_not_primary_keeps_to_itself_is_not_called_nothing() {
+    let bench = serving();
+    let said = |mode| {
+        let loss = ask(&bench, Movement::Evacuate, EU, mode, sound()).unwrap().loss;
+        loss.into_iter().map(|loss| (loss.store.to_string(), loss.bound)).collect::<Vec<_>>()
+    };
+    let named = |bound| [("orders-db", Some(0)), ("orders", bound), ("media", bound)].map(|(s, b)| (s.to_owned(), b));
+    assert_eq!(said(Mode::Forced), named(None), "only the writer stays where it is");
+    assert_eq!(said(Mode::Graceful), named(Some(0)), "a living Region goes on replicating");
+}
+
+#[test]
+fn taking_a_wave_back_waits_for_no_cooldown_and_a_freeze_holds_the_next() {
+    let mut spec = many();
+    (spec.policy.failover, spec.policy.cooldown_ms) = (Automation::Automatic, 3_600_000);
+    spec.policy.freeze = vec![];
+    let mut bench = Bench::serving_spec(spec.clone());
+    run(&mut bench, Movement::Evacuate, US, Mode::Graceful);
+    bench.settle();
+    let elsewhere = tick(bench.now, &bench.state, &bench.matrix(breach()), &view());
+    assert_eq!(elsewhere, vec![], "it is off");
+    run(&mut bench, Movement::Restore, US, Mode::Graceful);
+    let proposed = tick(bench.now, &bench.state, &bench.matrix(breach()), &view());
+    let [Command::Decide(decision)] = proposed.as_slice() else { panic!("{proposed:?}") };
+    assert_eq!((decision.plan.movement, decision.plan.from.as_str()), (Movement::Evacuate, US));
+
+    // Whole again, the same breach waits.
+    bench.settle();
+    bench.now = bench.now.plus_ms(spec.policy.restore_pause_ms);
+    let wave = tick(bench.now, &bench.state, &bench.matrix(sound()), &view());
+    assert!(matches!(wave.as_slice(), [Command::Widen { .. }]), "{wave:?}");
+    spec.policy.freeze = vec![Freeze { cron: "* * * * *".into(), duration_ms: 3_600_000, timezone: "UTC".into() }];
+    let mut frozen = Bench { state: bench.state.clone(), ..Bench::serving_spec(spec.clone()) };
+    frozen.now = bench.now;
+    let held = frozen.state.services.get_mut("shop").unwrap();
+    held.spec = std::sync::Arc::new(spec);
+    assert_eq!(tick(frozen.now, &frozen.state, &frozen.matrix(sound()), &view()), vec![]);
+    bench.ok(daemon(), wave[0].clone());
+    bench.settle();
+    assert_eq!(tick(bench.now, &bench.state, &bench.matrix(breach()), &view()), vec![], "cooldown");
+}
+
+#[test]
+fn a_writer_in_a_region_that_was_switched_off_by_hand_can_still_be_moved() {
+    let mut bench = serving();
+    let turn = |on| Command::SetSwitch { group: "shop".into(), region: US.into(), on, run: None };
+    bench.ok(person(), turn(false));
+    run(&mut bench, Movement::Evacuate, US, Mode::Graceful);
+    assert_eq!(bench.shop().primary.as_str(), EU);
+
+    // On again before anything was written it has what it had; afterwards it comes back in waves.
+    for (written, share) in [(false, 100), (true, 1)] {
+        let mut bench = serving();
+        bench.ok(person(), turn(false));
+        if written {
+            let epoch = bench.shop().epoch;
+            bench.ok(daemon(), Command::SettleIntent { service: "shop".into(), epoch, work: vec![] });
+        }
+        bench.ok(person(), turn(true));
+        assert_eq!(bench.state.share(bench.shop(), &US.into()), Some(share), "{written}");
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::active_active::many;
 use super::fixture::*;
 use crate::data::loss::{Loss, LossUnit};
 use crate::fleet::*;
@@ -82,7 +83,7 @@ fn specs(dice: &mut Dice) -> Vec<ServiceSpec> {
         without_fence,
         lenient,
         ServiceSpec { name: "cart".into(), ..shop() },
-        ServiceSpec { name: "many".into(), pattern: Pattern::ActiveActive, ..shop() },
+        ServiceSpec { name: "many".into(), ..many() },
         shared,
         ServiceSpec { regions: vec![], ..shop() },
         ServiceSpec { regions: vec!["mars-1".into(), US.into()], ..shop() },
@@ -236,6 +237,10 @@ fn command(dice: &mut Dice, bench: &Bench, honest: &Decision) -> Command {
         3..6 => Command::Resume { service: dice.one_in(2).then_some(service) },
         6 => Command::SettleIntent { service, epoch: if dice.one_in(4) { Epoch(0) } else { epoch }, work: vec![] },
         7 | 8 => Command::Settled { service, epoch, spec_index: index },
+        9 if dice.one_in(2) => {
+            let share = dice.pick(&[10, 50, WHOLE_SHARE]);
+            Command::Widen { service, region: dice.region(), epoch, share }
+        }
         9 => Command::Violation { invariant: "I9".into(), detail: "imagined".into() },
         10..16 => Command::Decide(Box::new(decision(dice, bench, honest))),
         16..28 => switch(dice, bench),
