@@ -228,8 +228,17 @@ pub struct Figure {
     pub dimensions: Vec<(&'static str, String)>,
     /// The figure.
     pub value: f64,
-    /// How often it counts in the averages of its minute.
-    pub times: u32,
+    /// How it counts in the averages of its minute. Absent: once, and in the minute in which it arrives.
+    pub weighed: Option<Weighed>,
+}
+
+/// A figure that counts more than once, and when.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Weighed {
+    /// In whose minute.
+    pub at: Timestamp,
+    /// How often.
+    pub count: f64,
 }
 
 /// An alarm as it stands.

@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use failoverd_domain::fleet::FleetState;
 use failoverd_domain::ids::{LogIndex, Region, SwitchGroup};
-use failoverd_domain::traffic::{self, HEARD_AGAIN_S, SAID_ANEW, SwitchAlarm, switch_alarm, voices};
+use failoverd_domain::traffic::{self, HEARD_AGAIN_S, SwitchAlarm, switch_alarm, voices, word_weight};
 use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use crate::ports::{Agreement, CallError, Figure, World};
+use crate::ports::{Agreement, CallError, Clock, Figure, Weighed, World};
 
 /// Between two looks whether something is to be said.
 const LOOK: Duration = Duration::from_secs(1);
@@ -57,6 +57,7 @@ type ByRole<T> = BTreeMap<Option<String>, T>;
 /// The daemon's voice.
 pub(super) struct Voice {
     me: Region,
+    clock: Arc<dyn Clock>,
     world: World,
     agreement: Arc<dyn Agreement>,
     spoken: watch::Sender<Spoken>,
@@ -64,9 +65,14 @@ pub(super) struct Voice {
 
 impl Voice {
     /// A voice, and what it has said lately.
-    pub(super) fn new(me: Region, world: World, agreement: Arc<dyn Agreement>) -> (Self, watch::Receiver<Spoken>) {
+    pub(super) fn new(
+        me: Region,
+        clock: Arc<dyn Clock>,
+        world: World,
+        agreement: Arc<dyn Agreement>,
+    ) -> (Self, watch::Receiver<Spoken>) {
         let (spoken, heard) = watch::channel(Spoken::new());
-        (Self { me, world, agreement, spoken }, heard)
+        (Self { me, clock, world, agreement, spoken }, heard)
     }
 
     /// Runs for ever.
@@ -132,11 +138,10 @@ impl Voice {
         if Instant::now() < account.not_before || !voices.iter().any(is_due) {
             return;
         }
+        let now = self.clock.now();
+        let at = Weighed { at: now, count: word_weight(now) };
         // Whoever is not due yet costs nothing more in the same call.
-        let figures: Vec<Figure> = voices
-            .iter()
-            .map(|voice| figure(state, voice, if said(voice).is_none() { SAID_ANEW } else { 1 }))
-            .collect();
+        let figures: Vec<Figure> = voices.iter().map(|voice| figure(state, voice, at)).collect();
         match self.publish(role, &figures).await {
             Ok(()) => {
                 let at = Instant::now();
@@ -232,11 +237,11 @@ fn wanted_alarms(state: &FleetState, me: &Region) -> Vec<(Option<String>, Switch
     voices(state).into_iter().map(alarm).collect()
 }
 
-fn figure(state: &FleetState, voice: &traffic::Voice<'_>, times: u32) -> Figure {
+fn figure(state: &FleetState, voice: &traffic::Voice<'_>, at: Weighed) -> Figure {
     let dimensions = vec![
         (traffic::FLEET, state.fleet.to_string()),
         (traffic::GROUP, voice.group.to_string()),
         (traffic::REGION, voice.region.to_string()),
     ];
-    Figure { name: traffic::FIGURE, dimensions, value: if voice.bit.on { 1.0 } else { 0.0 }, times }
+    Figure { name: traffic::FIGURE, dimensions, value: if voice.bit.on { 1.0 } else { 0.0 }, weighed: Some(at) }
 }

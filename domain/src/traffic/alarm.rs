@@ -6,17 +6,20 @@
 //! (<https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/health-checks-creating-values.html>). The alarm looks at
 //! one period of a minute, the shortest that standard resolution has.
 //!
-//! - **Average below a half.** A turned switch has to win over what was said before it in the same minute, whichever way
-//!   it turned: `Minimum` or `Maximum` would hold one of the two ways up for that minute. So a daemon says a new word
-//!   [`SAID_ANEW`] times in one datum and repeats an old one once. Turned twice within a minute, the two weigh the same,
-//!   and the next repetition, or the next minute, tells.
+//! - **Average below a half.** A turned switch has to win over whatever was said before it in the same minute, whichever
+//!   way it turned: `Minimum` or `Maximum` would hold one of the two ways up for that minute. So each word counts the more
+//!   the later in its minute it is said ([`word_weight`]): the newest decides, without a memory of the words before, which a
+//!   daemon that was restarted does not have.
 //! - **Missing data is missing.** The alarm then has insufficient data, and the check keeps its last state
 //!   (`LastKnownStatus`): silence is no word. `breaching` or `notBreaching` would make one of it.
+
+use std::time::Duration;
 
 use crate::fleet::{Bit, FleetState};
 use crate::ids::{FleetId, Region, SwitchGroup};
 use crate::route53::AlarmRule;
 use crate::service::SwitchTransport;
+use crate::time::Timestamp;
 
 use super::naming::switch_alarm_name;
 
@@ -32,8 +35,8 @@ pub const GROUP: &str = "SwitchGroup";
 pub const REGION: &str = "Region";
 /// Seconds between two repetitions: a minute has several even when one is lost.
 pub const HEARD_AGAIN_S: u64 = 20;
-/// How often a new word is said in its datum; far more often than it can have been repeated in a minute.
-pub const SAID_ANEW: u32 = 1_000;
+/// By how much the weight of a word grows in a second. All words of the seconds before weigh a third of it together.
+const GROWTH: f64 = 4.0;
 /// Seconds of the alarm's only period: standard resolution has no shorter one
 /// (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html>).
 const PERIOD_S: u32 = 60;
@@ -46,6 +49,14 @@ const LOOK_S: u32 = 60;
 #[must_use]
 pub const fn slowest_s() -> u32 {
     PERIOD_S + LOOK_S
+}
+
+/// How often a word counts that is said at that instant; far within what a datum may count
+/// (2^360, <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html>).
+#[must_use]
+pub fn word_weight(at: Timestamp) -> f64 {
+    let into_the_minute = Duration::from_millis(at.0 % (u64::from(PERIOD_S) * 1_000));
+    GROWTH.powf(into_the_minute.as_secs_f64())
 }
 
 /// An alarm whose ALARM means "off".
@@ -149,14 +160,27 @@ mod tests {
         assert!(alarm.name.len() <= 255);
     }
 
-    /// A word said anew wins over all repetitions of a minute, and a turn back in the same minute loses only until the
-    /// next repetition.
+    /// Words of one minute, as often as once a second and turned or repeated at will: the newest decides, restarted or not.
     #[test]
-    fn a_turned_switch_wins_its_minute() {
-        let repetitions = f64::from(PERIOD_S) / HEARD_AGAIN_S as f64 + 1.0;
-        let anew = f64::from(SAID_ANEW);
-        assert!(repetitions / (repetitions + anew) < 0.5, "off after on");
-        assert!(anew / (repetitions + anew) >= 0.5, "on after off");
-        assert!(anew / (2.0 * anew + 1.0) < 0.5, "off, on, off, and a repetition");
+    fn the_newest_word_of_a_minute_decides_it() {
+        let minute = Timestamp(1_700_000_000_000 / 60_000 * 60_000);
+        for pattern in 0..1_u64 << 12 {
+            let (mut sum, mut count) = (0.0, 0.0);
+            for second in 0..60_u64 {
+                let on = pattern >> (second % 12) & 1 == 1;
+                let counts = word_weight(minute.plus_ms(second * 1_000));
+                sum += if on { counts } else { 0.0 };
+                count += counts;
+                assert_eq!(sum / count < 0.5, !on, "{pattern:b} at {second}");
+            }
+            assert!(count < 2_f64.powi(360));
+        }
+    }
+
+    /// Two turns that follow each other at once.
+    #[test]
+    fn the_later_of_two_words_decides() {
+        let (first, second) = (word_weight(Timestamp(90_000)), word_weight(Timestamp(90_100)));
+        assert!(first / (first + second) < 0.5 && second / (first + second) > 0.5);
     }
 }

@@ -19,8 +19,8 @@ mod vote;
 mod waves;
 
 pub use alarm::{
-    FIGURE, FLEET, GROUP, HEARD_AGAIN_S, NAMESPACE, REGION, SAID_ANEW, SwitchAlarm, Voice, slowest_s, switch_alarm,
-    voices,
+    FIGURE, FLEET, GROUP, HEARD_AGAIN_S, NAMESPACE, REGION, SwitchAlarm, Voice, slowest_s, switch_alarm, voices,
+    word_weight,
 };
 pub use believed::Believed;
 pub use desired::{DesireProblem, Desired, DesiredCheck, DesiredKind, DesiredRecord, Inputs, SwitchEndpoint, desired};

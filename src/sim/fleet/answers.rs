@@ -18,8 +18,6 @@ use crate::sim::world::{Resolution, Series, SimulatedAws};
 
 /// Longer than a checker takes to notice that a daemon's voice has changed: an interval, its patience, and a look.
 const CHECKERS_MEMORY_MS: u64 = 5_000;
-/// Longer than a word weighs against the one that turned it in the same minute: until it is repeated.
-const ALARMS_MEMORY_MS: u64 = 25_000;
 
 /// Samples the answer.
 pub(super) struct AnswerExam {
@@ -52,11 +50,7 @@ impl AnswerExam {
             (None, _) => None,
         };
         self.held = held;
-        let memory_ms = match newest.services.get(service).map(|state| state.spec.traffic.switch) {
-            Some(SwitchTransport::Cloudwatch) => ALARMS_MEMORY_MS,
-            _ => CHECKERS_MEMORY_MS,
-        };
-        let lasts = held.is_some_and(|(since, _)| now - since >= memory_ms);
+        let lasts = held.is_some_and(|(since, _)| now - since >= CHECKERS_MEMORY_MS);
         let Some(state) = newest.services.get(service).filter(|_| lasts) else {
             self.watch = AnswerWatch::default();
             return;

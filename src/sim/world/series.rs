@@ -63,8 +63,7 @@ impl StatisticSet {
 
     /// One value, several times.
     #[must_use]
-    pub fn repeated(value: f64, times: u32) -> Self {
-        let count = f64::from(times);
+    pub fn repeated(value: f64, count: f64) -> Self {
         Self { count, sum: value * count, minimum: value, maximum: value }
     }
 

@@ -16,7 +16,7 @@ use super::account::{Account, Ask};
 use super::budget::Kind;
 use super::limits::{FIGURE_AGE, MOST_ALARMS, MOST_DATA};
 use super::s3::S3;
-use crate::ports::{Call, Clock, Figure, Metrics};
+use crate::ports::{Call, Clock, Figure, Metrics, Weighed};
 pub(super) use alarms::thousandths;
 use batch::Batch;
 use figures::{Point, Series};
@@ -120,9 +120,12 @@ impl Metrics for Cloudwatch {
                     |(name, value): &(&str, String)| aws::Dimension::builder().name(*name).value(value).build();
                 let dimensions = figure.dimensions.iter().map(dimension).collect();
                 let datum = aws::MetricDatum::builder().metric_name(figure.name).set_dimensions(Some(dimensions));
-                match figure.times {
-                    1 => datum.value(figure.value).build(),
-                    times => datum.values(figure.value).counts(f64::from(times)).build(),
+                match figure.weighed {
+                    None => datum.value(figure.value).build(),
+                    Some(Weighed { at, count }) => {
+                        let at = aws_sdk_cloudwatch::primitives::DateTime::from_millis(at.0.cast_signed());
+                        datum.values(figure.value).counts(count).timestamp(at).build()
+                    }
                 }
             });
             let client = self.client(region, Kind::Action).await;

@@ -2,11 +2,13 @@
 
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{ComparisonOperator, Dimension, MetricDatum, StateValue, Statistic};
-use failoverd::ports::{Action, Age, Figure};
+use failoverd::adapters::clock::SystemClock;
+use failoverd::ports::{Action, Age, Clock, Figure, Weighed};
 use failoverd_domain::ids::Region;
 use failoverd_domain::route53::{CheckKind, HealthCheckConfig};
 use failoverd_domain::service::{Store, StoreKind};
-use failoverd_domain::traffic::{FIGURE, FLEET, GROUP, REGION, SAID_ANEW, SwitchAlarm, switch_alarm};
+use failoverd_domain::time::Timestamp;
+use failoverd_domain::traffic::{FIGURE, FLEET, GROUP, REGION, SwitchAlarm, switch_alarm, word_weight};
 
 use crate::aws::ground::{EU, Ground, US, until};
 
@@ -70,7 +72,8 @@ pub async fn lag_comes_with_its_age(ground: &Ground) {
 }
 
 pub async fn figures_of_the_fleet_are_published(ground: &Ground) {
-    let figure = |value| Figure { name: "Serving", dimensions: vec![("Service", "shop".to_owned())], value, times: 1 };
+    let figure =
+        |value| Figure { name: "Serving", dimensions: vec![("Service", "shop".to_owned())], value, weighed: None };
     let world = ground.world(EU);
     world.metrics.publish(&EU.into(), &[figure(1.0)]).await.unwrap();
     if ground.aws.is_some() && ground.name == "ports" {
@@ -86,10 +89,15 @@ pub async fn figures_of_the_fleet_are_published(ground: &Ground) {
     .await;
 }
 
-fn word(alarm: &SwitchAlarm, on: bool, times: u32) -> Figure {
+fn word(alarm: &SwitchAlarm, on: bool, at: Timestamp) -> Figure {
     let of = |name: &str| alarm.rule.dimensions.iter().find(|(held, _)| held == name).unwrap().1.clone();
     let dimensions = [FLEET, GROUP, REGION].map(|name| (name, of(name))).to_vec();
-    Figure { name: FIGURE, dimensions, value: if on { 1.0 } else { 0.0 }, times }
+    Figure {
+        name: FIGURE,
+        dimensions,
+        value: if on { 1.0 } else { 0.0 },
+        weighed: Some(Weighed { at, count: word_weight(at) }),
+    }
 }
 
 pub async fn an_alarm_of_a_switch_comes_back_as_it_was_made(ground: &Ground) {
@@ -113,9 +121,9 @@ pub async fn a_switchs_alarm_says_what_was_published(ground: &Ground) {
     let alarm = switch_alarm(&"prod".into(), &"said".into(), &US.into(), &eu);
     world.alarms.put(&eu, &alarm).await.unwrap();
     let names = [alarm.name.clone()];
-    // All within a minute, and so against what was said before.
-    for (on, times) in [(true, 1), (false, SAID_ANEW)] {
-        world.metrics.publish(&eu, &[word(&alarm, on, times)]).await.unwrap();
+    // All within a minute, and so each against what was said before it.
+    for on in [true, false, true, false] {
+        world.metrics.publish(&eu, &[word(&alarm, on, SystemClock.now())]).await.unwrap();
         until("the alarm follows", || async {
             let standing = world.alarms.describe(&eu, &names).await.map_err(|error| error.to_string())?;
             let state = standing.first().and_then(|stands| stands.state);
