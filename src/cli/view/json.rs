@@ -115,6 +115,8 @@ pub fn service_json(service: &proto::Service) -> Value {
         "attention": service.attention,
         "open_run": service.open_run,
         "switch_group": service.switch_group,
+        "moves_with": service.moves_with,
+        "companions": service.companions,
         "readiness": readiness_json(service),
     })
 }
