@@ -12,6 +12,7 @@ use failoverd_domain::ids::{Region, RunId, ServiceName};
 use failoverd_domain::route53::{Change, HealthCheck, HealthCheckConfig, RecordSet, RecordType};
 use failoverd_domain::service::{Canary, Fence, NewTable, ProbeSpec, Store};
 use failoverd_domain::time::Timestamp;
+use failoverd_domain::traffic::{Heard, LookUp, Sighting};
 use tokio::sync::watch;
 
 /// Wall clock. Timers use tokio's, which a simulation can pause.
@@ -267,8 +268,8 @@ pub trait Roles: Send + Sync {
 /// DNS questions to a zone's authoritative servers, never to a cache.
 #[async_trait]
 pub trait Dns: Send + Sync {
-    /// Values of the answer, sorted; empty when there is none.
-    async fn ask(&self, name: &str, record_type: RecordType) -> Result<Vec<String>, String>;
+    /// The answer and how long caches may keep it; without values when there is none.
+    async fn ask(&self, name: &str, record_type: RecordType) -> Result<Heard, String>;
 }
 
 /// What a probe saw that was not good.
@@ -445,6 +446,8 @@ pub trait Peers: Send + Sync {
     async fn events(&self, from: &Region, from_seq: u64, limit: u32) -> Result<Vec<HistoryEvent>, PeerError>;
     /// Asks the leader to propose an entry for us.
     async fn forward(&self, to: &Region, entry: Entry) -> Result<Result<Applied, ProposeError>, PeerError>;
+    /// Has a peer look at the names of a service. It answers within a few seconds or not at all.
+    async fn look_up(&self, at: &Region, asked: &LookUp) -> Result<Sighting, PeerError>;
 }
 
 /// A peer did not answer.

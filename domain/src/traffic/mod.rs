@@ -14,6 +14,7 @@ mod shift;
 mod switch_checks;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod vote;
 mod waves;
 
@@ -25,5 +26,8 @@ pub use preview::{Deed, Line, MOST_TOUCHED_PERCENT, Preview, Share, compare_chec
 pub use prices::{CHECKED, PAGES, monthly_checks_usd, monthly_reads_usd};
 pub use settle::{SettleAction, settle};
 pub use shift::{Shift, shifts, shifts_of};
+pub use verify::{
+    AnswerSeen, Heard, LookUp, Looked, NameProbe, NameSeen, Question, Sighting, Verdict, Wanted, Watch, questions, sentence, warning,
+};
 pub use vote::{Tie, pair, weight};
 pub use waves::{WAVES, first_share, next_share};

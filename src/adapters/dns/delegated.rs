@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use failoverd_domain::route53::RecordType;
+use failoverd_domain::traffic::Heard;
 use hickory_proto::rr::{Name, RData, RecordType as WireType};
 use hickory_resolver::TokioResolver;
 use tokio::sync::Mutex;
@@ -97,7 +98,7 @@ impl DelegatedDns {
 
 #[async_trait]
 impl Dns for DelegatedDns {
-    async fn ask(&self, name: &str, record_type: RecordType) -> Result<Vec<String>, String> {
+    async fn ask(&self, name: &str, record_type: RecordType) -> Result<Heard, String> {
         self.servers_of(name).await?.ask(name, record_type).await
     }
 }

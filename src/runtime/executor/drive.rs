@@ -69,8 +69,8 @@ impl Executor {
         tracing::info!(run = %run.id, step = %step.name, attempt, %epoch, region = %step.region, "step begins");
         let deadline = Instant::now() + Duration::from_millis(step.timeout_ms);
         let outcome = match look(effect).await {
-            Look::Done(found) if effect.acts() => StepOutcome::Succeeded { note: format!("was done already: {found}") },
-            Look::Done(found) => StepOutcome::Succeeded { note: found },
+            Look::Done(found) if effect.acts() => succeeded(effect, format!("was done already: {found}")),
+            Look::Done(found) => succeeded(effect, found),
             _ => self.act_and_verify(&Attempt { run, step, number: attempt }, effect, deadline).await?,
         };
         self.conclude(run, step, attempt, outcome).await
@@ -120,10 +120,8 @@ impl Executor {
             self.still_mine()?;
             self.still_open(&open)?;
             let outcome = match look(effect).await {
-                Look::Done(found) if effect.acts() => {
-                    Some(StepOutcome::Succeeded { note: format!("found done: {found}") })
-                }
-                Look::Done(found) => Some(StepOutcome::Succeeded { note: found }),
+                Look::Done(found) if effect.acts() => Some(succeeded(effect, format!("found done: {found}"))),
+                Look::Done(found) => Some(succeeded(effect, found)),
                 // A call of a leader that is gone could still arrive; and steps that only wait begin anew at once.
                 Look::NotDone(found) if !effect.acts() || Instant::now() >= not_done_counts_from => {
                     Some(StepOutcome::Failed { error: format!("looked, not done: {found}"), retryable: true })
@@ -158,7 +156,7 @@ impl Executor {
         loop {
             self.still_mine()?;
             let seen = match look(effect).await {
-                Look::Done(found) => return Ok(StepOutcome::Succeeded { note: found }),
+                Look::Done(found) => return Ok(succeeded(effect, found)),
                 Look::NotDone(found) if not_done_counts_from.is_some_and(|from| Instant::now() >= from) => {
                     let error = format!("asked for, but not done: {found}");
                     return Ok(StepOutcome::Failed { error, retryable: true });
@@ -288,6 +286,10 @@ impl Executor {
     fn still_mine(&self) -> Result<(), NotOurs> {
         if self.agreement.leadership().borrow().is_me { Ok(()) } else { Err(NotOurs) }
     }
+}
+
+fn succeeded(effect: &dyn Effect, note: String) -> StepOutcome {
+    StepOutcome::Succeeded { note, seen: effect.seen() }
 }
 
 fn failed(error: &CallError, retryable: bool) -> StepOutcome {

@@ -1,6 +1,7 @@
 //! What every step can do: look, and act.
 
 use async_trait::async_trait;
+use failoverd_domain::traffic::AnswerSeen;
 
 use crate::ports::CallError;
 
@@ -16,6 +17,10 @@ pub(super) trait Effect: Send + Sync {
     /// Whether [`Self::act`] reaches the outside at all.
     fn acts(&self) -> bool {
         true
+    }
+    /// What each daemon was answered, where that is what was looked for.
+    fn seen(&self) -> Vec<AnswerSeen> {
+        Vec::new()
     }
 }
 

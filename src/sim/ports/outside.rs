@@ -6,15 +6,19 @@ use async_trait::async_trait;
 use failoverd_domain::ids::Region;
 use failoverd_domain::route53::RecordType;
 use failoverd_domain::service::ProbeSpec;
+use failoverd_domain::traffic::Heard;
 use tokio::time::sleep;
 
 use super::SimulatedPorts;
 use crate::ports::{Dns, Metrics, NotGood, Prober};
 use crate::sim::world::Resolution;
 
+/// TTL of answers that a name server goes on giving.
+const OLD_TTL_S: u32 = 60;
+
 #[async_trait]
 impl Dns for SimulatedPorts {
-    async fn ask(&self, name: &str, record_type: RecordType) -> Result<Vec<String>, String> {
+    async fn ask(&self, name: &str, record_type: RecordType) -> Result<Heard, String> {
         let (reachable, latency_ms, timeout_ms) = self
             .aws
             .with(|world| (world.faults.has_dns(&self.caller), world.timing.call_ms, world.timing.call_timeout_ms));
@@ -22,12 +26,15 @@ impl Dns for SimulatedPorts {
         if !reachable {
             return Err("no name server answered".to_owned());
         }
+        if let Some(values) = self.aws.with(|world| world.faults.old_answer(&self.caller, name)) {
+            return Ok(Heard { values, ttl_s: OLD_TTL_S });
+        }
         match self.aws.with(|world| world.resolve(name, record_type, None)) {
             Resolution::NotAuthoritative => Err(format!("{name}: REFUSED")),
-            Resolution::NoSuchName(_) => Ok(Vec::new()),
+            Resolution::NoSuchName(_) => Ok(Heard::default()),
             Resolution::Found(_, mut answer) => {
                 answer.values.sort();
-                Ok(answer.values)
+                Ok(Heard { values: answer.values, ttl_s: answer.ttl_s })
             }
         }
     }
