@@ -2,6 +2,7 @@
 //!
 //! Adapters and the simulated AWS implement them; the runtime and the domain never learn which.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -286,6 +287,8 @@ pub enum NotGood {
 pub trait Prober: Send + Sync {
     /// `Ok` is good; `Err` says what was seen instead. Bounded by the probe's own timeout.
     async fn probe(&self, probe: &ProbeSpec, region: &Region) -> Result<String, NotGood>;
+    /// The same through a public name, at an address that the zone's servers answered for it.
+    async fn through(&self, probe: &ProbeSpec, name: &str, address: IpAddr) -> Result<String, NotGood>;
     /// Whether a reference endpoint outside the fleet answers at all.
     async fn reference(&self, region: &Region) -> bool;
 }

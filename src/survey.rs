@@ -16,7 +16,7 @@ use failoverd_domain::route53::{HealthCheck, RecordSet};
 use failoverd_domain::service::{Pattern, ServiceSpec, Store, StoreKind};
 use failoverd_domain::traffic::{Desired, FenceMark, Inputs, compare_checks, desired, preview};
 
-pub use answers::{LOOK_LIMIT, look_up};
+pub use answers::{LOOK_LIMIT, look_up, probes_through};
 
 use crate::ports::{Action, Age, CallError, Quota, World, ZoneInfo};
 

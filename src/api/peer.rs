@@ -116,10 +116,7 @@ impl PeerService for PeerApi {
         Ok(Response::new(proto::ForwardResponse { result: Some(result) }))
     }
 
-    async fn look_up(
-        &self,
-        request: Request<proto::LookUpRequest>,
-    ) -> Result<Response<proto::LookUpResponse>, Status> {
+    async fn look_up(&self, request: Request<proto::LookUpRequest>) -> Result<Response<proto::LookUpResponse>, Status> {
         let asked: LookUp = read(&request.into_inner().asked)?;
         let state = self.handles.agreement.state().borrow().clone();
         let sighting = look_up(&self.handles.world, &state, &asked).await;

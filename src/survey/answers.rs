@@ -1,14 +1,17 @@
 //! Looks at a service's names for whoever verifies an answer: this daemon itself, or the one that leads.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use failoverd_domain::fleet::FleetState;
-use failoverd_domain::traffic::{Heard, LookUp, NameSeen, Question, Sighting, questions};
+use failoverd_domain::route53::RecordType;
+use failoverd_domain::service::{PublicRecord, ServiceSpec, Signal, Weight};
+use failoverd_domain::traffic::{Heard, LookUp, NameProbe, NameSeen, Question, Sighting, questions, through_name};
 use futures_util::StreamExt;
 use futures_util::stream::iter;
 use tokio::time::{Instant, timeout_at};
 
-use crate::ports::World;
+use crate::ports::{NotGood, World};
 
 /// All questions together: a daemon that cannot tell by then says so, in time to be heard.
 pub const LOOK_LIMIT: Duration = Duration::from_secs(2);
@@ -23,6 +26,9 @@ pub async fn look_up(world: &World, state: &FleetState, asked: &LookUp) -> Resul
     let service = state.services.get(&asked.service);
     let service = service.ok_or_else(|| format!("service {} is not known there", asked.service))?;
     let deadline = Instant::now() + LOOK_LIMIT;
+    if asked.through {
+        return Ok(Sighting { names: Vec::new(), probes: probes(world, &service.spec, deadline).await });
+    }
     let each: Vec<(usize, Question)> = questions(&service.spec)
         .into_iter()
         .enumerate()
@@ -55,4 +61,41 @@ fn add(seen: &mut NameSeen, answer: Result<Heard, String>) {
         (Ok(_), Err(why)) => seen.heard = Err(why),
         (Err(_), _) => {}
     }
+}
+
+/// The service through its names, where it has signals that can be asked so.
+#[must_use]
+pub fn probes_through(spec: &ServiceSpec) -> Vec<(&PublicRecord, &Signal)> {
+    let records = spec.traffic.records.iter().filter(|record| record.record_type == RecordType::A);
+    let with_signals = |record| {
+        let required = spec.health.signals.iter().filter(|signal| signal.weight == Weight::Required);
+        required.map(move |signal| (record, signal))
+    };
+    records
+        .flat_map(with_signals)
+        .filter(|(record, signal)| through_name(&signal.probe, &record.name).is_some())
+        .collect()
+}
+
+/// What could not even be tried says nothing against the service and is left out.
+async fn probes(world: &World, spec: &ServiceSpec, deadline: Instant) -> Vec<NameProbe> {
+    let each = probes_through(spec).into_iter().map(|(record, signal)| async move {
+        let heard = timeout_at(deadline, world.dns.ask(&record.name, RecordType::A)).await.ok()?.ok()?;
+        let address: IpAddr = heard.values.first()?.parse().ok()?;
+        let (good, detail) =
+            match timeout_at(deadline, world.prober.through(&signal.probe, &record.name, address)).await {
+                Ok(Ok(seen)) => (true, seen),
+                Ok(Err(NotGood::Bad(seen))) => (false, seen),
+                Ok(Err(NotGood::Unknown(_))) => return None,
+                Err(_) => (false, format!("no answer within {} s", LOOK_LIMIT.as_secs())),
+            };
+        Some(NameProbe {
+            name: record.name.clone(),
+            signal: signal.name.clone(),
+            good,
+            detail: format!("{address}: {detail}"),
+        })
+    });
+    let each: Vec<_> = each.collect();
+    iter(each).buffered(AT_ONCE).filter_map(std::future::ready).collect().await
 }

@@ -285,9 +285,8 @@ fn judge(wanted: &Wanted, sighting: &Sighting) -> Judged {
 }
 
 fn heard<'a>(sighting: &'a Sighting, question: &Question) -> Result<&'a [Heard], String> {
-    let same = |seen: &&NameSeen| {
-        seen.question.name == question.name && seen.question.record_type == question.record_type
-    };
+    let same =
+        |seen: &&NameSeen| seen.question.name == question.name && seen.question.record_type == question.record_type;
     match sighting.names.iter().find(same).map(|seen| &seen.heard) {
         Some(Ok(heard)) if !heard.is_empty() => Ok(heard),
         Some(Err(why)) => Err(why.clone()),

@@ -178,11 +178,8 @@ fn bad_probes_are_a_warning_that_names_who_and_what() {
 #[test]
 fn each_public_name_is_asked_and_what_each_region_would_answer() {
     let mut spec = spec();
-    let target = |value: &str| Target {
-        endpoint: Endpoint::Values(vec![value.to_owned()]),
-        geo: Vec::new(),
-        weight: Some(1),
-    };
+    let target =
+        |value: &str| Target { endpoint: Endpoint::Values(vec![value.to_owned()]), geo: Vec::new(), weight: Some(1) };
     spec.traffic.records = vec![PublicRecord {
         name: "*.example.com".to_owned(),
         record_type: RecordType::A,

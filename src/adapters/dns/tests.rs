@@ -39,8 +39,11 @@ fn answer(question: &[u8], may_truncate: bool) -> Vec<u8> {
         "refused.example.com." => answer.metadata.response_code = ResponseCode::Refused,
         "nobody.example.com." => answer.metadata.response_code = ResponseCode::NXDomain,
         "many.example.com." if may_truncate => answer.metadata.truncation = true,
-        _ => answer.answers = (data.into_iter().zip(0..))
-            .map(|(data, n)| Record::from_rdata(query.name().clone(), 30 + 15 * (n % 2), data)).collect(),
+        _ => {
+            answer.answers = (data.into_iter().zip(0..))
+                .map(|(data, n)| Record::from_rdata(query.name().clone(), 30 + 15 * (n % 2), data))
+                .collect()
+        }
     }
     answer.to_vec().unwrap()
 }

@@ -279,9 +279,7 @@ fn progress_json(progress: &proto::StepProgress) -> Value {
 }
 
 fn answer_json(seen: &proto::AnswerSeen) -> Value {
-    let probe = |probe: &proto::NameProbe| {
-        json!({ "name": probe.name, "signal": probe.signal, "good": probe.good, "detail": probe.detail })
-    };
+    let probe = |probe: &proto::NameProbe| json!({ "name": probe.name, "signal": probe.signal, "good": probe.good, "detail": probe.detail });
     json!({
         "daemon": seen.daemon,
         "answered_by": seen.answered_by,

@@ -1,6 +1,6 @@
 //! Verification: every daemon asks the zone's authoritative servers, and all that could be asked are answered right.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::Executor;
 use super::effect::{Effect, Look};
 use crate::ports::PeerError;
-use crate::survey::{LOOK_LIMIT, look_up};
+use crate::survey::{LOOK_LIMIT, look_up, probes_through};
 
 /// How long a daemon may take to answer: its own limit, and the way there and back.
 const PATIENCE: Duration = LOOK_LIMIT.saturating_add(Duration::from_millis(500));
@@ -42,6 +42,26 @@ struct Memory {
 impl VerifyAnswer {
     pub(super) fn new(executor: Executor, run: Run, spec: Arc<ServiceSpec>) -> Self {
         Self { executor, run, spec, memory: Mutex::default() }
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the service answers by its name, as far as those who see the right answer can tell. Traffic has moved: a
+    /// bad one undoes nothing, but is said.
+    async fn probe_through(&self, state: &FleetState, seen: &mut [AnswerSeen]) {
+        if probes_through(&self.spec).is_empty() {
+            return;
+        }
+        let asked = LookUp { service: self.run.service.clone(), through: true };
+        let mut looks = self.ask_everybody(state, &asked).await;
+        for one in seen.iter_mut().filter(|one| one.after_ms.is_some()) {
+            let look = looks.iter_mut().find(|look| look.daemon == one.daemon);
+            if let Some(Ok(sighting)) = look.map(|look| &mut look.saw) {
+                one.probes = std::mem::take(&mut sighting.probes);
+            }
+        }
     }
 
     async fn ask_everybody(&self, state: &FleetState, asked: &LookUp) -> Vec<Looked> {
@@ -107,11 +127,12 @@ impl Effect for VerifyAnswer {
         };
         let asked = LookUp { service: self.run.service.clone(), through: false };
         let looks = self.ask_everybody(&state, &asked).await;
-        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        match memory.watch.take(&wanted, &looks) {
-            Verdict::Right(seen) => {
+        let verdict = self.memory().watch.take(&wanted, &looks);
+        match verdict {
+            Verdict::Right(mut seen) => {
+                self.probe_through(&state, &mut seen).await;
                 let note = sentence(&seen);
-                memory.seen = seen;
+                self.memory().seen = seen;
                 Look::Done(note)
             }
             Verdict::Wrong(what) => Look::NotDone(what),
@@ -124,6 +145,6 @@ impl Effect for VerifyAnswer {
     }
 
     fn seen(&self) -> Vec<AnswerSeen> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner).seen.clone()
+        self.memory().seen.clone()
     }
 }

@@ -1,5 +1,6 @@
 //! What needs no AWS API: DNS questions and probes.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -60,12 +61,18 @@ impl Prober for SimulatedPorts {
             sleep(Duration::from_millis(timeout_ms)).await;
             return Err(NotGood::Bad(format!("{target}: no answer in {timeout_ms} ms")));
         }
-        match (self.aws.with(|world| world.endpoint_is_bad(region, &target)), probe) {
-            (false, ProbeSpec::Http { expect_status, .. }) => Ok(format!("{target}: {expect_status}")),
-            (false, _) => Ok(format!("{target}: connected")),
-            (true, ProbeSpec::Http { .. }) => Err(NotGood::Bad(format!("{target}: 503"))),
-            (true, _) => Err(NotGood::Bad(format!("{target}: connection refused"))),
+        self.knock(probe, region, &target)
+    }
+
+    async fn through(&self, probe: &ProbeSpec, name: &str, address: IpAddr) -> Result<String, NotGood> {
+        let Some(region) = self.aws.with(|world| world.region_at(address)) else {
+            return Err(NotGood::Bad(format!("{name}: nobody is at {address}")));
+        };
+        if !self.reference(&region).await {
+            sleep(Duration::from_millis(probe.timeout_ms())).await;
+            return Err(NotGood::Bad(format!("{name}: no answer in {} ms", probe.timeout_ms())));
         }
+        self.knock(probe, &region, &probe.target_in(&region))
     }
 
     async fn reference(&self, region: &Region) -> bool {
@@ -76,5 +83,17 @@ impl Prober for SimulatedPorts {
         });
         sleep(Duration::from_millis(latency_ms)).await;
         good
+    }
+}
+
+impl SimulatedPorts {
+    /// What a service says to somebody who has come as far as its Region.
+    fn knock(&self, probe: &ProbeSpec, region: &Region, target: &str) -> Result<String, NotGood> {
+        match (self.aws.with(|world| world.endpoint_is_bad(region, target)), probe) {
+            (false, ProbeSpec::Http { expect_status, .. }) => Ok(format!("{target}: {expect_status}")),
+            (false, _) => Ok(format!("{target}: connected")),
+            (true, ProbeSpec::Http { .. }) => Err(NotGood::Bad(format!("{target}: 503"))),
+            (true, _) => Err(NotGood::Bad(format!("{target}: connection refused"))),
+        }
     }
 }
