@@ -60,7 +60,7 @@ async fn over_tcp(mut stream: TcpStream) -> std::io::Result<()> {
 }
 
 /// One port for UDP and TCP; another one is tried when somebody else has its TCP half.
-async fn both() -> (UdpSocket, TcpListener) {
+pub(super) async fn both() -> (UdpSocket, TcpListener) {
     loop {
         let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         if let Ok(tcp) = TcpListener::bind(udp.local_addr().unwrap()).await {
@@ -70,7 +70,7 @@ async fn both() -> (UdpSocket, TcpListener) {
 }
 
 /// A server on one port, UDP and TCP.
-async fn server() -> (SocketAddr, JoinSet<()>) {
+pub(super) async fn server() -> (SocketAddr, JoinSet<()>) {
     let (udp, tcp) = both().await;
     let address = udp.local_addr().unwrap();
     let mut tasks = JoinSet::new();
