@@ -126,6 +126,7 @@ impl SimulatedPorts {
             canaries: all.clone(),
             fences: all.clone(),
             metrics: all.clone(),
+            alarms: all.clone(),
             permissions: all.clone(),
             roles: all.clone(),
             dns: all.clone(),
