@@ -80,6 +80,24 @@ fn the_daemon_of_the_dead_region_is_not_waited_for_and_the_record_says_who_saw_w
 }
 
 #[test]
+fn a_daemon_that_is_only_silent_costs_half_a_second() {
+    virtually(36, async {
+        let mut fleet = steady(36).await;
+        fleet.make_leader(&region(EU_WEST)).await;
+        // Calls into the dark end after a while of their own, which is longer.
+        fleet.bus.set_patience(seconds(5));
+        fleet.isolate(&region(US_EAST));
+        let moved = fleet.until(seconds(90), |fleet| run_is(fleet, RunState::Succeeded)).await;
+        holds(&fleet, moved, "it moves");
+        assert_eq!(from(&fleet, US_EAST).not_asked.as_deref(), Some("no answer in time"));
+        let step = verification(&fleet);
+        let took_ms = step.finished_at.unwrap().since(step.started_at.unwrap());
+        let right_ms = from(&fleet, EU_WEST).after_ms.unwrap();
+        assert!(took_ms <= right_ms + 1_000, "right after {right_ms} ms, and said so after {took_ms} ms");
+    });
+}
+
+#[test]
 fn one_daemon_that_is_still_given_the_old_answer_holds_the_run_and_then_a_person_until_it_is_not() {
     virtually(32, async {
         let mut fleet = steady(32).await;

@@ -15,8 +15,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// A run whose first step has not begun this long after its start does not begin any more, milliseconds.
 const TOO_LATE_MS: u64 = 60_000;
-/// Longest wait between two looks.
-const LOOK_AT_LEAST: Duration = Duration::from_secs(5);
 /// One look, however many calls it takes.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -115,7 +113,7 @@ impl Executor {
         let deadline = Instant::now() + Duration::from_millis(step.timeout_ms);
         let was_acting = run.progress(&step.name).state == StepState::Acting;
         let open = Attempt { run, step, number: attempt };
-        let mut again = Pause::default();
+        let mut again = Pause::before(effect);
         loop {
             self.still_mine()?;
             self.still_open(&open)?;
@@ -151,7 +149,7 @@ impl Executor {
             asked => asked,
         };
         // A call without an answer may still arrive for a while; one that is not there then never will be.
-        let mut again = Pause::default();
+        let mut again = Pause::before(effect);
         let mut not_done_counts_from = (asked == Act::Unanswered).then(|| Instant::now() + self.timing.afterlife);
         loop {
             self.still_mine()?;
@@ -297,18 +295,19 @@ fn failed(error: &CallError, retryable: bool) -> StepOutcome {
 }
 
 /// Between two looks: soon at first, then seldom, so that hundreds of steps do not use up an API between them.
-struct Pause(Duration);
-
-impl Default for Pause {
-    fn default() -> Self {
-        Self(LOOK_AGAIN)
-    }
+struct Pause {
+    next: Duration,
+    most: Duration,
 }
 
 impl Pause {
+    fn before(effect: &dyn Effect) -> Self {
+        Self { next: LOOK_AGAIN, most: effect.looks_at_least_every() }
+    }
+
     fn next(&mut self) -> Duration {
-        let now = self.0;
-        self.0 = (now * 5 / 4).min(LOOK_AT_LEAST);
+        let now = self.next;
+        self.next = (now * 5 / 4).min(self.most);
         now
     }
 }

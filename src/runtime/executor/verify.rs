@@ -55,8 +55,10 @@ impl VerifyAnswer {
             return;
         }
         let asked = LookUp { service: self.run.service.clone(), through: true };
-        let mut looks = self.ask_everybody(state, &asked).await;
-        for one in seen.iter_mut().filter(|one| one.after_ms.is_some()) {
+        let can_tell: Vec<Region> =
+            seen.iter().filter(|one| one.after_ms.is_some()).map(|one| one.daemon.clone()).collect();
+        let mut looks = self.ask_all(&can_tell, state, &asked).await;
+        for one in seen.iter_mut() {
             let look = looks.iter_mut().find(|look| look.daemon == one.daemon);
             if let Some(Ok(sighting)) = look.map(|look| &mut look.saw) {
                 one.probes = std::mem::take(&mut sighting.probes);
@@ -64,8 +66,8 @@ impl VerifyAnswer {
         }
     }
 
-    async fn ask_everybody(&self, state: &FleetState, asked: &LookUp) -> Vec<Looked> {
-        let looks = self.executor.view.members.iter().map(|daemon| async move {
+    async fn ask_all(&self, daemons: &[Region], state: &FleetState, asked: &LookUp) -> Vec<Looked> {
+        let looks = daemons.iter().map(|daemon| async move {
             let saw = if daemon == &self.executor.view.me {
                 look_up(&self.executor.world, state, asked).await
             } else {
@@ -126,7 +128,7 @@ impl Effect for VerifyAnswer {
             return Look::CannotTell("the service is gone".to_owned());
         };
         let asked = LookUp { service: self.run.service.clone(), through: false };
-        let looks = self.ask_everybody(&state, &asked).await;
+        let looks = self.ask_all(&self.executor.view.members, &state, &asked).await;
         let verdict = self.memory().watch.take(&wanted, &looks);
         match verdict {
             Verdict::Right(mut seen) => {
@@ -142,6 +144,11 @@ impl Effect for VerifyAnswer {
 
     fn acts(&self) -> bool {
         false
+    }
+
+    /// Name servers are no API that could be used up, and what is on record is as exact as this.
+    fn looks_at_least_every(&self) -> Duration {
+        Duration::from_secs(1)
     }
 
     fn seen(&self) -> Vec<AnswerSeen> {
