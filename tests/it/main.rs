@@ -11,3 +11,4 @@ mod process;
 mod readiness;
 mod sandbox;
 mod simulation;
+mod verification;

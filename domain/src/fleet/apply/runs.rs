@@ -14,6 +14,7 @@ use crate::fleet::state::FleetState;
 use crate::ids::{RunId, ServiceName};
 use crate::plan::Movement;
 use crate::time::Timestamp;
+use crate::traffic::warning;
 
 /// Closed runs kept in the state for each service; older ones are in the history.
 const CLOSED_RUNS_KEPT: usize = 3;
@@ -327,10 +328,14 @@ impl FleetState {
 
 /// What a run that has done everything has brought about.
 fn arrived(run: &Run) -> String {
-    match run.plan.movement {
+    let place = match run.plan.movement {
         Movement::Failover => format!("{} serves from {}", run.service, run.plan.to),
         Movement::Evacuate => format!("{} serves from {} no more", run.service, run.plan.from),
         Movement::Restore => format!("{} serves from {} again", run.service, run.plan.to),
+    };
+    match run.steps.values().find_map(|progress| warning(&progress.seen)) {
+        Some(warning) => format!("{place}; {warning}"),
+        None => place,
     }
 }
 
