@@ -187,9 +187,9 @@ impl StatusService for StatusApi {
         let outlook = preview(&at, asked, actor, Trigger::Operator)?;
         let eta = eta::eta(&outlook.plan, at.state.runs.values());
         // A switch that has no checks yet moves nobody yet.
-        let moved = at.state.services.get(&outlook.plan.service).into_iter();
-        let moved = moved.flat_map(|lead| std::iter::once(lead).chain(at.state.companions(&lead.spec)));
-        let wanted = moved.filter_map(|service| crate::survey::wanted(&at.state, service).ok());
+        let moved = at.state.services.get(&outlook.plan.service).map(|service| at.state.moved_together(service));
+        let wanted =
+            moved.unwrap_or_default().into_iter().filter_map(|service| crate::survey::wanted(&at.state, service).ok());
         let shifts = wanted.flat_map(|wanted| shifts_of(&outlook.plan, &wanted, &at.state)).collect();
         Ok(Response::new(convert::plan(at.answered(), &outlook, eta, shifts)))
     }

@@ -18,7 +18,8 @@ pub const LOOK_LIMIT: Duration = Duration::from_secs(2);
 /// Questions under way at a time.
 const AT_ONCE: usize = 16;
 
-/// Asks the zone's authoritative servers about the names of one service, as its manifest stands here.
+/// Asks the zone's authoritative servers about the names of one service and of those that move with it, as their
+/// manifests stand here.
 ///
 /// # Errors
 /// The service is not known here.
@@ -26,11 +27,13 @@ pub async fn look_up(world: &World, state: &FleetState, asked: &LookUp) -> Resul
     let service = state.services.get(&asked.service);
     let service = service.ok_or_else(|| format!("service {} is not known there", asked.service))?;
     let deadline = Instant::now() + LOOK_LIMIT;
+    let specs: Vec<&ServiceSpec> = state.moved_together(service).into_iter().map(|moved| moved.spec.as_ref()).collect();
     if asked.through {
-        return Ok(Sighting { names: Vec::new(), probes: probes(world, &service.spec, deadline).await });
+        return Ok(Sighting { names: Vec::new(), probes: probes(world, &specs, deadline).await });
     }
-    let each: Vec<(usize, Question)> = questions(&service.spec)
+    let each: Vec<(usize, Question)> = specs
         .into_iter()
+        .flat_map(questions)
         .enumerate()
         .flat_map(|(n, question)| {
             let times = usize::try_from(question.times).unwrap_or(1);
@@ -78,8 +81,8 @@ pub fn probes_through(spec: &ServiceSpec) -> Vec<(&PublicRecord, &Signal)> {
 }
 
 /// What could not even be tried says nothing against the service and is left out.
-async fn probes(world: &World, spec: &ServiceSpec, deadline: Instant) -> Vec<NameProbe> {
-    let each = probes_through(spec).into_iter().map(|(record, signal)| async move {
+async fn probes(world: &World, specs: &[&ServiceSpec], deadline: Instant) -> Vec<NameProbe> {
+    let each = specs.iter().copied().flat_map(probes_through).map(|(record, signal)| async move {
         let heard = timeout_at(deadline, world.dns.ask(&record.name, RecordType::A)).await.ok()?.ok()?;
         let address: IpAddr = heard.values.first()?.parse().ok()?;
         let (good, detail) =

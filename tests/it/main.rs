@@ -5,6 +5,7 @@
 mod active_active;
 mod aws;
 mod examples;
+mod groups;
 mod history;
 mod outages;
 mod process;

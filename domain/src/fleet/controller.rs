@@ -48,8 +48,7 @@ fn widen(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View, servi
     if !state.are_settled(service) || service.attention.is_some() || state.is_paused(name) || is_frozen {
         return None;
     }
-    let companions = state.companions(&service.spec);
-    let settled = companions.into_iter().chain([service]).filter_map(|one| one.settlement.settled_at).max();
+    let settled = state.moved_together(service).into_iter().filter_map(|one| one.settlement.settled_at).max();
     let watched_ms = now.since(settled?);
     let found = diagnose(now, view, &service.spec, region, matrix);
     if watched_ms < service.spec.policy.restore_pause_ms || found.diagnosis != Diagnosis::Healthy {

@@ -35,6 +35,14 @@ impl FleetState {
         self.services.values().filter(is_moved).collect()
     }
 
+    /// The service and those that move with it, itself first.
+    #[must_use]
+    pub fn moved_together<'a>(&'a self, lead: &'a ServiceState) -> Vec<&'a ServiceState> {
+        let mut all = vec![lead];
+        all.extend(self.companions(&lead.spec));
+        all
+    }
+
     /// A service that does not move by itself is asked for by its lead's name.
     pub(super) fn moves_by_itself(&self, spec: &ServiceSpec) -> Result<(), Rejection> {
         match self.moves_with(spec) {

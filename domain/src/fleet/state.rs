@@ -210,7 +210,7 @@ impl FleetState {
     /// Whether records and checks match who serves, for a service and for those that move with it.
     #[must_use]
     pub fn are_settled(&self, service: &ServiceState) -> bool {
-        service.is_settled() && self.companions(&service.spec).into_iter().all(ServiceState::is_settled)
+        self.moved_together(service).into_iter().all(ServiceState::is_settled)
     }
 
     /// What users see of a service in a word.

@@ -32,8 +32,8 @@ impl Executor {
     pub(super) fn effect(&self, run: &Run, step: &Step) -> Box<dyn Effect> {
         let state = self.agreement.state().borrow().clone();
         match state.services.get(&run.service) {
-            Some(service) if matches!(step.kind, StepKind::VerifyAnswer) => {
-                Box::new(VerifyAnswer::new(self.clone(), run.clone(), service.spec.clone()))
+            Some(_) if matches!(step.kind, StepKind::VerifyAnswer) => {
+                Box::new(VerifyAnswer::new(self.clone(), run.clone()))
             }
             Some(service) => Box::new(StepEffect {
                 executor: self.clone(),

@@ -1,11 +1,11 @@
 //! Verification: every daemon asks the zone's authoritative servers, and all that could be asked are answered right.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use failoverd_domain::fleet::{FleetState, Run};
-use failoverd_domain::ids::Region;
+use failoverd_domain::ids::{Region, ServiceName};
 use failoverd_domain::plan::{Movement, StepKind};
 use failoverd_domain::service::ServiceSpec;
 use failoverd_domain::time::Timestamp;
@@ -27,7 +27,6 @@ const LITTLE_PATIENCE: Duration = Duration::from_millis(500);
 pub(super) struct VerifyAnswer {
     executor: Executor,
     run: Run,
-    spec: Arc<ServiceSpec>,
     memory: Mutex<Memory>,
 }
 
@@ -40,8 +39,8 @@ struct Memory {
 }
 
 impl VerifyAnswer {
-    pub(super) fn new(executor: Executor, run: Run, spec: Arc<ServiceSpec>) -> Self {
-        Self { executor, run, spec, memory: Mutex::default() }
+    pub(super) fn new(executor: Executor, run: Run) -> Self {
+        Self { executor, run, memory: Mutex::default() }
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -51,7 +50,8 @@ impl VerifyAnswer {
     /// Whether the service answers by its name, as far as those who see the right answer can tell. Traffic has moved: a
     /// bad one undoes nothing, but is said.
     async fn probe_through(&self, state: &FleetState, seen: &mut [AnswerSeen]) {
-        if probes_through(&self.spec).is_empty() {
+        let specs = moved_together(state, &self.run.service);
+        if specs.into_iter().all(|spec| probes_through(spec).is_empty()) {
             return;
         }
         let asked = LookUp { service: self.run.service.clone(), through: true };
@@ -90,15 +90,13 @@ impl VerifyAnswer {
     }
 
     fn wanted(&self, state: &FleetState) -> Option<Wanted> {
+        let service = state.services.get(&self.run.service)?;
         let regions = match self.run.plan.movement {
             Movement::Failover => vec![self.run.plan.to.clone()],
-            Movement::Evacuate | Movement::Restore => {
-                let service = state.services.get(&self.run.service)?;
-                state.serving(service).into_iter().cloned().collect()
-            }
+            Movement::Evacuate | Movement::Restore => state.serving(service).into_iter().cloned().collect(),
         };
         Some(Wanted {
-            questions: questions(&self.spec),
+            questions: moved_together(state, &self.run.service).into_iter().flat_map(questions).collect(),
             regions,
             judge: self.executor.view.me.clone(),
             flipped_at: self.flipped_at(state),
@@ -113,6 +111,12 @@ impl VerifyAnswer {
         });
         turned.map(|bit| bit.since).max(self.run.started_at).unwrap_or(self.run.decided_at)
     }
+}
+
+fn moved_together<'a>(state: &'a FleetState, service: &ServiceName) -> Vec<&'a ServiceSpec> {
+    let lead = state.services.get(service);
+    lead.map(|lead| state.moved_together(lead).into_iter().map(|moved| moved.spec.as_ref()).collect())
+        .unwrap_or_default()
 }
 
 /// A word where one will do: the note is read by people in a hurry.
