@@ -20,6 +20,7 @@ mod waves;
 
 pub use believed::Believed;
 pub use desired::{DesireProblem, Desired, DesiredCheck, DesiredKind, DesiredRecord, Inputs, SwitchEndpoint, desired};
+pub use endpoint::INTERVAL_S as CHECK_INTERVAL_S;
 pub use mark::{FenceMark, MarkError};
 pub use naming::{canary_name, fence_name, internal_name, switch_path};
 pub use preview::{Deed, Line, MOST_TOUCHED_PERCENT, Preview, Share, compare_checks, preview};
@@ -27,5 +28,6 @@ pub use prices::{CHECKED, PAGES, monthly_checks_usd, monthly_reads_usd};
 pub use refused::{KnownZone, Refused, refused, strayed};
 pub use settle::{SettleAction, settle};
 pub use shift::{Shift, shifts, shifts_of};
+pub use switch_checks::SWITCH_FAILURE_THRESHOLD;
 pub use vote::{Tie, pair, weight};
 pub use waves::{WAVES, first_share, next_share};
