@@ -61,8 +61,7 @@ impl Stopwatch {
         let group = spec.switch_group();
         let bit = sight.state.switches.get(&group).and_then(|switch| switch.bits.get(from));
         first(&mut self.committed, sight.now, bit.is_some_and(|bit| !bit.on));
-        let (outside, vote) =
-            (Watched::of_endpoint(aws, service, from), Watched::of_vote(aws, &group.to_string(), from));
+        let (outside, vote) = (Watched::of_endpoint(aws, service, from), Watched::of_vote(aws, group.as_str(), from));
         first(&mut self.outside, sight.now, outside.is_some_and(|check| !check.healthy));
         first(&mut self.turned, sight.now, vote.is_some_and(|check| !check.healthy));
     }
@@ -100,7 +99,7 @@ impl Stopwatch {
         let promotion_ms = if promotes { aws.with(|world| world.timing.failover_ms) } else { 0 };
         cutter.cut("data", self.asked?, promotion_ms, "FailoverGlobalCluster in this AWS");
         cutter.cut("commit", committed, 0, "a majority's round trip");
-        let (polls_ms, words) = switch_polls(aws, &spec.switch_group().to_string())?;
+        let (polls_ms, words) = switch_polls(aws, spec.switch_group().as_str())?;
         cutter.cut("checkers", turned, polls_ms, words);
         cutter.cut("answer", self.answered?, 0, "name servers follow their checkers at once");
         Some(cutter.parts())

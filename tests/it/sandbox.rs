@@ -251,7 +251,7 @@ impl Narrator for Listener {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_demo_accounts_for_every_millisecond_of_its_move() {
-    let mut it = Fixture::up(24_400).await;
+    let mut it = Fixture::up(25_400).await;
     let ending = Demo::new(&mut it.sandbox, &mut Listener).unwrap().play().await.unwrap();
     assert!(ending.held(), "{:#?}", ending.checks);
     let names: Vec<&str> = ending.parts.iter().map(|part| part.name).collect();
