@@ -16,7 +16,7 @@ use super::judge::Judge;
 use crate::sim::world::{Resolution, SimulatedAws};
 
 /// Longer than a checker takes to notice that a daemon's voice has changed: an interval, its patience, and a look.
-const CHECKERS_MEMORY_MS: u64 = 5_000;
+pub(super) const CHECKERS_MEMORY_MS: u64 = 5_000;
 
 /// Samples the answer.
 pub(super) struct AnswerExam {
@@ -74,11 +74,23 @@ impl AnswerExam {
 fn condition(newest: &FleetState, state: &ServiceState, aws: &SimulatedAws, doors: &Doors) -> Option<LogIndex> {
     // Before the first settlement there are no records.
     state.settlement.settled?;
+    // A pair's one bit is its first Region's.
+    rests_on(newest, state, state.spec.regions.first()?, aws, doors)
+}
+
+/// The entry that last turned a Region's bit, if what daemons say of it must be by that entry now.
+pub(super) fn rests_on(
+    newest: &FleetState,
+    state: &ServiceState,
+    of: &Region,
+    aws: &SimulatedAws,
+    doors: &Doors,
+) -> Option<LogIndex> {
     let group = state.spec.switch_group();
-    let turned = newest.switches.get(&group)?.bits.values().next()?.index;
+    let turned = newest.switches.get(&group)?.bits.get(of)?.index;
     let (mut newer, mut older) = (0, 0);
     for (region, door) in doors.all().iter() {
-        let bit = door.bit(&group).filter(|_| aws.is_reachable_from_outside(region));
+        let bit = door.bit(&group, of).filter(|_| aws.is_reachable_from_outside(region));
         match bit.map(|bit| bit.index) {
             Some(index) if index == turned => newer += 1,
             Some(_) => older += 1,
