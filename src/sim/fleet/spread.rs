@@ -160,7 +160,7 @@ impl SimulatedFleet {
     }
 }
 
-/// `failoverctl switch set orders REGION on|off`.
+/// `failoverctl switch set search REGION on|off`.
 fn turn(of: &Region, on: bool) -> Command {
     Command::SetSwitch { group: SPREAD.into(), region: of.clone(), on, run: None }
 }

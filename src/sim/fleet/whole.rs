@@ -39,7 +39,7 @@ pub const REGIONS: [&str; 3] = [US_EAST, EU_WEST, US_WEST];
 pub const SERVICE: &str = "checkout";
 
 /// The other one, in the fleets that have it: both Regions serve it at once.
-pub const SPREAD: &str = "orders";
+pub const SPREAD: &str = "search";
 
 /// Between two looks of the examiners.
 const STEP: Duration = Duration::from_millis(250);
