@@ -114,11 +114,11 @@ impl ControlService for ControlApi {
             revision,
             dry_run,
             manifests,
+            blocked: review.refusing(),
             changes: review.changes,
             health_checks: Some(review.health_checks),
             monthly_cost_usd: review.monthly_cost_usd,
             warnings: review.warnings,
-            blocked: review.blocked.into_iter().map(|(name, reason)| format!("{name}: {reason}")).collect(),
             needs_confirm: review.needs_confirm.into_keys().collect(),
             cost_basis: Review::cost_basis(),
         }))

@@ -64,6 +64,8 @@ codes! {
     Refused, "REFUSED", FailedPrecondition, 3;
     /// Something that failoverd did not make stands where it would have to write; each by name among the details.
     InTheWay, "IN_THE_WAY", FailedPrecondition, 3;
+    /// Route 53 would refuse records that the manifests want, each by name and in its words among the details.
+    Route53Refuses, "ROUTE53_REFUSES", FailedPrecondition, 3;
     /// Too much of a zone would be deleted or replaced: the zone has to be named.
     ConfirmationNeeded, "CONFIRMATION_NEEDED", FailedPrecondition, 3;
     /// The caller did not say who it is.

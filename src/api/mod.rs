@@ -28,6 +28,8 @@ mod watch;
 #[cfg(test)]
 pub(crate) mod fake;
 #[cfg(test)]
+mod refusal_tests;
+#[cfg(test)]
 mod tests;
 
 pub use handles::Handles;

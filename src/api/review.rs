@@ -12,11 +12,11 @@ use failoverd_domain::data::additions::{Said, additions, left_alone};
 use failoverd_domain::fleet::{Entry, FleetState, ServiceState};
 use failoverd_domain::health::readiness::{Check, CopyCase, Fact, NoAnswer, Verdict, copy_checks, names};
 use failoverd_domain::ids::{LogIndex, Region, ServiceName};
-use failoverd_domain::route53::RecordSet;
+use failoverd_domain::route53::{HealthCheck, RecordSet};
 use failoverd_domain::service::{ServiceSpec, Store, SwitchTransport};
 use failoverd_domain::traffic::{
-    CHECKED, Deed, DesiredCheck, Line, PAGES, Preview, Share, SwitchAlarm, monthly_checks_usd, monthly_reads_usd,
-    monthly_voices_usd, preview, switch_alarm, voices,
+    CHECKED, Deed, Desired, DesiredCheck, KnownZone, Line, PAGES, Preview, Refused, Share, SwitchAlarm,
+    monthly_checks_usd, monthly_reads_usd, monthly_voices_usd, preview, refused, strayed, switch_alarm, voices,
 };
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -28,6 +28,8 @@ use crate::survey::{self, Surroundings};
 
 /// Longest wait for any one answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How Route 53 calls a zone that the account does not have; the adapter says so of private ones too.
+const NO_SUCH_ZONE: &str = "NoSuchHostedZone";
 /// Questions under way at once.
 const MOST_AT_ONCE: usize = 32;
 
@@ -44,6 +46,8 @@ pub struct Review {
     pub warnings: Vec<String>,
     /// What stands in the way of a change: name and reason.
     pub blocked: Vec<(String, String)>,
+    /// What Route 53 would refuse of a change: name and reason.
+    pub refused: Vec<(String, String)>,
     /// Zones to be named, and why.
     pub needs_confirm: BTreeMap<String, String>,
 }
@@ -81,6 +85,7 @@ pub async fn review(world: &World, now: &FleetState, entry: &Entry, specs: &[Ser
     }
     let reading = read(world, now, &then, specs).await;
     let mut review = Review::default();
+    reading.refusals(specs, &mut review);
     reading.traffic(specs, &mut review);
     reading.voices(&mut review);
     reading.copies(specs, &mut review);
@@ -197,11 +202,52 @@ async fn read_copies(world: &World, changed: &[&ServiceSpec]) -> BTreeMap<(Servi
 }
 
 impl Reading<'_> {
+    /// What Route 53 would refuse, zone by zone: refuses a manifest that changes, and is said of one that does not.
+    fn refusals(&self, specs: &[ServiceSpec], review: &mut Review) {
+        for (at, around) in &self.zones {
+            let lives_here = |spec: &ServiceSpec| zone_of(spec) == *at;
+            let here: Vec<&ServiceSpec> = specs.iter().filter(|spec| lives_here(spec)).collect();
+            let changed: BTreeSet<&ServiceName> =
+                here.iter().filter(|spec| is_changed(self.now, spec)).map(|spec| &spec.name).collect();
+            if let Err(no) = &around.zone
+                && no.code == NO_SUCH_ZONE
+            {
+                // The words are the adapter's: they tell an unknown zone from a private one.
+                let moves = |spec: &&&ServiceSpec| {
+                    self.now.services.get(&spec.name).is_none_or(|service| service.spec.traffic != spec.traffic)
+                };
+                review.refused.extend(here.iter().find(moves).map(|_| (at.1.clone(), no.words.clone())));
+                continue;
+            }
+            let zone = KnownZone {
+                name: &at.1,
+                id: around.zone.as_ref().map(|zone| zone.id.as_str()).unwrap_or_default(),
+                records: around.records.as_ref().ok().map(Vec::as_slice),
+            };
+            let beside = self.then.services.values().filter(|service| lives_here(&service.spec));
+            let wanted: Vec<Desired> = beside.filter_map(|service| survey::wanted(self.then, service).ok()).collect();
+            let asked = here.iter().map(|spec| spec.name.clone()).collect();
+            let strays: Vec<Refused> = here.iter().flat_map(|spec| strayed(zone, spec)).collect();
+            let is_astray = |it: &Refused| strays.iter().any(|stray| stray.name == it.name);
+            let mut found = refused(zone, &wanted, &asked);
+            found.retain(|it| !is_astray(it));
+            for Refused { service, name, reason } in found.into_iter().chain(strays) {
+                if changed.contains(&service) {
+                    review.refused.push((name, reason));
+                } else {
+                    review.warnings.push(format!("{service}: {name}: Route 53 would refuse it: {reason}"));
+                }
+            }
+        }
+    }
+
     /// Records and health checks.
     fn traffic(&self, specs: &[ServiceSpec], review: &mut Review) {
         let mut touched: BTreeMap<ZoneAt, Vec<RecordSet>> = BTreeMap::new();
         let mut taken: BTreeMap<String, DesiredCheck> = BTreeMap::new();
         let mut rooms: BTreeMap<Option<String>, (u64, Option<Quota>)> = BTreeMap::new();
+        // Services that share a switch make its checks once.
+        let mut made: BTreeMap<Option<String>, Vec<HealthCheck>> = BTreeMap::new();
         let mut copies = 0;
         for spec in specs {
             let (at, Some(service)) = (zone_of(spec), self.then.services.get(&spec.name)) else { continue };
@@ -220,7 +266,10 @@ impl Reading<'_> {
                 self.confirm_unread(spec, review);
                 continue;
             };
-            let seen = preview(&wanted, &survey::looking_mark(self.then, service.epoch), checks, records);
+            let made = made.entry(at.0.clone()).or_default();
+            let checks = [checks.as_slice(), made.as_slice()].concat();
+            let seen = preview(&wanted, &survey::looking_mark(self.then, service.epoch), &checks, records);
+            made.extend(seen.new_checks.iter().cloned());
             let room = rooms.entry(at.0.clone()).or_insert((0, around.quota.as_ref().ok().copied()));
             room.0 += u64::try_from(seen.new_checks.len()).unwrap_or(u64::MAX);
             note_lines(&spec.name, &seen.lines, review);
@@ -269,11 +318,7 @@ impl Reading<'_> {
     }
 
     /// What settlement wants, and would do, for the service as it is applied now.
-    fn before(
-        &self,
-        spec: &ServiceSpec,
-        around: &Surroundings,
-    ) -> Option<(failoverd_domain::traffic::Desired, Preview)> {
+    fn before(&self, spec: &ServiceSpec, around: &Surroundings) -> Option<(Desired, Preview)> {
         let service = self.now.services.get(&spec.name)?;
         let wanted = survey::wanted(self.now, service).ok()?;
         let (Ok(checks), Ok(records)) = (&around.checks, &around.records) else { return None };
@@ -286,7 +331,7 @@ impl Reading<'_> {
         &self,
         spec: &ServiceSpec,
         seen: &Preview,
-        before: Option<&(failoverd_domain::traffic::Desired, Preview)>,
+        before: Option<&(Desired, Preview)>,
         review: &mut Review,
     ) {
         let service = self.then.services.get(&spec.name);
@@ -414,12 +459,22 @@ fn cents(usd: f64) -> f64 {
     (usd * 100.0).round() / 100.0
 }
 
+fn violation((name, reason): &(String, String)) -> Violation {
+    Violation { field: name.clone(), description: format!("{name}: {reason}") }
+}
+
 impl Review {
-    /// Refuses what may not be applied: what stands in the way, and zones that were not named.
+    /// Refuses what may not be applied: what Route 53 would not take, what stands in the way, and zones that were not
+    /// named.
     ///
     /// # Errors
-    /// `IN_THE_WAY`, `CONFIRMATION_NEEDED`.
+    /// `ROUTE53_REFUSES`, `IN_THE_WAY`, `CONFIRMATION_NEEDED`.
     pub fn judge(&self, confirmed: &[String]) -> Result<(), ApiError> {
+        if !self.refused.is_empty() {
+            let message = "Route 53 would refuse what these manifests want; nothing was applied";
+            let violations = self.refused.iter().map(violation).collect();
+            return Err(ApiError { violations, ..ApiError::new(ErrorCode::Route53Refuses, message) });
+        }
         if !self.blocked.is_empty() {
             let count = self.blocked.len();
             let message = format!(
@@ -427,10 +482,6 @@ impl Review {
                 if count == 1 { "thing stands" } else { "things stand" },
                 if count == 1 { "is" } else { "are" },
             );
-            let violation = |(name, reason): &(String, String)| Violation {
-                field: name.clone(),
-                description: format!("{name}: {reason}"),
-            };
             let violations = self.blocked.iter().map(violation).collect();
             return Err(ApiError { violations, ..ApiError::new(ErrorCode::InTheWay, message) });
         }
@@ -445,6 +496,13 @@ impl Review {
         let violations = open.map(violation).collect();
         let message = "this needs a zone to be confirmed by name; nothing was applied";
         Err(ApiError { violations, ..ApiError::new(ErrorCode::ConfirmationNeeded, message) })
+    }
+
+    /// All that would refuse it, a line each.
+    #[must_use]
+    pub fn refusing(&self) -> Vec<String> {
+        let refused = self.refused.iter().map(|(name, reason)| format!("{name}: Route 53 would refuse it: {reason}"));
+        refused.chain(self.blocked.iter().map(|(name, reason)| format!("{name}: {reason}"))).collect()
     }
 
     /// What the estimate rests on.

@@ -1,7 +1,6 @@
 //! `StatusService`: what is. Reads only; answered here, from what this daemon has applied.
 
 use failoverd_domain::fleet::{EventHead, FleetState, Run, Trigger, verify_chain};
-use failoverd_domain::service::Objectives;
 use failoverd_domain::traffic::shifts_of;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
@@ -48,11 +47,7 @@ impl StatusApi {
 
 /// A run as its readers see it.
 pub fn run_message(state: &FleetState, run: &Run) -> proto::Run {
-    convert::run(run, objectives(state, run))
-}
-
-fn objectives(state: &FleetState, run: &Run) -> Option<Objectives> {
-    state.services.get(&run.service).map(|service| service.spec.objectives)
+    convert::run(run, state.services.get(&run.service).map(|service| &*service.spec))
 }
 
 /// Runs that match, newest first.

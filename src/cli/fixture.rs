@@ -6,7 +6,7 @@ use crate::api::{convert, proto};
 
 pub fn run() -> proto::Run {
     let run = fake::run("checkout-1");
-    convert::run(&run, Some(fake::spec("checkout").objectives))
+    convert::run(&run, Some(&fake::spec("checkout")))
 }
 
 pub fn events() -> Vec<proto::Event> {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::output::View;
 use super::progress::missed;
 use super::style::{Style, duration, timestamp};
-use super::view::{answers_text, run_json, steps_text, time_json};
+use super::view::{answers_text, parts_text, run_json, steps_text, time_json};
 use crate::api::convert::word;
 use crate::api::proto::{Event, Loss, Run, RunState};
 
@@ -92,6 +92,10 @@ fn history_json(events: &[&Event]) -> Value {
 fn text(run: &Run, events: &[&Event]) -> String {
     let mut text = headline(run);
     text += &objectives(run);
+    if !run.parts.is_empty() {
+        text += "\n## Where the time went\n\n";
+        text += &parts_text(&run.parts);
+    }
     text += "\n## Loss\n\n";
     text += &losses(&run.loss);
     text += "\n## Guards at the decision\n\n";

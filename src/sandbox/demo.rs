@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use failoverd_domain::data::loss::newest_acknowledged;
 use failoverd_domain::fleet::{
-    EventKind, FleetState, ForecastOutcome, HistoryEvent, Run, RunState, ServicePhase, what_if_region_vanishes,
+    EventKind, FleetState, ForecastOutcome, HistoryEvent, Part, Run, RunState, ServicePhase, what_if_region_vanishes,
 };
 use failoverd_domain::health::Matrix;
 use failoverd_domain::ids::{Region, RunId, ServiceName};
@@ -19,6 +19,7 @@ use failoverd_domain::service::{Store, StoreKind};
 use tokio::time::{Instant, sleep};
 
 use super::fleet::{CHECKOUT, REGIONS, Sandbox, SandboxError};
+use super::stopwatch::{Sight, Stopwatch};
 use crate::adapters::dns::AuthoritativeDns;
 use crate::api::proto::control_service_client::ControlServiceClient;
 use crate::api::proto::{ApplyRequest, ManifestFile};
@@ -28,8 +29,10 @@ use crate::ports::Dns;
 const SERVICE: &str = "checkout";
 const BROKEN: &str = "us-east-1";
 const SURVIVOR: &str = "eu-west-1";
-/// Between two looks.
+/// Between two looks at the history.
 const LOOK: Duration = Duration::from_millis(150);
+/// Between two looks at what is measured, once something is.
+const GLANCE: Duration = Duration::from_millis(10);
 /// For the fleet to form and the service to be steady, and for it to move and settle.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -48,6 +51,8 @@ pub struct Ending {
     pub run: RunId,
     /// What was checked: what, whether it held, and what was seen.
     pub checks: Vec<(String, bool, String)>,
+    /// Where the time went, from the first failed probe to the moved answer.
+    pub parts: Vec<Part>,
 }
 
 impl Ending {
@@ -69,6 +74,7 @@ pub struct Demo<'a> {
     answers: Vec<Vec<String>>,
     watch: AnswerWatch,
     strange_answers: Vec<String>,
+    stopwatch: Stopwatch,
 }
 
 impl<'a> Demo<'a> {
@@ -88,6 +94,7 @@ impl<'a> Demo<'a> {
             answers: Vec::new(),
             watch: AnswerWatch::default(),
             strange_answers: Vec::new(),
+            stopwatch: Stopwatch::default(),
         })
     }
 
@@ -148,8 +155,29 @@ impl<'a> Demo<'a> {
             if Instant::now() >= deadline {
                 return Err(SandboxError::Machine(format!("gave up waiting for {what}")));
             }
+            self.glance().await?;
+        }
+    }
+
+    /// The pause between two looks, in which the stopwatch runs once the Region is broken.
+    async fn glance(&mut self) -> Result<(), SandboxError> {
+        let until = Instant::now() + LOOK;
+        if self.broken_at.is_none() {
             sleep(LOOK).await;
         }
+        while Instant::now() < until {
+            self.measure()?;
+            self.look_at_answer().await?;
+            sleep(GLANCE).await;
+        }
+        Ok(())
+    }
+
+    fn measure(&mut self) -> Result<(), SandboxError> {
+        let snapshot = self.daemon()?.handles().snapshot();
+        let sight = Sight { now: snapshot.now, state: &snapshot.state, matrix: &snapshot.matrix, view: &snapshot.view };
+        self.stopwatch.look(&sight, self.sandbox.aws(), &SERVICE.into(), &BROKEN.into());
+        Ok(())
     }
 
     /// The fleet can only bound a loss once canaries have been read on the other side.
@@ -199,6 +227,9 @@ impl<'a> Demo<'a> {
         let Ok(events) = history.range(self.next_event, 200).await else { return Ok(()) };
         for event in events {
             self.next_event = event.seq + 1;
+            if self.broken_at.is_some() {
+                self.stopwatch.hear(&event);
+            }
             self.say(&format!("[{}] {}", event.kind.word(), event.message));
             if event.kind == EventKind::Decided {
                 self.tell_decision(&event);
@@ -226,6 +257,9 @@ impl<'a> Demo<'a> {
             return Ok(());
         }
         if self.answers.last() != Some(&answer) {
+            if self.broken_at.is_some() {
+                self.stopwatch.answer_moved(self.daemon()?.handles().snapshot().now);
+            }
             self.say(&format!("[dns] {name} {record_type} now answers {}", answer.join(" ")));
             self.answers.push(answer.clone());
         }
@@ -287,7 +321,11 @@ impl<'a> Demo<'a> {
 
     async fn verdict(self) -> Result<Ending, SandboxError> {
         let state = self.state()?;
-        let run = newest_run(&state).ok_or_else(|| SandboxError::Machine("there was no run".to_owned()))?.id.clone();
+        let run = newest_run(&state).ok_or_else(|| SandboxError::Machine("there was no run".to_owned()))?;
+        let spec = state.services.get(SERVICE).map(|service| service.spec.clone());
+        let parts =
+            spec.and_then(|spec| self.stopwatch.parts(&spec, &run.plan, self.sandbox.aws())).unwrap_or_default();
+        let run = run.id.clone();
         let history = self.daemon()?.handles().history.clone();
         let read = history.range(1, 100_000).await.map_err(|error| SandboxError::Machine(error.to_string()))?;
         let mut checks = Vec::new();
@@ -335,7 +373,14 @@ impl<'a> Demo<'a> {
             strange.clone()
         };
         checks.push(("answers followed the log (I9)".to_owned(), strange.is_empty(), seen));
-        Ok(Ending { run, checks })
+        let (whole, ms) = self.stopwatch.adds_up(&parts);
+        let seen = format!("{} parts, {ms} ms from the first failed probe to the moved answer", parts.len());
+        checks.push((
+            "the time is accounted for, nothing below its floor".to_owned(),
+            whole && !parts.is_empty(),
+            seen,
+        ));
+        Ok(Ending { run, checks, parts })
     }
 
     /// What the simulated AWS saw done, by the kind of step that does such a thing.

@@ -10,6 +10,7 @@ mod fleet;
 mod network;
 pub mod postgres;
 mod scratch;
+mod stopwatch;
 mod world;
 
 pub use addresses::{Addresses, DEFAULT_PORT_BASE};

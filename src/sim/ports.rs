@@ -190,11 +190,19 @@ impl SimulatedPorts {
 #[async_trait]
 impl Records for SimulatedPorts {
     async fn zone(&self, zone: &str) -> Call<ZoneInfo> {
-        self.route53("ListHostedZonesByName", false, |world| world.zone_info(zone)).await
+        self.route53("ListHostedZonesByName", false, |world| {
+            world.public_zone(zone)?;
+            world.zone_info(zone)
+        })
+        .await
     }
 
     async fn list(&self, zone: &str, _: Age) -> Call<Vec<RecordSet>> {
-        self.route53("ListResourceRecordSets", false, |world| world.list_records(zone)).await
+        self.route53("ListResourceRecordSets", false, |world| {
+            world.public_zone(zone)?;
+            world.list_records(zone)
+        })
+        .await
     }
 
     async fn change(&self, zone: &str, changes: Vec<Change>) -> Call<String> {

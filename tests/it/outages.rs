@@ -4,10 +4,15 @@ use std::time::Duration;
 
 use failoverd::sim::fleet::{EU_WEST, Fault, SERVICE, Shop, SimulatedFleet, US_EAST, US_WEST, region};
 use failoverd::sim::world::{Service, StoreId};
-use failoverd_domain::fleet::{Actor, Command, EventKind, Guard, Run, RunState, ServicePhase, StepState, Trigger};
+use failoverd_domain::fleet::{
+    Actor, Command, EventKind, Guard, Run, RunState, ServicePhase, StepState, Trigger, parts,
+};
 use failoverd_domain::plan::Mode;
 
 use crate::simulation::virtually;
+
+/// Of a move that a breach began, data first.
+const PARTS: [&str; 5] = ["detect", "decide", "data", "commit", "answer"];
 
 const fn seconds(s: u64) -> Duration {
     Duration::from_secs(s)
@@ -75,6 +80,11 @@ fn the_primary_region_dies(seed: u64, switch: &'static str, most_ms: u64) {
         assert_eq!((run.trigger, run.plan.mode, run.state), (Trigger::Automatic, Mode::Forced, RunState::Succeeded));
         holds(&fleet, promotions(&fleet) == 1 && lives_in(&fleet, EU_WEST), "one promotion, and nothing after it");
         assert!(run.rto_ms().is_some_and(|rto_ms| rto_ms <= most_ms), "{:?}", run.rto_ms());
+        let spent = parts(&run, fleet.service().as_ref().map(|service| &*service.spec));
+        assert_eq!(spent.iter().map(|part| part.name).collect::<Vec<_>>(), PARTS, "{spent:#?}");
+        assert_eq!(Some(spent.iter().map(|part| part.ms).sum()), run.rto_ms(), "{spent:#?}");
+        assert!(spent.iter().all(|part| part.ms >= part.floor_ms), "{spent:#?}");
+        assert_eq!((spent[0].floor_ms, spent[1].floor_ms), (5_000, 2_000), "breach_after and announce");
         fleet.heal_region(&region(US_EAST)).await;
         let whole = fleet.until(seconds(120), |fleet| fleet.unrest().is_none()).await;
         holds(&fleet, whole, "both histories are whole when us-east-1 is back");

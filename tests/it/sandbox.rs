@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use failoverd::adapters::dns::AuthoritativeDns;
 use failoverd::ports::Dns;
+use failoverd::sandbox::demo::{Demo, Narrator};
 use failoverd::sandbox::{Addresses, REGIONS, Sandbox, Settings};
-use failoverd_domain::fleet::{EventKind, FleetState, HistoryEvent, RunState, ServicePhase, StepState};
+use failoverd_domain::fleet::{EventKind, FleetState, HistoryEvent, RunState, ServicePhase, StepState, parts};
 use failoverd_domain::ids::Region;
 use failoverd_domain::route53::RecordType;
 use serde_json::Value;
@@ -237,5 +238,34 @@ async fn the_leader_crashes_while_it_promotes_and_another_daemon_finishes_the_ru
     assert_eq!(by(EventKind::StepIntent, "promote/"), [format!("daemon:{crashed}")]);
     let outcome = by(EventKind::StepOutcome, "promote/");
     assert!(outcome.len() == 1 && outcome[0] != format!("daemon:{crashed}"), "{outcome:?}");
+    it.sandbox.stop().await;
+}
+
+/// Hears the story and says nothing.
+struct Listener;
+
+impl Narrator for Listener {
+    fn heading(&mut self, _: &str) {}
+    fn event(&mut self, _: Option<Duration>, _: &str) {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_demo_accounts_for_every_millisecond_of_its_move() {
+    let mut it = Fixture::up(25_400).await;
+    let ending = Demo::new(&mut it.sandbox, &mut Listener).unwrap().play().await.unwrap();
+    assert!(ending.held(), "{:#?}", ending.checks);
+    let names: Vec<&str> = ending.parts.iter().map(|part| part.name).collect();
+    let expected =
+        ["detect: quorum", "detect: Route 53", "detect: decision", "decide", "data", "commit", "checkers", "answer"];
+    assert_eq!(names, expected);
+    let floors: Vec<u64> = ending.parts.iter().map(|part| part.floor_ms).collect();
+    assert_eq!(floors, [5_000, 0, 0, 2_000, 3_000, 0, 0, 0], "from the manifest and the simulated AWS");
+    // What the daemons agreed on is the same move, seen from inside.
+    let state = it.state();
+    let run = &state.runs[&ending.run];
+    let spec = state.services.get("checkout").map(|service| &*service.spec);
+    let inside = parts(run, spec);
+    assert_eq!(Some(inside.iter().map(|part| part.ms).sum()), run.rto_ms());
+    assert!(inside.iter().all(|part| part.ms >= part.floor_ms), "{inside:#?}");
     it.sandbox.stop().await;
 }

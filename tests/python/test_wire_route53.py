@@ -69,6 +69,15 @@ class Zones(Route53Test):
         self.dns.delete_hosted_zone(Id=zone)
         self.assertIn(zone.split("/")[-1], self.refused("NoSuchHostedZone", self.dns.get_hosted_zone, status=404, Id=zone))
 
+    def test_a_zone_of_a_vpc_is_private(self):
+        name, vpc = f"{named('inside')}.example", {"VPCRegion": "us-east-1", "VPCId": "vpc-0a1b2c3d"}
+        made = self.dns.create_hosted_zone(Name=name, CallerReference=named("made"), VPC=vpc)
+        self.assertTrue(self.dns.get_hosted_zone(Id=made["HostedZone"]["Id"])["HostedZone"]["Config"]["PrivateZone"])
+        self.refused(
+            "InvalidInput", self.dns.create_hosted_zone, Name=f"other.{name}", CallerReference=named("made"),
+            HostedZoneConfig={"PrivateZone": True},
+        )
+
     def test_zones_are_listed_by_name_from_a_name_on(self):
         stem = named("order")
         for name in ["c", "a", "b"]:
@@ -185,6 +194,11 @@ class Records(Route53Test):
         name, zone = self.zone()
         two = {"SetIdentifier": "one"}
         alias = {"HostedZoneId": zone.split("/")[-1], "DNSName": f"none.{name}", "EvaluateTargetHealth": False}
+        hundred = [plain(f"a.{name}", SetIdentifier=f"s{at}", Weight=1) for at in range(100)]
+
+        def to(record, target, zone=alias["HostedZoneId"]):
+            return {"Name": record, "Type": "A", "AliasTarget": {**alias, "DNSName": target, "HostedZoneId": zone}}
+
         with_ttl = {"Name": f"a.{name}", "Type": "A", "TTL": 60, "AliasTarget": {**alias, "HostedZoneId": "Z35SXDOTRQ7X7K"}}
         for words, *records in [
             ("not a valid IPv4 address", plain(f"a.{name}", values=("192.0.2.300",))),
@@ -195,6 +209,15 @@ class Records(Route53Test):
             ("must not have a TTL", with_ttl),
             ("that target was not found", {"Name": f"a.{name}", "Type": "A", "AliasTarget": alias}),
             ("missing its TTL", {"Name": f"a.{name}", "Type": "A", "ResourceRecords": ADDRESS}),
+            ("creates a CNAME or alias loop", to(f"a.{name}", f"a.{name}")),
+            ("creates a CNAME or alias loop", to(f"a.{name}", f"b.{name}"), to(f"b.{name}", f"c.{name}"), to(f"c.{name}", f"a.{name}")),
+            ("creates a CNAME or alias loop", plain(f"a.{name}", "CNAME", (f"b.{name}",)), plain(f"b.{name}", "CNAME", (f"a.{name}",))),
+            ("that target was not found", to(f"a.{name}", f"six.{name}"), plain(f"six.{name}", "AAAA", ("2001:db8::1",))),
+            ("that target was not found", {**to(f"a.{name}", "lb.elb.amazonaws.com", zone="Z35SXDOTRQ7X7K"), "Type": "CNAME"}),
+            ("does not lie within the target zone", to(f"a.{name}", "lb.elb.amazonaws.com")),
+            ("not permitted as an alias", {**to(f"a.{name}", f"b.{name}"), "Type": "NS"}, plain(f"b.{name}", "NS", ("ns.example.",))),
+            ("already exists", plain(f"a.{name}", **two, Weight=1), plain(f"a.{name}", **two, Weight=2)),
+            ("Exceeded limit on number of weighted RRSets", *hundred, plain(f"a.{name}", SetIdentifier="more", Weight=1)),
             ("set identifier", plain(f"a.{name}", Weight=1)),
             ("set identifier", plain(f"a.{name}", **two)),
             ("does not exist", plain(f"a.{name}", HealthCheckId="00000000-0000-0000-0000-000000000000")),
@@ -209,6 +232,8 @@ class Records(Route53Test):
         ]:
             with self.subTest(words):
                 self.assertIn(words, self.no_change(zone, *[change("CREATE", **record) for record in records]))
+        heavy = change("CREATE", **plain(f"a.{name}", **two, Weight=256))
+        self.assertIn("maxInclusive '255'", self.no_change(zone, heavy, code="InvalidInput"))
         many = [change("CREATE", **plain(f"r{at}.{name}")) for at in range(1_001)]
         self.assertIn("limit of 1000", self.no_change(zone, *many))
         long = '"' + "x" * 250 + '"'

@@ -13,6 +13,7 @@ mod run;
 mod state;
 #[cfg(test)]
 pub(crate) mod tests;
+mod timeline;
 
 pub use apply::{Applied, Rejection};
 pub use command::{Actor, Command, Decision, Entry, StepOutcome};
@@ -22,3 +23,4 @@ pub use failover::{FailoverRequest, Outlook, outlook, propose_failover, still_ho
 pub use guard::{Guard, GuardVerdict, Severity};
 pub use run::{Consent, Intent, Run, RunState, StepProgress, StepState, Trigger};
 pub use state::{Bit, FleetState, Member, Retired, Role, ServicePhase, ServiceState, Settlement, Switch, WHOLE_SHARE};
+pub use timeline::{Cutter, Part, parts};

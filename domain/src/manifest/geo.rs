@@ -21,6 +21,12 @@ impl Places {
     pub fn has_default(&self) -> bool {
         self.0.contains(&Location::Default)
     }
+
+    /// How many they are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
 }
 
 /// The places of one target.

@@ -7,7 +7,7 @@ use super::field::{Field, Mapping};
 use super::regions::per_region;
 use super::{geo, names, unsupported};
 use crate::ids::Region;
-use crate::route53::{AliasTarget, RecordType};
+use crate::route53::{AliasTarget, MOST_OF_ONE_NAME, RecordType};
 use crate::service::{Endpoint, Pattern, PublicRecord, Routing, Target};
 
 /// Route 53's limit of values in one record set.
@@ -152,6 +152,12 @@ fn targets(field: &Field<'_>, regions: Option<&[Region]>, of: &TargetContext<'_>
              add { default: true } to the geo of one Region",
         );
     }
+    if places.count() > MOST_OF_ONE_NAME {
+        return field.refuse(format!(
+            "has {} places; Route 53 takes {MOST_OF_ONE_NAME} geolocation records of one name and type",
+            places.count()
+        ));
+    }
     Some(targets)
 }
 
@@ -178,19 +184,19 @@ fn target(field: &Field<'_>, of: &TargetContext<'_>, places: &mut geo::Places) -
 
 fn endpoint(keys: &Mapping<'_>, of: &TargetContext<'_>) -> Option<Endpoint> {
     match (keys.get("alias"), keys.get("values")) {
-        (Some(field), None) => alias(&field, of.record_type).map(Endpoint::Alias),
+        (Some(field), None) => alias(&field, of).map(Endpoint::Alias),
         (None, Some(field)) => values(&field, of).map(Endpoint::Values),
         (Some(_), Some(values)) => values.refuse("a target has an alias or values, not both"),
         (None, None) => keys.field().refuse("says not where to answer: add alias or values"),
     }
 }
 
-fn alias(field: &Field<'_>, record_type: Option<RecordType>) -> Option<AliasTarget> {
-    if record_type == Some(RecordType::Cname) {
+fn alias(field: &Field<'_>, of: &TargetContext<'_>) -> Option<AliasTarget> {
+    if of.record_type == Some(RecordType::Cname) {
         return field.refuse("an alias to an AWS resource is of type A or AAAA: change the type, or write values");
     }
     let keys = field.mapping()?;
-    let dns_name = keys.need("dns_name", |field| names::dns_name(&field));
+    let dns_name = keys.need("dns_name", |field| alias_name(&field, of));
     let hosted_zone = keys.need("hosted_zone", |field| zone_id(&field));
     let evaluate_target_health = keys.or("evaluate_target_health", false, |field| field.boolean());
     keys.finish();
@@ -199,6 +205,15 @@ fn alias(field: &Field<'_>, record_type: Option<RecordType>) -> Option<AliasTarg
         hosted_zone: hosted_zone?,
         evaluate_target_health: evaluate_target_health?,
     })
+}
+
+/// A loop over more names than this one shows when the zone is read.
+fn alias_name(field: &Field<'_>, of: &TargetContext<'_>) -> Option<String> {
+    let target = names::dns_name(field)?;
+    if Some(target.as_str()) == of.name {
+        return field.refuse("points at the record itself: Route 53 refuses an alias loop");
+    }
+    Some(target)
 }
 
 fn zone_id(field: &Field<'_>) -> Option<String> {

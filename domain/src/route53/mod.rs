@@ -6,6 +6,7 @@ mod choose;
 mod places;
 mod record;
 mod text;
+mod together;
 mod tree;
 
 #[cfg(test)]
@@ -16,3 +17,4 @@ pub use check::{AlarmRule, CheckKind, EndpointCheck, HealthCheck, HealthCheckCon
 pub use places::{Origin, origins};
 pub use record::{AliasTarget, Change, Location, Policy, RecordSet, RecordType};
 pub use text::{escaped_name, plain_name, plain_text, quoted_text};
+pub use together::{MOST_OF_ONE_NAME, Node, Together};

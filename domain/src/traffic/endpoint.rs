@@ -5,7 +5,7 @@ use crate::route53::{EndpointCheck, Protocol};
 use crate::service::{ProbeSpec, ServiceSpec, Weight};
 
 /// Seconds between polls: 10 or 30 are what Route 53 offers; the move of traffic waits for them.
-pub(super) const INTERVAL_S: u32 = 10;
+pub const INTERVAL_S: u32 = 10;
 
 /// One lost poll must not look like an outage to the outside observer.
 const FAILURE_THRESHOLD: u32 = 2;

@@ -9,6 +9,7 @@ mod naming;
 mod preview;
 mod prices;
 mod records;
+mod refused;
 mod resolve;
 mod settle;
 mod shift;
@@ -25,13 +26,16 @@ pub use alarm::{
 };
 pub use believed::Believed;
 pub use desired::{DesireProblem, Desired, DesiredCheck, DesiredKind, DesiredRecord, Inputs, SwitchEndpoint, desired};
+pub use endpoint::INTERVAL_S as CHECK_INTERVAL_S;
 pub use endpoint::through_name;
 pub use mark::{FenceMark, MarkError};
 pub use naming::{canary_name, fence_name, internal_name, switch_alarm_name, switch_path};
 pub use preview::{Deed, Line, MOST_TOUCHED_PERCENT, Preview, Share, compare_checks, preview};
 pub use prices::{CHECKED, PAGES, monthly_checks_usd, monthly_reads_usd, monthly_voices_usd};
+pub use refused::{KnownZone, Refused, refused, strayed};
 pub use settle::{SettleAction, settle};
 pub use shift::{Shift, shifts, shifts_of};
+pub use switch_checks::SWITCH_FAILURE_THRESHOLD;
 pub use verify::{
     AnswerSeen, Heard, LookUp, Looked, NameProbe, NameSeen, Question, Sighting, Verdict, Wanted, Watch, questions,
     sentence, warning,

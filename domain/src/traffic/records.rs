@@ -82,7 +82,7 @@ pub(super) fn add_two_levels(
 fn internal(inputs: &Inputs<'_>, record: &PublicRecord, region: &Region, target: &Target) -> DesiredRecord {
     let (values, alias) = match &target.endpoint {
         Endpoint::Values(values) => (values.clone(), None),
-        Endpoint::Alias(alias) => (Vec::new(), Some(AliasTarget { dns_name: lower(&alias.dns_name), ..alias.clone() })),
+        Endpoint::Alias(alias) => (Vec::new(), Some(as_read(alias, &lower(&inputs.spec.traffic.hosted_zone)))),
     };
     DesiredRecord {
         record: RecordSet {
@@ -97,6 +97,14 @@ fn internal(inputs: &Inputs<'_>, record: &PublicRecord, region: &Region, target:
         },
         check: gate(inputs, region),
     }
+}
+
+/// As it will be read again: an alias within the zone is known by the zone's name, whatever its id.
+fn as_read(alias: &AliasTarget, zone: &str) -> AliasTarget {
+    let dns_name = lower(&alias.dns_name);
+    let is_inside = dns_name.strip_suffix(zone).is_some_and(|head| head.is_empty() || head.ends_with('.'));
+    let hosted_zone = if is_inside { zone.to_owned() } else { alias.hosted_zone.clone() };
+    AliasTarget { dns_name, hosted_zone, ..alias.clone() }
 }
 
 /// Active-active by geolocation: the default location is one Region's, but whoever has no other must be answered while

@@ -13,7 +13,7 @@ use crate::service::{Pattern, SwitchTransport};
 
 /// One poll decides a child, so that a turned switch is seen at once. A lost poll makes a daemon silent for one
 /// interval, which changes nothing.
-const SWITCH_FAILURE_THRESHOLD: u32 = 1;
+pub const SWITCH_FAILURE_THRESHOLD: u32 = 1;
 
 /// The switch's checks: per bit the daemons' voices and P; for a pair also S.
 pub(super) fn switch_checks(inputs: &Inputs<'_>) -> Result<Vec<DesiredCheck>, DesireProblem> {

@@ -21,7 +21,7 @@ pub fn fleet(at: &Snapshot) -> proto::Fleet {
         regions: regions(at),
         services: services.map(|state| service(at, state, &at.findings(state))).collect(),
         open_runs: open
-            .map(|open| run(open, at.state.services.get(&open.service).map(|service| service.spec.objectives)))
+            .map(|open| run(open, at.state.services.get(&open.service).map(|service| &*service.spec)))
             .collect(),
         switches: switches(at),
         if_vanished: what_if(at),

@@ -1,8 +1,8 @@
 //! Runs and their journals.
 
-use failoverd_domain::fleet::{Consent, Run, StepProgress, StepState};
+use failoverd_domain::fleet::{Consent, Run, StepProgress, StepState, parts};
 use failoverd_domain::plan::Step;
-use failoverd_domain::service::Objectives;
+use failoverd_domain::service::ServiceSpec;
 use failoverd_domain::traffic::{AnswerSeen, NameProbe};
 
 use super::{finding, guards, loss, step, words};
@@ -14,9 +14,10 @@ pub fn rto_ms(run: &Run) -> Option<u64> {
     run.verified_at.map(|verified| verified.since(run.breach_at.unwrap_or(run.decided_at)))
 }
 
-/// A run; `objectives` are those of its service, where that is still applied.
+/// A run; `spec` is its service's, where that is still applied.
 #[must_use]
-pub fn run(run: &Run, objectives: Option<Objectives>) -> proto::Run {
+pub fn run(run: &Run, spec: Option<&ServiceSpec>) -> proto::Run {
+    let objectives = spec.map(|spec| spec.objectives);
     let steps = run.plan.steps.iter().map(|step| progress(step, run.steps.get(&step.name))).collect();
     proto::Run {
         id: run.id.to_string(),
@@ -50,7 +51,12 @@ pub fn run(run: &Run, objectives: Option<Objectives>) -> proto::Run {
         decided_index: run.decided_index.0,
         movement: words::movement(run.plan.movement).into(),
         rpo_objective_ms: objectives.map(|objectives| objectives.rpo_ms),
+        parts: parts(run, spec).into_iter().map(part).collect(),
     }
+}
+
+fn part(part: failoverd_domain::fleet::Part) -> proto::RunPart {
+    proto::RunPart { name: part.name.to_owned(), ms: part.ms, floor_ms: part.floor_ms, floor: part.floor }
 }
 
 fn consent(consent: &Consent) -> String {

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use failoverd_domain::fleet::Part;
 use tokio::sync::Mutex;
 
-use crate::api::proto::{GetRunRequest, ListHistoryRequest};
+use crate::api::proto::{GetRunRequest, ListHistoryRequest, RunPart};
 use crate::cli::output::Output;
+use crate::cli::view::parts_text;
 use crate::cli::{Client, Context, Failure, Outcome, report};
 use crate::sandbox::demo::{Demo, Ending, Narrator};
 use crate::sandbox::{
@@ -121,6 +123,11 @@ async fn play(context: &Context, sandbox: &mut Sandbox) -> Result<Outcome, Failu
     let ending = Demo::new(sandbox, &mut teller).map_err(failure)?.play().await.map_err(failure)?;
     teller.heading("failoverctl report");
     print_report(context, &server, &ending).await?;
+    teller.heading("Where the time went, from the first failed probe to the moved answer");
+    let part =
+        |part: Part| RunPart { name: part.name.to_owned(), ms: part.ms, floor_ms: part.floor_ms, floor: part.floor };
+    let parts: Vec<RunPart> = ending.parts.iter().cloned().map(part).collect();
+    context.out.text(&parts_text(&parts));
     teller.heading("What had to hold");
     for (what, held, seen) in &ending.checks {
         context.out.text(&format!("  {} {what}: {seen}\n", if *held { "ok  " } else { "FAIL" }));

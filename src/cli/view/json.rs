@@ -293,6 +293,10 @@ fn answer_json(seen: &proto::AnswerSeen) -> Value {
     })
 }
 
+fn part_json(part: &proto::RunPart) -> Value {
+    json!({ "name": part.name, "ms": part.ms, "floor_ms": part.floor_ms, "floor": part.floor })
+}
+
 /// A run whole.
 #[must_use]
 pub fn run_json(run: &proto::Run) -> Value {
@@ -319,6 +323,7 @@ pub fn run_json(run: &proto::Run) -> Value {
         "rto_objective_ms": run.rto_objective_ms,
         "rpo_objective_ms": run.rpo_objective_ms,
         "detect_ms": run.detect_ms,
+        "parts": run.parts.iter().map(part_json).collect::<Vec<_>>(),
         "unfenced_consent": run.unfenced_consent,
         "abort": run.abort,
         "verdict": run.verdict,

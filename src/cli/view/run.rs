@@ -62,6 +62,10 @@ pub fn run_whole(run: &proto::Run, style: Style) -> View {
         text += "\nANSWERS\n";
         text += &answers;
     }
+    if !run.parts.is_empty() {
+        text += "\nWHERE THE TIME WENT\n";
+        text += &parts_text(&run.parts);
+    }
     if !run.loss.is_empty() {
         text += "\nLOSS\n";
         text += &losses_text(&run.loss);
@@ -153,6 +157,18 @@ pub fn answers_text(run: &proto::Run) -> String {
         return String::new();
     }
     table(&["FROM", "ANSWERED-BY", "AFTER", "CACHES", "THROUGH-NAME"], rows)
+}
+
+/// The parts of a move beside what they cannot go below, and the whole.
+#[must_use]
+pub fn parts_text(parts: &[proto::RunPart]) -> String {
+    let row = |name: &str, ms: u64, floor_ms: u64, by: &str| {
+        vec![name.to_owned(), format!("{ms} ms"), format!("{floor_ms} ms"), by.to_owned()]
+    };
+    let all = |of: fn(&proto::RunPart) -> u64| parts.iter().map(of).sum();
+    let total = row("total", all(|part| part.ms), all(|part| part.floor_ms), "");
+    let rows = parts.iter().map(|part| row(&part.name, part.ms, part.floor_ms, &part.floor)).chain([total]);
+    table(&["PART", "TOOK", "FLOOR", "FLOOR-IS"], rows)
 }
 
 /// Milliseconds from a step's first intent to its end.

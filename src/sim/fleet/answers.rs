@@ -17,7 +17,7 @@ use super::judge::Judge;
 use crate::sim::world::{Resolution, Series, SimulatedAws};
 
 /// Longer than a checker takes to notice that a daemon's voice has changed: an interval, its patience, and a look.
-const CHECKERS_MEMORY_MS: u64 = 5_000;
+pub(super) const CHECKERS_MEMORY_MS: u64 = 5_000;
 
 /// Samples the answer.
 pub(super) struct AnswerExam {
@@ -75,18 +75,30 @@ impl AnswerExam {
 fn condition(newest: &FleetState, state: &ServiceState, aws: &SimulatedAws, doors: &Doors) -> Option<LogIndex> {
     // Before the first settlement there are no records.
     state.settlement.settled?;
+    // A pair's one bit is its first Region's.
+    rests_on(newest, state, state.spec.regions.first()?, aws, doors)
+}
+
+/// The entry that last turned a Region's bit, if what daemons say of it must be by that entry now.
+pub(super) fn rests_on(
+    newest: &FleetState,
+    state: &ServiceState,
+    of: &Region,
+    aws: &SimulatedAws,
+    doors: &Doors,
+) -> Option<LogIndex> {
     let group = state.spec.switch_group();
-    let (bit_region, bit) = newest.switches.get(&group)?.bits.iter().next()?;
+    let bit = newest.switches.get(&group)?.bits.get(of)?;
     let turned = bit.index;
     if state.spec.traffic.switch == SwitchTransport::Cloudwatch {
         // Every daemon has said something, and Route 53 keeps it whether the daemon lives or not.
-        let said = |daemon: &Region| last_word(aws, newest, &group, bit_region, daemon) == Some(bit.on);
+        let said = |daemon: &Region| last_word(aws, newest, &group, of, daemon) == Some(bit.on);
         let newest_words = newest.members.keys().filter(|daemon| said(daemon)).count();
         return (newest_words * 2 > newest.members.len()).then_some(turned);
     }
     let (mut newer, mut older) = (0, 0);
     for (region, door) in doors.all().iter() {
-        let bit = door.bit(&group).filter(|_| aws.is_reachable_from_outside(region));
+        let bit = door.bit(&group, of).filter(|_| aws.is_reachable_from_outside(region));
         match bit.map(|bit| bit.index) {
             Some(index) if index == turned => newer += 1,
             Some(_) => older += 1,

@@ -48,9 +48,9 @@ impl Door {
     }
 
     /// The bit that this daemon's answer rests on; `None` while it is silent.
-    pub(super) fn bit(&self, group: &SwitchGroup) -> Option<Bit> {
+    pub(super) fn bit(&self, group: &SwitchGroup, of: &Region) -> Option<Bit> {
         let speaks = self.leadership.borrow().caught_up;
-        let bit = self.state.borrow().switches.get(group).and_then(|switch| switch.bits.values().next().cloned());
+        let bit = self.state.borrow().switches.get(group).and_then(|switch| switch.bits.get(of).cloned());
         bit.filter(|_| speaks)
     }
 }

@@ -1,5 +1,7 @@
 //! I7 from outside: every call that AWS accepted has an intent that was committed before it.
 
+use std::collections::BTreeMap;
+
 use failoverd_domain::fleet::{EventKind, HistoryEvent};
 use failoverd_domain::ids::LogIndex;
 use failoverd_domain::invariant::{EffectSeen, effects_have_intents};
@@ -12,7 +14,8 @@ use crate::sim::world::{EffectRecord, SimulatedAws};
 pub(super) struct EffectExam {
     seen: usize,
     effects: Vec<EffectSeen>,
-    newest_mark: u64,
+    /// By fence: whose records, and the index of the newest intent that wrote them.
+    newest_marks: BTreeMap<String, u64>,
 }
 
 impl EffectExam {
@@ -38,26 +41,36 @@ impl EffectExam {
     /// Every batch of record changes leaves the log index of its own intent in the fence, and indexes only rise.
     fn mark_is_an_intent(&mut self, judge: &Judge, effect: &EffectRecord) {
         judge.count(1);
-        let Some(index) = mark_index(&effect.arguments) else {
+        let marks = marks(&effect.arguments);
+        if marks.is_empty() {
             judge.blame(format!("I7 does not hold: records were changed without a mark: {}", effect.arguments));
-            return;
-        };
-        let is_intent = |event: &HistoryEvent| event.kind == EventKind::SettleIntent && event.index == LogIndex(index);
-        if !judge.with_events(|events| events.iter().any(is_intent)) {
-            judge.blame(format!("I7 does not hold: records were changed under {index}, which is no intent"));
         }
-        if index < self.newest_mark {
-            judge.blame(format!("I2 does not hold: intent {index} wrote after intent {}", self.newest_mark));
+        for (fence, index) in marks {
+            let is_intent =
+                |event: &HistoryEvent| event.kind == EventKind::SettleIntent && event.index == LogIndex(index);
+            if !judge.with_events(|events| events.iter().any(is_intent)) {
+                judge.blame(format!("I7 does not hold: records were changed under {index}, which is no intent"));
+            }
+            let newest = self.newest_marks.entry(fence.to_owned()).or_default();
+            if index < *newest {
+                judge.blame(format!("I2 does not hold: intent {index} wrote at {fence} after intent {newest}"));
+            }
+            *newest = index.max(*newest);
         }
-        self.newest_mark = self.newest_mark.max(index);
     }
 }
 
-/// The index in the fence that a batch creates.
-fn mark_index(arguments: &str) -> Option<u64> {
-    let (_, created) = arguments.split_once("CREATE _failoverd.")?;
-    let (_, digits) = created.split(';').next()?.split_once("index=")?;
-    digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+/// The fences that a batch creates, with the index in each.
+fn marks(arguments: &str) -> Vec<(&str, u64)> {
+    let mark = |created: &'_ str| {
+        let (_, digits) = created.split_once("index=")?;
+        digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    };
+    let created = arguments.split("; ").filter_map(|change| {
+        let (_, created) = change.split_once("CREATE _failoverd.")?;
+        Some((created.split(' ').next()?, mark(created)?))
+    });
+    created.collect()
 }
 
 /// Letting a copy write again belongs to the promotion or the settlement around it. The alarm of a switch follows from

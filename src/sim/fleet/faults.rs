@@ -3,7 +3,7 @@
 use failoverd_domain::ids::Region;
 use std::fmt;
 
-use super::whole::{EU_WEST, REGIONS, SERVICE, SimulatedFleet, US_EAST, region};
+use super::whole::{EU_WEST, REGIONS, SERVICE, SPREAD, SimulatedFleet, US_EAST, region};
 use crate::sim::world::{Draws, Service};
 
 /// Something that goes wrong for a while.
@@ -41,6 +41,8 @@ pub enum Fault {
     History(Region),
     /// The service's endpoints are bad.
     Endpoint(Region),
+    /// The other service's endpoints are bad.
+    SpreadEndpoint(Region),
     /// The daemon has no DNS.
     NoDns(Region),
     /// The daemon's credentials are expired.
@@ -77,7 +79,8 @@ impl Fault {
             22 => Self::ServiceAway(member, service),
             23 => Self::ControlPlane(member),
             24..=25 => Self::History(member),
-            26..=27 => Self::Endpoint(member),
+            26 => Self::Endpoint(member),
+            27 => [Self::Endpoint(member.clone()), Self::SpreadEndpoint(member)][below(draws, 2)].clone(),
             28 => Self::NoDns(any),
             _ => Self::Expired(any),
         }
@@ -157,6 +160,7 @@ impl SimulatedFleet {
             Fault::ControlPlane(at) => aws.heal_control_plane(at),
             Fault::History(at) => self.set_history_away(at, on),
             Fault::Endpoint(at) => aws.set_endpoint(at, &SERVICE.into(), !on),
+            Fault::SpreadEndpoint(at) => aws.set_endpoint(at, &SPREAD.into(), !on),
             Fault::NoDns(at) => aws.set_dns_reachable(at, !on),
             Fault::Expired(at) => aws.expire_credentials(at, on),
         }

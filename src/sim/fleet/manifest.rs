@@ -1,4 +1,4 @@
-//! The service that the simulated fleet looks after, as its owner would write it down.
+//! The services that the simulated fleet looks after, as their owner would write them down.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,7 @@ use failoverd_domain::ids::Region;
 use failoverd_domain::manifest::read_set;
 use failoverd_domain::service::ServiceSpec;
 
+use super::whole::SPREAD;
 use crate::sim::world::Draws;
 
 /// What differs between one simulated service and the next.
@@ -28,6 +29,19 @@ pub struct Shop {
     pub more_stores: bool,
     /// `http` or `cloudwatch`.
     pub switch: &'static str,
+    /// The second service, which both Regions serve at once.
+    pub spread: Option<Spread>,
+}
+
+/// What differs between one active-active service and the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spread {
+    /// `weighted` or `geolocation`.
+    pub routing: &'static str,
+    /// `automatic`, `approval` or `manual`.
+    pub failover: &'static str,
+    /// For how long each wave is watched, seconds.
+    pub restore_pause_s: u64,
 }
 
 impl Default for Shop {
@@ -42,6 +56,24 @@ impl Default for Shop {
             fence: true,
             more_stores: true,
             switch: "http",
+            spread: None,
+        }
+    }
+}
+
+impl Spread {
+    fn drawn(coin: &mut impl FnMut(u64) -> u64) -> Self {
+        Self {
+            routing: if coin(2) == 0 { "weighted" } else { "geolocation" },
+            failover: ["automatic", "automatic", "approval", "manual"][usize::try_from(coin(4)).unwrap_or(0)],
+            restore_pause_s: 2 + coin(6),
+        }
+    }
+
+    fn targets(&self) -> [&'static str; 2] {
+        match self.routing {
+            "weighted" => ["weight: 50", "weight: 100"],
+            _ => ["geo: [{ continent: NA }, { country: US }, { default: true }]", "geo: [{ continent: EU }]"],
         }
     }
 }
@@ -61,19 +93,56 @@ impl Shop {
             fence: coin(3) > 0,
             more_stores: coin(3) == 0,
             switch: if coin(4) == 0 { "cloudwatch" } else { "http" },
+            spread: (coin(2) == 0).then(|| Spread::drawn(&mut coin)),
         }
     }
 
-    /// The manifest, read as `failoverctl apply` would.
+    /// The manifests, read as `failoverctl apply` would.
     ///
     /// # Panics
     /// Never: every shop is a valid manifest.
     #[must_use]
-    pub fn spec(&self, fleet: &BTreeMap<Region, Role>) -> ServiceSpec {
-        let text = self.text();
+    pub fn specs(&self, fleet: &BTreeMap<Region, Role>) -> Vec<ServiceSpec> {
+        let spread = self.spread.as_ref().map(|spread| format!("---\n{}", self.spread_text(spread)));
+        let text = self.text() + &spread.unwrap_or_default();
         let read = read_set([("shop.yaml", text.as_bytes())], fleet, &[]);
-        let mut specs = read.unwrap_or_else(|problems| panic!("the simulated manifest is wrong: {problems:?}\n{text}"));
-        specs.remove(0)
+        read.unwrap_or_else(|problems| panic!("the simulated manifest is wrong: {problems:?}\n{text}"))
+    }
+
+    fn spread_text(&self, spread: &Spread) -> String {
+        let Spread { routing, failover, restore_pause_s } = spread;
+        let ([us, eu], cooldown_s) = (spread.targets(), self.cooldown_s);
+        format!(
+            r#"apiVersion: failoverd.dev/v1
+kind: FailoverService
+metadata: {{ name: {SPREAD} }}
+spec:
+  pattern: active-active
+  regions: [us-east-1, eu-west-1]
+  objectives: {{ rto: 5m, rpo: 5s }}
+  policy:
+    failover: {failover}
+    announce: 1s
+    cooldown: {cooldown_s}s
+    restore_pause: {restore_pause_s}s
+  health:
+    breach_after: 5s
+    recover_after: 10s
+    signals:
+      - name: front-door
+        http: {{ url: "http://{{region}}.{SPREAD}.example.com/healthz", interval: 1s, timeout: 500ms, expect_status: 200 }}
+  traffic:
+    hosted_zone: example.com
+    records:
+      - name: {SPREAD}.example.com
+        type: A
+        routing: {routing}
+        ttl: 30s
+        targets:
+          us-east-1: {{ values: ["198.51.100.10"], {us} }}
+          eu-west-1: {{ values: ["198.51.100.20"], {eu} }}
+"#
+        )
     }
 
     fn text(&self) -> String {

@@ -17,11 +17,12 @@ mod person;
 mod proof;
 mod settled;
 mod simulation;
+mod spread;
 mod whole;
 
 pub use chaos::Chaos;
 pub use faults::Fault;
 pub use judge::Judge;
-pub use manifest::Shop;
+pub use manifest::{Shop, Spread};
 pub use simulation::{Outcome, simulate};
-pub use whole::{EU_WEST, REGIONS, SERVICE, SimulatedFleet, US_EAST, US_WEST, region};
+pub use whole::{EU_WEST, REGIONS, SERVICE, SPREAD, SimulatedFleet, US_EAST, US_WEST, region};

@@ -5,10 +5,10 @@ use failoverd_domain::fleet::{
 };
 use failoverd_domain::ids::{Region, ServiceName};
 use failoverd_domain::plan::{Mode, Movement};
-use failoverd_domain::service::ServiceSpec;
+use failoverd_domain::service::{Pattern, ServiceSpec};
 
 use super::faults::below;
-use super::manifest::Shop;
+use super::manifest::{Shop, Spread};
 use super::whole::{EU_WEST, SERVICE, SimulatedFleet, US_EAST, region};
 use crate::runtime::TaskKind;
 use crate::sim::world::Draws;
@@ -37,7 +37,7 @@ impl SimulatedFleet {
     }
 
     /// Types a command at one daemon without waiting for what comes of it.
-    fn type_at(&self, at: &Region, command: Command) {
+    pub(super) fn type_at(&self, at: &Region, command: Command) {
         let Some(daemon) = self.daemons.get(at) else { return };
         self.judge.tell(format!("a person types at {at}: {}", brief(&command)));
         let typed = daemon.typed(alice(), command);
@@ -55,13 +55,26 @@ impl SimulatedFleet {
     /// # Errors
     /// The guard or whatever else refuses it.
     pub fn failover_decision(&self, at: &Region, to: &Region, mode: Option<Mode>) -> Result<Command, String> {
+        self.decision(at, SERVICE, Movement::Failover, to, mode)
+    }
+
+    /// Asks a daemon for a move of any kind; `region` is the one that is left by an evacuation, or gone to.
+    pub(super) fn decision(
+        &self,
+        at: &Region,
+        service: &str,
+        movement: Movement,
+        region: &Region,
+        mode: Option<Mode>,
+    ) -> Result<Command, String> {
         let (now, matrix, view) = self.sight_at(at).ok_or("the daemon does not run")?;
         let state = self.state_at(at).ok_or("the daemon does not run")?;
+        let is_left = movement == Movement::Evacuate;
         let request = FailoverRequest {
-            service: SERVICE.into(),
-            movement: Movement::Failover,
-            from: None,
-            to: Some(to.clone()),
+            service: service.into(),
+            movement,
+            from: is_left.then(|| region.clone()),
+            to: (!is_left).then(|| region.clone()),
             mode,
             trigger: Trigger::Operator,
             actor: alice(),
@@ -94,9 +107,13 @@ impl SimulatedFleet {
     }
 
     fn manifest(&self) -> Command {
-        let spec: ServiceSpec = self.shop.spec(&self.around.members);
-        let tokens = vec![(spec.switch_group(), spec.regions[0].clone(), "5f3c9a".to_owned())];
-        Command::Apply { specs: vec![spec], prune: false, tokens }
+        let specs: Vec<ServiceSpec> = self.shop.specs(&self.around.members);
+        let bits = specs.iter().flat_map(|spec| {
+            let count = if spec.pattern == Pattern::ActiveActive { spec.regions.len() } else { 1 };
+            spec.regions.iter().take(count).map(|region| (spec.switch_group(), region.clone()))
+        });
+        let tokens = bits.map(|(group, region)| (group.clone(), region.clone(), format!("{group}-{region}"))).collect();
+        Command::Apply { specs, prune: false, tokens }
     }
 
     /// Anything a person could type, at any daemon.
@@ -106,6 +123,9 @@ impl SimulatedFleet {
             return;
         }
         let at = running[below(draws, running.len())].clone();
+        if self.shop.spread.is_some() && below(draws, 2) == 0 {
+            return self.type_of_spread(&at, draws);
+        }
         let service = Some(ServiceName::from(SERVICE));
         let to = region([US_EAST, EU_WEST][below(draws, 2)]);
         let mode = [None, None, Some(Mode::Graceful), Some(Mode::Forced)][below(draws, 4)];
@@ -117,12 +137,13 @@ impl SimulatedFleet {
             (7, _) => Some(Command::Pause { service: service.filter(|_| below(draws, 2) == 0) }),
             (8..=9, _) => Some(Command::Resume { service: service.filter(|_| below(draws, 2) == 0) }),
             (10, _) => {
-                self.shop = Shop {
-                    fence: self.shop.fence,
-                    more_stores: self.shop.more_stores,
-                    switch: self.shop.switch,
-                    ..Shop::drawn(draws)
-                };
+                let drawn = Shop::drawn(draws);
+                // Stores and records are for life here; policies are not.
+                let policies =
+                    |kept: &Spread| Spread { routing: kept.routing, ..drawn.spread.clone().unwrap_or(kept.clone()) };
+                let spread = self.shop.spread.as_ref().map(policies);
+                let Shop { fence, more_stores, switch, .. } = self.shop;
+                self.shop = Shop { fence, more_stores, switch, spread, ..drawn };
                 Some(self.manifest())
             }
             (11, _) => Some(switch_to(&to)),
@@ -158,6 +179,7 @@ impl SimulatedFleet {
                 }
             }
         }
+        self.tidy_spread(&at, draws);
     }
 }
 
@@ -167,7 +189,7 @@ pub(super) fn switch_to(target: &Region) -> Command {
 }
 
 /// What a person may answer to a run that asks.
-fn remedy(run: &Run, draws: &mut Draws) -> Option<Command> {
+pub(super) fn remedy(run: &Run, draws: &mut Draws) -> Option<Command> {
     let id = run.id.clone();
     let abort = Command::Abort { run: id.clone(), reason: "not now".to_owned() };
     let failed = run.steps.iter().find(|(_, progress)| progress.state == StepState::Failed && !progress.retryable);

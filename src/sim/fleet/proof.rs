@@ -27,7 +27,8 @@ impl ProofExam {
         for region in of.spec.regions.iter().filter(|region| !aws.endpoint_up(region, service)) {
             self.last_bad_ms.insert(region.clone(), now);
         }
-        let new = state.runs.values().filter(|run| run.decided_index > self.judged);
+        let own = state.runs.values().filter(|run| &run.service == service);
+        let new = own.filter(|run| run.decided_index > self.judged);
         for run in new.filter(|run| run.trigger == Trigger::Automatic) {
             judge.count(1);
             let from = &run.plan.from;

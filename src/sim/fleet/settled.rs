@@ -63,6 +63,9 @@ impl SimulatedFleet {
         if self.writer().as_ref() != Some(&service.primary) {
             return Some(format!("{:?} writes, {} serves", self.writer(), service.primary));
         }
+        if let Some(unrest) = self.spread_unrest() {
+            return Some(unrest);
+        }
         for (region, daemon) in &self.daemons {
             let theirs = daemon.state();
             if theirs.head != state.head || !daemon.leadership().caught_up {

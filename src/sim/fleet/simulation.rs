@@ -39,7 +39,7 @@ pub async fn simulate(seed: u64, chaos: Duration) -> Outcome {
         fleet.come_to_rest(&mut draws).await;
     }
     let judge = fleet.judge.clone();
-    let runs = fleet.service().map_or(0, |service| service.runs);
+    let runs = fleet.state().services.values().map(|service| service.runs).sum();
     Outcome {
         seed,
         simulated_ms: judge.elapsed_ms(),

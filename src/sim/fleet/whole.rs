@@ -20,6 +20,7 @@ use super::effects::EffectExam;
 use super::judge::Judge;
 use super::manifest::Shop;
 use super::proof::ProofExam;
+use super::spread::SpreadExam;
 use crate::ports::Leadership;
 use crate::runtime::{Supervisor, TaskKind, Timing};
 use crate::sim::bus::Bus;
@@ -36,6 +37,9 @@ pub const US_WEST: &str = "us-west-2";
 pub const REGIONS: [&str; 3] = [US_EAST, EU_WEST, US_WEST];
 /// The simulated service.
 pub const SERVICE: &str = "checkout";
+
+/// The other one, in the fleets that have it: both Regions serve it at once.
+pub const SPREAD: &str = "search";
 
 /// Between two looks of the examiners.
 const STEP: Duration = Duration::from_millis(250);
@@ -66,6 +70,8 @@ pub struct SimulatedFleet {
     exam: AnswerExam,
     effects: EffectExam,
     proof: ProofExam,
+    spread_exam: SpreadExam,
+    spread_proof: ProofExam,
 }
 
 impl SimulatedFleet {
@@ -73,7 +79,7 @@ impl SimulatedFleet {
     pub async fn steady(seed: u64, shop: Shop) -> Self {
         let mut fleet = Self::new(seed, shop).await;
         fleet.apply_manifest().await;
-        let settled = |fleet: &Self| fleet.is_steady();
+        let settled = |fleet: &Self| fleet.is_steady() && fleet.spread_unrest().is_none();
         if !fleet.until(Duration::from_secs(180), settled).await {
             fleet.judge.blame("the service did not become steady after its manifest was applied");
         }
@@ -114,8 +120,12 @@ impl SimulatedFleet {
             exam: AnswerExam::new(),
             effects: EffectExam::default(),
             proof: ProofExam::default(),
+            spread_exam: SpreadExam::default(),
+            spread_proof: ProofExam::default(),
         };
-        simulated.aws.provision(&simulated.shop.spec(&simulated.around.members));
+        for spec in simulated.shop.specs(&simulated.around.members) {
+            simulated.aws.provision(&spec);
+        }
         let fetch = Arc::new(Endpoints { aws: simulated.aws.clone(), doors: simulated.doors.clone() });
         let checkers = run_checkers(simulated.aws.clone(), fetch, Duration::from_millis(500));
         simulated.keyboard.spawn(TaskKind::Observer, checkers);
@@ -243,6 +253,8 @@ impl SimulatedFleet {
         let service = ServiceName::from(SERVICE);
         self.exam.sample(&service, &self.judge, &self.aws, &self.doors);
         self.proof.look(&service, &self.judge, &self.aws);
+        self.spread_exam.sample(&self.judge, &self.aws, &self.doors);
+        self.spread_proof.look(&SPREAD.into(), &self.judge, &self.aws);
         self.effects.look(&self.judge, &self.aws);
     }
 

@@ -7,7 +7,7 @@ use std::mem::discriminant;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use failoverd_domain::ids::HealthCheckId;
-use failoverd_domain::route53::{Change, Policy, RecordSet, RecordType};
+use failoverd_domain::route53::{Change, Policy, RecordSet, RecordType, Together};
 
 use super::refusal::Refusal;
 use super::zones::{Key, Zone, canonical, is_within, key_of};
@@ -35,8 +35,10 @@ pub(super) fn apply(
         problems.extend(applied.err());
     }
     problems.extend(changes.iter().filter_map(|change| no_such_check(set_of(change), change, check_exists)));
+    let together = Together::new(&zone.name, &zone.id, records.values());
     for (name, record_type) in &touched {
-        problems.extend(consistent(zone, &records, name, *record_type));
+        problems.extend(consistent(&records, name, *record_type));
+        problems.extend(together.refusals(name, *record_type));
     }
     problems.dedup();
     if problems.is_empty() { Ok(records) } else { Err(invalid(&problems)) }
@@ -165,8 +167,8 @@ fn no_such_check(set: &RecordSet, change: &Change, exists: &dyn Fn(&HealthCheckI
     (!exists(check)).then(|| format!("The specified health check id {check} does not exist"))
 }
 
-/// Rules between the record sets of one name, and between an alias and its target.
-fn consistent(zone: &Zone, records: &BTreeMap<Key, RecordSet>, name: &str, record_type: RecordType) -> Vec<String> {
+/// Rules between the record sets of one name.
+fn consistent(records: &BTreeMap<Key, RecordSet>, name: &str, record_type: RecordType) -> Vec<String> {
     let at_name: Vec<&RecordSet> = records.values().filter(|set| set.name == name).collect();
     let sets: Vec<&RecordSet> = at_name.iter().copied().filter(|set| set.record_type == record_type).collect();
     let mut problems = Vec::new();
@@ -184,7 +186,7 @@ fn consistent(zone: &Zone, records: &BTreeMap<Key, RecordSet>, name: &str, recor
         ));
     }
     for (index, set) in sets.iter().enumerate() {
-        let twice = !matches!(set.policy, Policy::Weighted(_) | Policy::Simple);
+        let twice = matches!(set.policy, Policy::Failover { .. } | Policy::Latency(_) | Policy::Geolocation(_));
         if twice && sets[..index].iter().any(|other| other.policy == set.policy) {
             let identifier = set.set_identifier.as_deref().unwrap_or_default();
             problems.push(format!(
@@ -194,7 +196,6 @@ fn consistent(zone: &Zone, records: &BTreeMap<Key, RecordSet>, name: &str, recor
             ));
         }
     }
-    problems.extend(sets.iter().filter_map(|set| target_missing(zone, records, set)));
     problems
 }
 
@@ -205,16 +206,4 @@ fn word(policy: &Policy) -> &'static str {
         Policy::Latency(_) => "region",
         _ => "geolocation",
     }
-}
-
-fn target_missing(zone: &Zone, records: &BTreeMap<Key, RecordSet>, set: &RecordSet) -> Option<String> {
-    let alias = set.alias.as_ref().filter(|alias| zone.is(&alias.hosted_zone))?;
-    let target = canonical(&alias.dns_name);
-    let what =
-        format!("Tried to create an alias that targets {target}., type {} in zone {},", set.record_type, zone.id);
-    if !is_within(&target, &zone.name) {
-        return Some(format!("{what} but the alias target name does not lie within the target zone"));
-    }
-    let found = records.values().any(|other| other.name == target && other.record_type == set.record_type);
-    (!found).then(|| format!("{what} but that target was not found"))
 }

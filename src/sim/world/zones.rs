@@ -23,6 +23,8 @@ pub struct Zone {
     pub id: String,
     /// Regions by latency, for askers of unknown place.
     pub regions: Vec<Region>,
+    /// Answered inside VPCs only; nobody outside gets an answer.
+    pub private: bool,
     pub(super) records: BTreeMap<Key, RecordSet>,
     /// What the name servers have.
     visible: Vec<RecordSet>,
@@ -113,6 +115,7 @@ impl World {
             name: name.clone(),
             id: id.clone(),
             regions,
+            private: false,
             records,
             visible,
             pending,
@@ -120,6 +123,23 @@ impl World {
         };
         self.zones.insert(name, zone);
         id
+    }
+
+    /// As [`Self::create_zone`], but private to some VPC.
+    pub fn create_private_zone(&mut self, name: &str) -> String {
+        let id = self.create_zone(name, &[]);
+        self.zones.values_mut().filter(|zone| zone.id == id).for_each(|zone| zone.private = true);
+        id
+    }
+
+    /// The public zone of that name: a client that is after public names takes no other.
+    pub fn public_zone(&self, name: &str) -> Result<&Zone, Refusal> {
+        let zone = self.zone(name)?;
+        if zone.private {
+            let message = format!("{name} is a private hosted zone: Route 53's checkers decide only in public ones");
+            return Err(Refusal::new("NoSuchHostedZone", message));
+        }
+        Ok(zone)
     }
 
     /// The zone of that name, and how full it is ("Quotas on records").
@@ -184,7 +204,8 @@ impl World {
     /// What the name servers answer now. `from` is the asker's place; without one, the zone's own order of Regions.
     pub fn resolve(&mut self, name: &str, record_type: RecordType, from: Option<Place>) -> Resolution {
         let name = canonical(name);
-        let best = self.zones.values().filter(|zone| is_within(&name, &zone.name)).max_by_key(|zone| zone.name.len());
+        let public = self.zones.values().filter(|zone| !zone.private);
+        let best = public.filter(|zone| is_within(&name, &zone.name)).max_by_key(|zone| zone.name.len());
         let Some(zone) = best else { return Resolution::NotAuthoritative };
         let draw = self.draws.next_u32();
         let from = from.unwrap_or_else(|| Place { regions_by_latency: zone.regions.clone(), ..Place::default() });

@@ -112,7 +112,7 @@ fn policy(set: &Node) -> Result<Policy, Refusal> {
         };
     }
     if set.get("Weight").is_some() {
-        return set.number("Weight").map(Policy::Weighted).ok_or_else(|| bad("Weight"));
+        return set.number("Weight").map(Policy::Weighted).ok_or_else(|| bad_weight(set));
     }
     if let Some(region) = set.of("Region") {
         return Ok(Policy::Latency(Region::from(region)));
@@ -126,6 +126,15 @@ fn policy(set: &Node) -> Result<Policy, Refusal> {
         () if set.get("GeoProximityLocation").is_some() => Policy::Other("geoproximity".to_owned()),
         () => Policy::Simple,
     })
+}
+
+/// Route 53 reads changes by a schema, and answers in the words of its validator.
+fn bad_weight(set: &Node) -> Refusal {
+    let given = set.of("Weight").unwrap_or_default();
+    let message = format!(
+        "Invalid XML ; cvc-maxInclusive-valid: Value '{given}' is not facet-valid with respect to maxInclusive '255' for type 'ResourceRecordSetWeight'"
+    );
+    Refusal::new("InvalidInput", message)
 }
 
 fn location(place: &Node) -> Option<Location> {

@@ -17,7 +17,7 @@ fn zone_xml(zone: &Zone) -> Xml {
         .text("Id", format!("/hostedzone/{}", zone.id))
         .text("Name", escaped_name(&zone.name))
         .text("CallerReference", format!("simulated-{}", zone.id))
-        .child(Xml::new("Config").text("PrivateZone", false))
+        .child(Xml::new("Config").text("PrivateZone", zone.private))
         .text("ResourceRecordSetCount", zone.records().count())
 }
 
@@ -56,7 +56,13 @@ pub(super) fn create(world: &mut World, body: &Node) -> Result<Answer, Refusal> 
         // Route 53 would make a second one; here a name has one zone.
         return Err(Refusal::new("ConflictingDomainExists", format!("There is a hosted zone {name} already.")));
     }
-    let id = world.create_zone(name, &[]);
+    let private = body.get("HostedZoneConfig").is_some_and(|config| config.flag("PrivateZone"));
+    if private && body.get("VPC").is_none() {
+        let message = "When you're creating a private hosted zone (when you specify true for PrivateZone), you must also specify values for VPCId and VPCRegion.";
+        return Err(Refusal::new("InvalidInput", message));
+    }
+    // A VPC makes a zone private, whatever else is said.
+    let id = if body.get("VPC").is_some() { world.create_private_zone(name) } else { world.create_zone(name, &[]) };
     let zone = world.zone(&id)?;
     let answer = document("CreateHostedZoneResponse").child(zone_xml(zone)).child(change_info("C0", true, world));
     Ok(Answer::xml(answer.child(delegation(zone)))
