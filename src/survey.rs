@@ -69,6 +69,7 @@ pub fn wanted(state: &FleetState, service: &ServiceState) -> Result<Desired, Str
     let inputs = Inputs {
         fleet: &state.fleet,
         spec: &service.spec,
+        spec_index: service.spec_index,
         primary: &service.primary,
         switch,
         members: &members,

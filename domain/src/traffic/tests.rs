@@ -1,8 +1,10 @@
 //! Desired and settled, against a small model of a zone that refuses what Route 53 refuses.
 
 mod coming_back;
+mod packing;
 mod previewing;
 mod settling;
+mod stale_writers;
 
 use std::collections::BTreeMap;
 
@@ -83,6 +85,7 @@ impl Scene {
         desired(&Inputs {
             fleet: &self.fleet,
             spec: &self.spec,
+            spec_index: LogIndex(0),
             primary: &self.primary,
             switch: &self.switch,
             members: &self.members,

@@ -54,6 +54,7 @@ impl Settler {
         desired(&Inputs {
             fleet: &state.fleet,
             spec: &service.spec,
+            spec_index: service.spec_index,
             primary: &service.primary,
             switch,
             members: &members,
