@@ -3,6 +3,7 @@
 //! Only reads. Every answer that does not come is itself an answer: it becomes a check that says so.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use failoverd_domain::fleet::{FleetState, ServiceState};
 use failoverd_domain::health::readiness::{
@@ -90,9 +91,9 @@ pub struct Surroundings {
     /// Its zone.
     pub zone: Result<ZoneInfo, NoAnswer>,
     /// The record sets of the zone.
-    pub records: Result<Vec<RecordSet>, NoAnswer>,
+    pub records: Result<Arc<Vec<RecordSet>>, NoAnswer>,
     /// Health checks of the account.
-    pub checks: Result<Vec<HealthCheck>, NoAnswer>,
+    pub checks: Result<Arc<Vec<HealthCheck>>, NoAnswer>,
     /// How many there may be.
     pub quota: Result<Quota, NoAnswer>,
 }

@@ -156,28 +156,25 @@ pub fn pack<K>(pieces: Vec<Piece<K>>) -> (Vec<Batch<K>>, Vec<TooLarge<K>>) {
     (batches.into_iter().map(|(_, batch)| batch).collect(), refused)
 }
 
-/// How many batches are needed at least for pieces that each fit: by the sum of what they take, and by how many of
-/// the smallest go into one, as no piece is split.
+/// How many batches are needed at least for pieces that each fit.
 #[must_use]
 pub fn least_batches(loads: &[Load]) -> usize {
-    let by_sum = |of: fn(&Load) -> usize, most: usize| loads.iter().map(of).sum::<usize>().div_ceil(most);
-    let most_at_once = |of: fn(&Load) -> usize, most: usize| {
-        let mut sizes: Vec<usize> = loads.iter().map(of).collect();
-        sizes.sort_unstable();
-        let mut left = most;
-        sizes.into_iter().take_while(|size| left.checked_sub(*size).inspect(|rest| left = *rest).is_some()).count()
+    let records = least(loads.iter().map(|load| load.records).collect(), MOST_RECORDS);
+    let characters = least(loads.iter().map(|load| load.characters).collect(), MOST_CHARACTERS);
+    records.max(characters)
+}
+
+/// By the sum of what they take, and by how many of the smallest go into one, as no piece is split.
+fn least(mut sizes: Vec<usize>, most: usize) -> usize {
+    let by_sum = sizes.iter().sum::<usize>().div_ceil(most);
+    sizes.sort_unstable();
+    let mut taken = 0;
+    let has_room = |size: &&usize| {
+        taken += **size;
+        taken <= most
     };
-    let (records, characters): (fn(&Load) -> usize, fn(&Load) -> usize) = (|load| load.records, |load| load.characters);
-    let by_count = |at_once: usize| if at_once == 0 { 0 } else { loads.len().div_ceil(at_once) };
-    [
-        by_sum(records, MOST_RECORDS),
-        by_sum(characters, MOST_CHARACTERS),
-        by_count(most_at_once(records, MOST_RECORDS)),
-        by_count(most_at_once(characters, MOST_CHARACTERS)),
-    ]
-    .into_iter()
-    .max()
-    .unwrap_or(0)
+    let at_once = sizes.iter().take_while(has_room).count();
+    by_sum.max(sizes.len().div_ceil(at_once.max(1)))
 }
 
 const fn set_of(change: &Change) -> &RecordSet {

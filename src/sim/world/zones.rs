@@ -1,6 +1,7 @@
 //! Hosted zones: records as the API holds them, and as the name servers have them some time later.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use failoverd_domain::ids::{HealthCheckId, Region};
 use failoverd_domain::route53::{Answer, Change, Place, Policy, Query, RecordSet, RecordType, answer};
@@ -23,8 +24,10 @@ pub struct Zone {
     /// Regions by latency, for askers of unknown place.
     pub regions: Vec<Region>,
     pub(super) records: BTreeMap<Key, RecordSet>,
+    /// The same as they are listed.
+    listing: Arc<Vec<RecordSet>>,
     /// What the name servers have.
-    visible: Vec<RecordSet>,
+    visible: Arc<Vec<RecordSet>>,
     pending: VecDeque<Pending>,
     /// Newest change that all name servers have.
     in_sync_up_to: u64,
@@ -34,7 +37,7 @@ pub struct Zone {
 struct Pending {
     change: u64,
     due_ms: u64,
-    records: Vec<RecordSet>,
+    records: Arc<Vec<RecordSet>>,
 }
 
 /// What a name server says to a question.
@@ -76,6 +79,11 @@ impl Zone {
         self.records.values()
     }
 
+    /// As the API lists them, to be shared.
+    pub fn listing(&self) -> Arc<Vec<RecordSet>> {
+        self.listing.clone()
+    }
+
     fn knows(&self, name: &str) -> bool {
         let below = format!(".{name}");
         self.visible.iter().any(|set| set.name == name || set.name.ends_with(&below))
@@ -106,14 +114,15 @@ impl World {
         let id = format!("Z{:012X}", self.draws.next_u64() & 0xFFFF_FFFF_FFFF);
         let records: BTreeMap<Key, RecordSet> =
             apex_records(&name).into_iter().map(|set| (key_of(&set), set)).collect();
-        let visible = records.values().cloned().collect();
+        let listing: Arc<Vec<RecordSet>> = Arc::new(records.values().cloned().collect());
         let (regions, pending) = (regions.to_vec(), VecDeque::new());
         let zone = Zone {
             name: name.clone(),
             id: id.clone(),
             regions,
             records,
-            visible,
+            visible: listing.clone(),
+            listing,
             pending,
             in_sync_up_to: self.changes,
         };
@@ -159,10 +168,11 @@ impl World {
         self.changes += 1;
         let change = self.changes;
         let due_ms = self.now_ms + self.timing.dns_propagation_ms;
-        let visible = records.values().cloned().collect();
+        let listing: Arc<Vec<RecordSet>> = Arc::new(records.values().cloned().collect());
         if let Some(zone) = self.zones.get_mut(&name) {
             zone.records = records;
-            zone.pending.push_back(Pending { change, due_ms, records: visible });
+            zone.listing = listing.clone();
+            zone.pending.push_back(Pending { change, due_ms, records: listing });
         }
         let arguments = zone_rules::describe(&name, changes);
         self.note(Service::Route53, "ChangeResourceRecordSets", &ROUTE53_REGION.into(), arguments, true);
