@@ -37,7 +37,7 @@ impl Default for Timing {
             canary: Duration::from_secs(1),
             tick: Duration::from_millis(250),
             settle: Duration::from_secs(2),
-            gather: Duration::from_secs(10),
+            gather: Duration::from_secs(15),
             stale_after: Duration::from_secs(30),
             mutation: Duration::from_millis(1_200),
             afterlife: Duration::from_secs(3),
