@@ -12,6 +12,7 @@ use failoverd_domain::ids::{Region, RunId, ServiceName};
 use failoverd_domain::route53::{Change, HealthCheck, HealthCheckConfig, RecordSet, RecordType};
 use failoverd_domain::service::{Canary, Fence, NewTable, ProbeSpec, Store};
 use failoverd_domain::time::Timestamp;
+use failoverd_domain::traffic::SwitchAlarm;
 use tokio::sync::watch;
 
 /// Wall clock. Timers use tokio's, which a simulation can pause.
@@ -227,6 +228,35 @@ pub struct Figure {
     pub dimensions: Vec<(&'static str, String)>,
     /// The figure.
     pub value: f64,
+    /// How it counts in the averages of its minute. Absent: once, and in the minute in which it arrives.
+    pub weighed: Option<Weighed>,
+}
+
+/// A figure that counts more than once, and when.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Weighed {
+    /// In whose minute.
+    pub at: Timestamp,
+    /// How often.
+    pub count: f64,
+}
+
+/// An alarm as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StandingAlarm {
+    /// What it is.
+    pub alarm: SwitchAlarm,
+    /// In ALARM or not; `None`: insufficient data.
+    pub state: Option<bool>,
+}
+
+/// CloudWatch alarms that failoverd makes: those that Route 53 follows for switches.
+#[async_trait]
+pub trait Alarms: Send + Sync {
+    /// Those of the named alarms that there are in a Region, as they are.
+    async fn describe(&self, region: &Region, names: &[String]) -> Call<Vec<StandingAlarm>>;
+    /// Makes an alarm, or makes the one of that name so. Twice is as good as once.
+    async fn put(&self, region: &Region, alarm: &SwitchAlarm) -> Call<()>;
 }
 
 /// An API action on a resource, as IAM policies name them.
@@ -361,6 +391,8 @@ pub struct World {
     pub fences: Arc<dyn Fences>,
     /// CloudWatch.
     pub metrics: Arc<dyn Metrics>,
+    /// Alarms of switches.
+    pub alarms: Arc<dyn Alarms>,
     /// IAM.
     pub permissions: Arc<dyn Permissions>,
     /// Other roles.

@@ -59,12 +59,7 @@ pub fn serving<'a>(spec: &'a ServiceSpec, primary: &'a Region) -> &'a [Region] {
 /// # Errors
 /// What is still missing for that, in words.
 pub fn wanted(state: &FleetState, service: &ServiceState) -> Result<Desired, String> {
-    let mut members = BTreeMap::new();
-    for (region, member) in &state.members {
-        let switch =
-            member.switch.clone().ok_or_else(|| format!("{region} has not said yet where checkers reach it"))?;
-        members.insert(region.clone(), switch);
-    }
+    let members = state.members.iter().map(|(region, member)| (region.clone(), member.switch.clone())).collect();
     let group = service.spec.switch_group();
     let switch = state.switches.get(&group).ok_or_else(|| format!("there is no switch {group}"))?;
     let inputs = Inputs {

@@ -44,6 +44,7 @@ fn service_region(name: &str, role: proto::ServiceRole, diagnosis: proto::Diagno
             detail: "front-door: connection refused".to_owned(),
             held_ms: 31_000,
         }],
+        share: None,
     }
 }
 
@@ -71,6 +72,7 @@ pub fn service() -> proto::Service {
             cooldown_ms: 1_800_000,
             loss_over_budget: "approval".to_owned(),
             unfenced: "approval".to_owned(),
+            restore_pause_ms: 300_000,
         }),
         settlement: Some(proto::Settlement {
             settled: false,

@@ -121,6 +121,7 @@ impl SimulatedPorts {
             canaries: all.clone(),
             fences: all.clone(),
             metrics: all.clone(),
+            alarms: all.clone(),
             permissions: all.clone(),
             roles: all.clone(),
             dns: all.clone(),

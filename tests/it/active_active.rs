@@ -114,6 +114,11 @@ async fn a_region_is_evacuated_and_restored_as_people_in_several_places_see_it()
     // First the smaller part of its people, then, once that was watched, whoever has the default location.
     until_answers(&[CALIFORNIA], &america).await;
     assert_eq!(phase(&it.state()), Some(ServicePhase::Returning));
+    let described = it.json(&["get", "services", "orders"]).await;
+    let share = described["services"][0]["regions"][0]["share"].as_u64();
+    assert!(share.is_some_and(|share| share < 100), "{described}");
+    let described = it.expect(0, &["describe", "service", "orders"]).await;
+    assert!(described.contains(&format!("on ({} %)", share.unwrap_or_default())), "{described}");
     until_answers(&[JAPAN, BRAZIL, GERMANY], &europe).await;
     until_answers(&[CALIFORNIA, JAPAN, BRAZIL], &america).await;
     until_answers(&[GERMANY], &europe).await;

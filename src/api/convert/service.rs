@@ -63,6 +63,7 @@ fn service_region(
         since: Some(words::time(since)),
         because: finding.map(|finding| finding.because.clone()).unwrap_or_default(),
         opinions: finding.map(|finding| finding.opinions.iter().map(opinion).collect()).unwrap_or_default(),
+        share: at.state.share(service, region).map(u32::from),
     }
 }
 
@@ -94,6 +95,7 @@ fn policy(policy: &Policy) -> proto::Policy {
         cooldown_ms: policy.cooldown_ms,
         loss_over_budget: words::serde_word(policy.loss_over_budget),
         unfenced: words::serde_word(policy.unfenced),
+        restore_pause_ms: policy.restore_pause_ms,
     }
 }
 

@@ -96,6 +96,7 @@ pub fn service_json(service: &proto::Service) -> Value {
             "region": region.region,
             "role": service_role(region.role()),
             "switch": switch_state(region.switch()),
+            "share": region.share,
             "diagnosis": diagnosis(region.diagnosis()),
             "since": time_json(region.since.as_ref()),
             "because": region.because,

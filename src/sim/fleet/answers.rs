@@ -6,14 +6,15 @@
 use std::collections::BTreeSet;
 
 use failoverd_domain::fleet::{FleetState, ServiceState};
-use failoverd_domain::ids::LogIndex;
-use failoverd_domain::ids::{Region, ServiceName};
+use failoverd_domain::ids::{LogIndex, Region, ServiceName, SwitchGroup};
 use failoverd_domain::invariant::{AnswerWatch, answer_follows_entries};
 use failoverd_domain::route53::RecordType;
+use failoverd_domain::service::SwitchTransport;
+use failoverd_domain::traffic::switch_alarm;
 
 use super::checkers::Doors;
 use super::judge::Judge;
-use crate::sim::world::{Resolution, SimulatedAws};
+use crate::sim::world::{Resolution, Series, SimulatedAws};
 
 /// Longer than a checker takes to notice that a daemon's voice has changed: an interval, its patience, and a look.
 const CHECKERS_MEMORY_MS: u64 = 5_000;
@@ -75,7 +76,14 @@ fn condition(newest: &FleetState, state: &ServiceState, aws: &SimulatedAws, door
     // Before the first settlement there are no records.
     state.settlement.settled?;
     let group = state.spec.switch_group();
-    let turned = newest.switches.get(&group)?.bits.values().next()?.index;
+    let (bit_region, bit) = newest.switches.get(&group)?.bits.iter().next()?;
+    let turned = bit.index;
+    if state.spec.traffic.switch == SwitchTransport::Cloudwatch {
+        // Every daemon has said something, and Route 53 keeps it whether the daemon lives or not.
+        let said = |daemon: &Region| last_word(aws, newest, &group, bit_region, daemon) == Some(bit.on);
+        let newest_words = newest.members.keys().filter(|daemon| said(daemon)).count();
+        return (newest_words * 2 > newest.members.len()).then_some(turned);
+    }
     let (mut newer, mut older) = (0, 0);
     for (region, door) in doors.all().iter() {
         let bit = door.bit(&group).filter(|_| aws.is_reachable_from_outside(region));
@@ -87,6 +95,20 @@ fn condition(newest: &FleetState, state: &ServiceState, aws: &SimulatedAws, door
     }
     let holds = if state.is_settled() { newer >= older } else { newer > older };
     holds.then_some(turned)
+}
+
+/// What a daemon published last of a bit.
+fn last_word(
+    aws: &SimulatedAws,
+    state: &FleetState,
+    group: &SwitchGroup,
+    bit: &Region,
+    daemon: &Region,
+) -> Option<bool> {
+    let rule = switch_alarm(&state.fleet, group, bit, daemon).rule;
+    let series = Series::new(&rule.namespace, &rule.metric, rule.dimensions);
+    let found = aws.with(|world| world.published(daemon).find(|(held, _)| **held == series).map(|(_, value)| value));
+    found.map(|value| value > 0.5)
 }
 
 /// The Region whose values the zone answers for the service's first public name.

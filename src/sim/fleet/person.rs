@@ -117,7 +117,12 @@ impl SimulatedFleet {
             (7, _) => Some(Command::Pause { service: service.filter(|_| below(draws, 2) == 0) }),
             (8..=9, _) => Some(Command::Resume { service: service.filter(|_| below(draws, 2) == 0) }),
             (10, _) => {
-                self.shop = Shop { fence: self.shop.fence, more_stores: self.shop.more_stores, ..Shop::drawn(draws) };
+                self.shop = Shop {
+                    fence: self.shop.fence,
+                    more_stores: self.shop.more_stores,
+                    switch: self.shop.switch,
+                    ..Shop::drawn(draws)
+                };
                 Some(self.manifest())
             }
             (11, _) => Some(switch_to(&to)),

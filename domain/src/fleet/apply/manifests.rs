@@ -9,7 +9,7 @@ use super::{Context, Draft, Outcome, Rejection};
 use crate::fleet::event::EventKind;
 use crate::fleet::state::{Bit, FleetState, Retired, ServiceState, Settlement, Switch, WHOLE_SHARE};
 use crate::ids::{Epoch, Region, ServiceName, SwitchGroup};
-use crate::service::{Pattern, ServiceSpec};
+use crate::service::{Pattern, ServiceSpec, SwitchTransport};
 use crate::traffic::SwitchEndpoint;
 
 /// What Route 53's checkers will ask for: of which group, for the bit of which Region.
@@ -79,6 +79,7 @@ impl FleetState {
             let reason = format!("{}: its switch cannot change while it exists (delete the service first)", spec.name);
             return Err(Rejection::new("SWITCH_FIXED", reason));
         }
+        self.alarms_can_be_heard(spec)?;
         let shared = self
             .services
             .values()
@@ -105,6 +106,29 @@ impl FleetState {
             return Err(Rejection::new("SWITCH_FIXED", reason));
         }
         Ok(())
+    }
+
+    /// Route 53 takes a check of an alarm for healthy, and so for on, until it has read the alarm's data
+    /// (`InsufficientDataHealthStatus`). Where every daemon's check is new at once, the bit must really be on.
+    fn alarms_can_be_heard(&self, spec: &ServiceSpec) -> Result<(), Rejection> {
+        let was = self.services.get(&spec.name).map(|service| service.spec.traffic.switch);
+        if spec.traffic.switch != SwitchTransport::Cloudwatch || was == Some(SwitchTransport::Cloudwatch) {
+            return Ok(());
+        }
+        let group = spec.switch_group();
+        let switch = self.switches.get(&group).filter(|it| it.pattern == spec.pattern && it.regions == spec.regions);
+        let off = switch.and_then(|switch| switch.bits.iter().find(|(_, bit)| !bit.on));
+        match off {
+            Some((region, _)) => Err(Rejection::new(
+                "SWITCH_FIXED",
+                format!(
+                    "{}: switch {group} is off for {region}, and Route 53 takes new checks of CloudWatch alarms for on \
+                     until it has data: let {region} serve with the switch as it was, then change to cloudwatch",
+                    spec.name
+                ),
+            )),
+            None => Ok(()),
+        }
     }
 
     fn take_spec(&mut self, context: &mut Context<'_>, spec: &ServiceSpec, tokens: &[Token]) -> Outcome {
