@@ -22,7 +22,7 @@ use super::packer::Packer;
 use super::{Settler, Standing, Words};
 use crate::ports::{Age, Agreement, Call, Clock, Leadership, ProposeError, Records, World, ZoneInfo};
 use crate::runtime::{Supervisor, TaskKind, Timing};
-use crate::sim::world::{Draws, SimulatedAws, Timing as WorldTiming, TokioClock};
+use crate::sim::world::{Draws, Service, SimulatedAws, Timing as WorldTiming, TokioClock};
 
 const ZONE: &str = "example.com";
 const EAST: &str = "us-east-1";
@@ -341,12 +341,58 @@ async fn a_busy_zone_or_a_lost_answer_is_everybodys_and_all_come_again_together(
     bench.until_unsettled(&[], MINUTE).await;
     let calls = bench.calls(0);
     assert_eq!((calls.len(), accepted(&calls)), (3 + 2, 2), "refused three times, then 300 services: {calls:?}");
-    bench.aws.lose_next_answers(&EAST.into(), crate::sim::world::Service::Route53, 1);
+    bench.aws.lose_next_answers(&EAST.into(), Service::Route53, 1);
     bench.move_all(EAST);
     bench.until_unsettled(&[], MINUTE).await;
     assert!(bench.serves(0..300, EAST));
     let calls = bench.calls(0);
     assert_eq!(calls.len(), 2, "what was done without an answer is found done: {calls:?}");
+    bench.aws.hold_up_changes(1_000);
+    bench.move_all(WEST);
+    sleep(Duration::from_secs(14)).await;
+    let calls = bench.calls(0);
+    assert!(calls.len() <= 5, "one question for both batches, and each pause twice as long: {calls:?}");
+    bench.aws.hold_up_changes(0);
+    bench.until_unsettled(&[], MINUTE).await;
+    assert_eq!(bench.calls(0).len(), 2);
+}
+
+/// 300 services are two batches; something happens while the first is on its way.
+async fn while_the_first_is_under_way(happens: impl FnOnce(&Bench)) -> Bench {
+    let bench = Bench::new(specs(300));
+    bench.until_unsettled(&[], MINUTE).await;
+    bench.calls(0);
+    bench.aws.slow(&EAST.into(), Service::Route53, 1_000);
+    bench.move_all(WEST);
+    let began = Instant::now();
+    while bench.daemons[0].tally.under_way.load(Ordering::Relaxed) == 0 {
+        assert!(began.elapsed() < MINUTE);
+        sleep(Duration::from_millis(10)).await;
+    }
+    happens(&bench);
+    bench
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_moves_on_while_it_waits_is_left_out_of_its_batch() {
+    let bench = while_the_first_is_under_way(|bench| {
+        let (group, region) = (name(299).as_str().into(), EAST.into());
+        bench.log.commit(Command::SetSwitch { group, region, on: true, run: None }).result.unwrap();
+    })
+    .await;
+    bench.until_unsettled(&[], MINUTE).await;
+    let calls: Vec<usize> = bench.calls(0).into_iter().map(|(changes, _)| changes).collect();
+    assert_eq!(calls, [166 * 6, 133 * 6, 2], "one fewer, and its mark alone afterwards: it is where it was");
+    assert!(bench.serves(0..299, WEST) && bench.serves([299], EAST));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leads_no_more_sends_no_second_batch() {
+    let bench = while_the_first_is_under_way(|bench| bench.lead(1)).await;
+    bench.until_unsettled(&[], MINUTE).await;
+    assert_eq!(bench.calls(0).len(), 1);
+    assert_eq!(accepted(&bench.calls(1)), 1);
+    assert!(bench.serves(0..300, WEST));
 }
 
 /// Draws of leaders, outages and lost answers; every service ends where it was last sent, by exact changes alone.
@@ -362,7 +408,7 @@ async fn leaders_change_answers_are_lost_and_everything_ends_where_it_should() {
                 sleep(Duration::from_millis(draws.next_u64() % 1_500)).await;
                 match draws.next_u64() % 5 {
                     0 | 1 => bench.lead(usize::try_from(draws.next_u64() % 2).unwrap()),
-                    2 => bench.aws.lose_next_answers(&EAST.into(), crate::sim::world::Service::Route53, 1),
+                    2 => bench.aws.lose_next_answers(&EAST.into(), Service::Route53, 1),
                     3 => bench.aws.break_route53_api(),
                     _ => bench.aws.hold_up_changes(1),
                 }

@@ -73,3 +73,37 @@ impl CheckChanges {
         self.newest.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::sleep;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_check_that_many_want_changed_is_changed_once_and_again_after_a_new_look() {
+        let (changes, calls) = (CheckChanges::default(), AtomicU64::new(0));
+        let key = |reference: &str| (None, reference.to_owned());
+        let change = |read_at, reference: &str| {
+            changes.once(key(reference), read_at, async {
+                sleep(Duration::from_millis(50)).await;
+                calls.fetch_add(1, Ordering::SeqCst);
+                Ok(())
+            })
+        };
+        let before = changes.now();
+        let (a, b, other) = tokio::join!(change(before, "p"), change(before, "p"), change(before, "s"));
+        assert_eq!((a, b, other, calls.load(Ordering::SeqCst)), (Ok(()), Ok(()), Ok(()), 2));
+        change(before, "p").await.unwrap();
+        assert_eq!(calls.load(Ordering::SeqCst), 2, "it looked before the change");
+        change(changes.now(), "p").await.unwrap();
+        assert_eq!(calls.load(Ordering::SeqCst), 3, "it looked since");
+        // Whoever gives up in the middle leaves the change to the next.
+        let looked = changes.now();
+        assert!(tokio::time::timeout(Duration::from_millis(10), change(looked, "p")).await.is_err());
+        change(looked, "p").await.unwrap();
+        assert_eq!(calls.load(Ordering::SeqCst), 4);
+    }
+}
