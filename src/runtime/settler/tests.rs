@@ -42,11 +42,19 @@ fn name(at: usize) -> ServiceName {
 
 /// A copy of the example pair, of which only traffic is looked at here: no stores, no checks.
 fn specs(count: usize) -> Vec<ServiceSpec> {
+    let mut specs = specs_with_checks(count);
+    for spec in &mut specs {
+        spec.traffic.switch = SwitchTransport::None;
+        spec.health.signals.clear();
+    }
+    specs
+}
+
+/// The same, each with a switch and its checks, and with Route 53's own view of it.
+fn specs_with_checks(count: usize) -> Vec<ServiceSpec> {
     let example = read_manifests("example.yaml", EXAMPLE.as_bytes(), &members()).unwrap().remove(0).spec;
     let copy = |at: usize| {
         let mut spec = ServiceSpec { name: name(at), data: Vec::new(), ..example.clone() };
-        spec.traffic.switch = SwitchTransport::None;
-        spec.health.signals.clear();
         spec.traffic.records[0].name = format!("{}.{ZONE}", name(at));
         spec
     };
@@ -159,8 +167,8 @@ impl Bench {
     /// Two daemons over one log; the first leads.
     fn new(specs: Vec<ServiceSpec>) -> Self {
         let clock = Arc::new(TokioClock::starting_at(BEGINNING));
-        let aws =
-            SimulatedAws::new(clock.clone(), 1, WorldTiming { dns_propagation_ms: 3_000, ..WorldTiming::default() });
+        let timing = WorldTiming { dns_propagation_ms: 3_000, health_check_quota: 20_000, ..WorldTiming::default() };
+        let aws = SimulatedAws::new(clock.clone(), 1, timing);
         aws.create_zone(ZONE, &[EAST.into(), WEST.into()]);
         let state = watch::Sender::new(Arc::new(FleetState::default()));
         let log = Arc::new(Log { state, under_way: AtomicUsize::new(0), most_under_way: AtomicUsize::new(0) });
@@ -271,6 +279,18 @@ async fn a_thousand_services_of_one_zone_are_set_up_and_moved_in_the_fewest_batc
     assert_eq!(bench.log.most_under_way.load(Ordering::Relaxed), super::MOST_PROPOSED, "intents side by side");
     sleep(MINUTE * 3).await;
     assert_eq!((bench.calls(0), bench.calls(1)), (vec![], vec![]), "and then it rests");
+}
+
+#[tokio::test(start_paused = true)]
+async fn services_that_change_their_own_checks_first_go_together_too() {
+    let bench = Bench::new(specs_with_checks(120));
+    bench.until_unsettled(&[], MINUTE).await;
+    // 9 records each: 111 in a batch.
+    assert_eq!(bench.calls(0).len(), 2);
+    bench.move_all(WEST);
+    bench.until_unsettled(&[], MINUTE).await;
+    assert_eq!(bench.calls(0).into_iter().map(|(changes, _)| changes).collect::<Vec<_>>(), [120 * 6]);
+    assert!(bench.serves(0..120, WEST));
 }
 
 #[tokio::test(start_paused = true)]
