@@ -2,6 +2,8 @@
 //!
 //! Only reads. Every answer that does not come is itself an answer: it becomes a check that says so.
 
+mod answers;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -14,6 +16,8 @@ use failoverd_domain::ids::{Epoch, LogIndex, Region};
 use failoverd_domain::route53::{HealthCheck, RecordSet};
 use failoverd_domain::service::{Pattern, ServiceSpec, Store, StoreKind};
 use failoverd_domain::traffic::{Desired, FenceMark, Inputs, compare_checks, desired, preview};
+
+pub use answers::{LOOK_LIMIT, look_up, probes_through};
 
 use crate::ports::{Action, Age, CallError, Quota, World, ZoneInfo};
 

@@ -65,6 +65,8 @@ pub fn service() -> proto::Service {
         primary_since: Some(time(NOW)),
         switch_group: "checkout".to_owned(),
         follows: None,
+        moves_with: None,
+        companions: Vec::new(),
         objectives: Some(proto::Objectives { rto_ms: 300_000, rpo_ms: 5_000 }),
         policy: Some(proto::Policy {
             failover: "automatic".to_owned(),

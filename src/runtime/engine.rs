@@ -105,6 +105,7 @@ impl Engine {
             clock: clock.clone(),
             world: world.clone(),
             agreement: agreement.clone(),
+            peers: parts.peers.clone(),
             matrix: matrix.clone(),
         };
         supervisor.spawn(TaskKind::Executor, executor.run());

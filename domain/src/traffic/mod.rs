@@ -16,6 +16,7 @@ mod shift;
 mod switch_checks;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod vote;
 mod waves;
 
@@ -25,6 +26,7 @@ pub use alarm::{
 };
 pub use believed::Believed;
 pub use desired::{DesireProblem, Desired, DesiredCheck, DesiredKind, DesiredRecord, Inputs, SwitchEndpoint, desired};
+pub use endpoint::through_name;
 pub use mark::{FenceMark, MarkError};
 pub use naming::{canary_name, fence_name, internal_name, switch_alarm_name, switch_path};
 pub use packing::{Batch, Load, MOST_CHARACTERS, MOST_RECORDS, Piece, TooLarge, least_batches, pack};
@@ -32,5 +34,9 @@ pub use preview::{Deed, Line, MOST_TOUCHED_PERCENT, Preview, Share, compare_chec
 pub use prices::{CHECKED, PAGES, monthly_checks_usd, monthly_reads_usd, monthly_voices_usd};
 pub use settle::{SettleAction, settle};
 pub use shift::{Shift, shifts, shifts_of};
+pub use verify::{
+    AnswerSeen, Heard, LookUp, Looked, NameProbe, NameSeen, Question, Sighting, Verdict, Wanted, Watch, questions,
+    sentence, warning,
+};
 pub use vote::{Tie, pair, pair_of_words, weight};
 pub use waves::{WAVES, first_share, next_share};

@@ -24,7 +24,7 @@ const FLEET: [&str; 5] = ["us-east-1", "eu-west-1", "us-west-2", "ap-south-1", "
 const ZONE: &str = "example.com";
 const API: &str = "api.example.com";
 
-fn spec() -> ServiceSpec {
+pub(super) fn spec() -> ServiceSpec {
     let mut spec = crate::health::tests::spec("shop");
     let alias = AliasTarget {
         dns_name: "lb.amazonaws.com".into(),

@@ -44,6 +44,8 @@ pub fn service(at: &Snapshot, service: &ServiceState, findings: &BTreeMap<Region
         last_run_at: service.last_run_at.map(words::time),
         checks: urgent(&checks),
         readiness: Some(readiness_of(&checks)),
+        moves_with: at.state.moves_with(spec).map(ToString::to_string),
+        companions: at.state.companions(spec).into_iter().map(|service| service.spec.name.to_string()).collect(),
     }
 }
 

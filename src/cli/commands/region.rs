@@ -125,6 +125,10 @@ async fn concerned(client: &mut Client, args: &RegionArgs, movement: Movement) -
 
 fn is_concerned(service: &Service, region: &str, movement: Movement) -> bool {
     let Some(there) = service.regions.iter().find(|there| there.region == region) else { return false };
+    // Whoever it moves with is asked.
+    if service.moves_with.is_some() {
+        return false;
+    }
     let is_home = service.regions.first().is_some_and(|first| first.region == region);
     match (movement, service.pattern()) {
         (Movement::Restore, Pattern::ActivePassive) => is_home && there.role() != ServiceRole::Primary,

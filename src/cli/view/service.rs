@@ -178,6 +178,8 @@ fn facts(service: &proto::Service, style: Style) -> String {
         ("Open run", service.open_run.clone().unwrap_or_default()),
         ("Follows", service.follows.clone().unwrap_or_default()),
         ("Switch group", service.switch_group.clone()),
+        ("Moves with", service.moves_with.clone().unwrap_or_default()),
+        ("Moved along", service.companions.join(", ")),
         ("Objectives", format!("RTO {}, RPO {}", duration(objectives.rto_ms), duration(objectives.rpo_ms))),
         (
             "Policy",

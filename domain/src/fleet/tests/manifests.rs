@@ -60,7 +60,7 @@ fn one_bad_manifest_keeps_all_of_them_out() {
         (none, "INVALID_MANIFEST"),
         (twice, "INVALID_MANIFEST"),
         (named("a"), "INVALID_MANIFEST"),
-        (shared, "NOT_SUPPORTED"),
+        (shared, "INVALID_MANIFEST"),
     ] {
         let mut bench = Bench::formed();
         assert_eq!(bench.refused(person(), apply(vec![named("a"), bad])), code);
@@ -113,7 +113,7 @@ fn pattern_regions_and_switch_of_a_service_are_fixed() {
     }
     let mut sharing = named("other");
     sharing.traffic.switch_group = Some("shop".into());
-    assert_eq!(Bench::serving().refused(person(), apply(vec![sharing])), "NOT_SUPPORTED");
+    assert_eq!(Bench::serving().refused(person(), apply(vec![sharing])), "INVALID_MANIFEST", "it has data of its own");
 }
 
 /// Route 53 takes checks without data for on.
