@@ -217,8 +217,9 @@ impl Bench {
 
     /// Every service serves elsewhere from now on.
     fn move_all(&self, to: &str) {
-        let services: Vec<_> = self.log.state.borrow().services.values().map(|held| held.spec.switch_group()).collect();
-        for group in services {
+        let state = self.log.state.borrow().clone();
+        let groups: BTreeSet<_> = state.services.values().map(|held| held.spec.switch_group()).collect();
+        for group in groups {
             self.log.commit(Command::SetSwitch { group, region: to.into(), on: true, run: None }).result.unwrap();
         }
     }
@@ -291,6 +292,26 @@ async fn services_that_change_their_own_checks_first_go_together_too() {
     bench.until_unsettled(&[], MINUTE).await;
     assert_eq!(bench.calls(0).into_iter().map(|(changes, _)| changes).collect::<Vec<_>>(), [120 * 6]);
     assert!(bench.serves(0..120, WEST));
+}
+
+#[tokio::test(start_paused = true)]
+async fn services_that_share_a_switch_change_its_checks_once_for_all() {
+    let mut specs = specs_with_checks(300);
+    for spec in &mut specs {
+        spec.health.signals.clear();
+        spec.traffic.switch_group = Some(name(0).as_str().into());
+    }
+    let bench = Bench::new(specs);
+    bench.until_unsettled(&[], MINUTE).await;
+    let checks = |operation: &str| bench.aws.effects().iter().filter(|effect| effect.operation == operation).count();
+    assert_eq!((checks("CreateHealthCheck"), bench.calls(0).len()), (8, 2), "5 records each: 200 in a batch");
+    bench.move_all(WEST);
+    bench.until_unsettled(&[], MINUTE).await;
+    assert!(bench.serves(0..300, WEST));
+    let calls = bench.calls(0);
+    assert_eq!((checks("UpdateHealthCheck"), calls.len(), accepted(&calls)), (2, 2, 2), "{calls:?}");
+    let words = bench.daemons[0].words.borrow().clone();
+    assert!(words.values().all(|word| word.standing == Standing::Clean), "nobody was refused for another's change");
 }
 
 #[tokio::test(start_paused = true)]
