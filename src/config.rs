@@ -66,8 +66,8 @@ pub struct Listen {
 /// What others are told to reach.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advertise {
-    /// What Route 53 polls.
-    pub switch: SwitchEndpoint,
+    /// What Route 53 polls; `none` in a fleet without a public endpoint, whose switches go through CloudWatch.
+    pub switch: Option<SwitchEndpoint>,
 }
 
 /// What Route 53 polls: stable, since it cannot be changed in an outage.

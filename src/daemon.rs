@@ -50,7 +50,7 @@ pub struct Setup {
     /// Where each of them serves gRPC.
     pub peers: BTreeMap<Region, String>,
     /// Where Route 53's checkers reach this one.
-    pub advertise: SwitchEndpoint,
+    pub advertise: Option<SwitchEndpoint>,
     /// Reference endpoints outside the fleet.
     pub references: Vec<Region>,
     /// Sockets.
@@ -125,7 +125,7 @@ impl Daemon {
             me: setup.me.clone(),
             fleet: setup.fleet.clone(),
             members: setup.members.clone(),
-            advertise: Some(setup.advertise),
+            advertise: setup.advertise,
             references: setup.references,
             timing: setup.timing,
             clock: setup.clock.clone(),

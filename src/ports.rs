@@ -2,6 +2,7 @@
 //!
 //! Adapters and the simulated AWS implement them; the runtime and the domain never learn which.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -12,6 +13,7 @@ use failoverd_domain::ids::{Region, RunId, ServiceName};
 use failoverd_domain::route53::{Change, HealthCheck, HealthCheckConfig, RecordSet, RecordType};
 use failoverd_domain::service::{Canary, Fence, NewTable, ProbeSpec, Store};
 use failoverd_domain::time::Timestamp;
+use failoverd_domain::traffic::{Heard, LookUp, Sighting, SwitchAlarm};
 use tokio::sync::watch;
 
 /// Wall clock. Timers use tokio's, which a simulation can pause.
@@ -227,6 +229,35 @@ pub struct Figure {
     pub dimensions: Vec<(&'static str, String)>,
     /// The figure.
     pub value: f64,
+    /// How it counts in the averages of its minute. Absent: once, and in the minute in which it arrives.
+    pub weighed: Option<Weighed>,
+}
+
+/// A figure that counts more than once, and when.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Weighed {
+    /// In whose minute.
+    pub at: Timestamp,
+    /// How often.
+    pub count: f64,
+}
+
+/// An alarm as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StandingAlarm {
+    /// What it is.
+    pub alarm: SwitchAlarm,
+    /// In ALARM or not; `None`: insufficient data.
+    pub state: Option<bool>,
+}
+
+/// CloudWatch alarms that failoverd makes: those that Route 53 follows for switches.
+#[async_trait]
+pub trait Alarms: Send + Sync {
+    /// Those of the named alarms that there are in a Region, as they are.
+    async fn describe(&self, region: &Region, names: &[String]) -> Call<Vec<StandingAlarm>>;
+    /// Makes an alarm, or makes the one of that name so. Twice is as good as once.
+    async fn put(&self, region: &Region, alarm: &SwitchAlarm) -> Call<()>;
 }
 
 /// An API action on a resource, as IAM policies name them.
@@ -267,8 +298,8 @@ pub trait Roles: Send + Sync {
 /// DNS questions to a zone's authoritative servers, never to a cache.
 #[async_trait]
 pub trait Dns: Send + Sync {
-    /// Values of the answer, sorted; empty when there is none.
-    async fn ask(&self, name: &str, record_type: RecordType) -> Result<Vec<String>, String>;
+    /// The answer and how long caches may keep it; without values when there is none.
+    async fn ask(&self, name: &str, record_type: RecordType) -> Result<Heard, String>;
 }
 
 /// What a probe saw that was not good.
@@ -285,6 +316,8 @@ pub enum NotGood {
 pub trait Prober: Send + Sync {
     /// `Ok` is good; `Err` says what was seen instead. Bounded by the probe's own timeout.
     async fn probe(&self, probe: &ProbeSpec, region: &Region) -> Result<String, NotGood>;
+    /// The same through a public name, at an address that the zone's servers answered for it.
+    async fn through(&self, probe: &ProbeSpec, name: &str, address: IpAddr) -> Result<String, NotGood>;
     /// Whether a reference endpoint outside the fleet answers at all.
     async fn reference(&self, region: &Region) -> bool;
 }
@@ -361,6 +394,8 @@ pub struct World {
     pub fences: Arc<dyn Fences>,
     /// CloudWatch.
     pub metrics: Arc<dyn Metrics>,
+    /// Alarms of switches.
+    pub alarms: Arc<dyn Alarms>,
     /// IAM.
     pub permissions: Arc<dyn Permissions>,
     /// Other roles.
@@ -445,6 +480,8 @@ pub trait Peers: Send + Sync {
     async fn events(&self, from: &Region, from_seq: u64, limit: u32) -> Result<Vec<HistoryEvent>, PeerError>;
     /// Asks the leader to propose an entry for us.
     async fn forward(&self, to: &Region, entry: Entry) -> Result<Result<Applied, ProposeError>, PeerError>;
+    /// Has a peer look at the names of a service. It answers within a few seconds or not at all.
+    async fn look_up(&self, at: &Region, asked: &LookUp) -> Result<Sighting, PeerError>;
 }
 
 /// A peer did not answer.

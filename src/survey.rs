@@ -2,6 +2,8 @@
 //!
 //! Only reads. Every answer that does not come is itself an answer: it becomes a check that says so.
 
+mod answers;
+
 use std::collections::BTreeMap;
 
 use failoverd_domain::fleet::{FleetState, ServiceState};
@@ -13,6 +15,8 @@ use failoverd_domain::ids::{Epoch, LogIndex, Region};
 use failoverd_domain::route53::{HealthCheck, RecordSet};
 use failoverd_domain::service::{Pattern, ServiceSpec, Store, StoreKind};
 use failoverd_domain::traffic::{Desired, FenceMark, Inputs, compare_checks, desired, preview};
+
+pub use answers::{LOOK_LIMIT, look_up, probes_through};
 
 use crate::ports::{Action, Age, CallError, Quota, World, ZoneInfo};
 
@@ -58,12 +62,7 @@ pub fn serving<'a>(spec: &'a ServiceSpec, primary: &'a Region) -> &'a [Region] {
 /// # Errors
 /// What is still missing for that, in words.
 pub fn wanted(state: &FleetState, service: &ServiceState) -> Result<Desired, String> {
-    let mut members = BTreeMap::new();
-    for (region, member) in &state.members {
-        let switch =
-            member.switch.clone().ok_or_else(|| format!("{region} has not said yet where checkers reach it"))?;
-        members.insert(region.clone(), switch);
-    }
+    let members = state.members.iter().map(|(region, member)| (region.clone(), member.switch.clone())).collect();
     let group = service.spec.switch_group();
     let switch = state.switches.get(&group).ok_or_else(|| format!("there is no switch {group}"))?;
     let inputs = Inputs {

@@ -231,7 +231,8 @@ fn layers_name_only_those_below_them() {
             let is_ours = ARROWS.iter().any(|(name, _)| *name == first);
             let may = |arrow: &&str| *arrow == "*" || *arrow == first || *arrow == path;
             // The simulated fleet composes whole daemons, as `daemon` does.
-            let composes = source.path.starts_with("src/sim/fleet/") && ["runtime", "consensus"].contains(&first);
+            let composes =
+                source.path.starts_with("src/sim/fleet/") && ["runtime", "consensus", "survey"].contains(&first);
             if is_ours && first != layer && !composes && !allowed.iter().any(may) {
                 problems.push(format!("{}:{line}: {layer} may not name {path}", source.path));
             }

@@ -59,7 +59,7 @@ impl Trio {
             generation: Default::default(),
             members: REGIONS.iter().map(|region| (Region::from(*region), Role::Member)).collect(),
             peers: peers.map(|(region, port)| ((*region).into(), format!("http://127.0.0.1:{port}"))).collect(),
-            advertise: SwitchEndpoint { host: "127.0.0.1".to_owned(), port: 1, https: false },
+            advertise: Some(SwitchEndpoint { host: "127.0.0.1".to_owned(), port: 1, https: false }),
             references: Vec::new(),
             listeners: Listeners { grpc, switch, ops },
             switch: SwitchSettings { limits, ..SwitchSettings::default() },

@@ -15,5 +15,6 @@ pub mod manifest;
 pub mod plan;
 pub mod route53;
 pub mod service;
+pub mod switch_groups;
 pub mod time;
 pub mod traffic;

@@ -41,6 +41,13 @@ impl ServiceSpec {
         self.traffic.switch_group.clone().unwrap_or_else(|| SwitchGroup::new(self.name.as_str()))
     }
 
+    /// Whether that is its switch.
+    #[must_use]
+    pub fn is_of_switch(&self, group: &SwitchGroup) -> bool {
+        let own = self.traffic.switch_group.as_ref().map_or(self.name.as_str(), SwitchGroup::as_str);
+        own == group.as_str()
+    }
+
     /// The store of that name.
     #[must_use]
     pub fn store(&self, name: &StoreName) -> Option<&Store> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use failoverd_domain::route53::RecordType;
+use failoverd_domain::traffic::Heard;
 use hickory_proto::rr::{Name, RData, RecordType as WireType};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
@@ -67,18 +68,19 @@ fn options() -> ResolverOpts {
 
 #[async_trait]
 impl Dns for AuthoritativeDns {
-    async fn ask(&self, name: &str, record_type: RecordType) -> Result<Vec<String>, String> {
+    async fn ask(&self, name: &str, record_type: RecordType) -> Result<Heard, String> {
         let mut fully_qualified = Name::from_ascii(name).map_err(|error| format!("{name}: {error}"))?;
         fully_qualified.set_fqdn(true);
         let asked = timeout(WHOLE, self.resolver.lookup(fully_qualified, wire_type(record_type))).await;
         match asked.map_err(|_| format!("{name} {record_type}: no answer within {} s", WHOLE.as_secs()))? {
             Ok(lookup) => {
                 let wanted = lookup.answers().iter().filter(|record| record.record_type() == wire_type(record_type));
+                let ttl_s = wanted.clone().map(|record| record.ttl).max().unwrap_or(0);
                 let mut values: Vec<String> = wanted.map(|record| in_words(&record.data)).collect();
                 values.sort();
-                Ok(values)
+                Ok(Heard { values, ttl_s })
             }
-            Err(error) if error.is_no_records_found() => Ok(Vec::new()),
+            Err(error) if error.is_no_records_found() => Ok(Heard::default()),
             Err(error) => Err(format!("{name} {record_type}: {error}")),
         }
     }

@@ -7,12 +7,14 @@ mod fetch;
 mod names;
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use failoverd_domain::ids::Region;
 use failoverd_domain::service::ProbeSpec;
+use failoverd_domain::traffic::through_name;
 use reqwest::redirect;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
@@ -47,23 +49,35 @@ impl NetworkProber {
     /// # Errors
     /// When no HTTP client can be made of these settings.
     pub fn new(settings: ProberSettings) -> Result<Self, reqwest::Error> {
-        let builder = || bare_client().dns_resolver(Arc::new(settings.resolve_to.clone()));
-        let client = builder().build().or_else(|error| {
-            // A container without any CA certificate can still probe plain HTTP; HTTPS probes then fail and say why.
-            tracing::warn!(%error, "no trust anchors found, https probes will fail");
-            builder().tls_certs_only([]).build()
-        })?;
+        let client = trusting(|| bare_client().dns_resolver(Arc::new(settings.resolve_to.clone())))?;
         Ok(Self { client, settings })
     }
 
-    async fn http(&self, url: &str, limit: Duration, expected: u16) -> Result<String, String> {
-        let started = Instant::now();
-        let response = self.client.get(url).timeout(limit).send().await.map_err(|error| in_words(&error, limit))?;
-        let status = response.status().as_u16();
-        if status != expected {
-            return Err(format!("HTTP {status}, expected {expected}"));
+    /// A signal's probe through a public name, at this address; an address without a port has the target's.
+    ///
+    /// # Errors
+    /// What was seen that was not good.
+    pub async fn through_at(&self, probe: &ProbeSpec, name: &str, address: SocketAddr) -> Result<String, NotGood> {
+        let asked = through_name(probe, name);
+        match asked {
+            Some(ProbeSpec::Http { url, timeout_ms, expect_status, .. }) => {
+                // Host header and TLS name are the public name's; only where the connection goes is given.
+                let client = trusting(|| bare_client().resolve(name, address));
+                let client = client.map_err(|error| NotGood::Unknown(error.to_string()))?;
+                http(&client, &url, Duration::from_millis(timeout_ms), expect_status).await.map_err(NotGood::Bad)
+            }
+            Some(ProbeSpec::Tcp { address: target, timeout_ms, .. }) => {
+                let mut address = address;
+                if address.port() == 0 {
+                    let port = target.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+                    address.set_port(port.unwrap_or_default());
+                }
+                self.tcp(&address.to_string(), Duration::from_millis(timeout_ms)).await.map_err(NotGood::Bad)
+            }
+            Some(ProbeSpec::CloudwatchAlarm { .. }) | None => {
+                Err(NotGood::Unknown(format!("this signal cannot be asked through {name}")))
+            }
         }
-        Ok(format!("HTTP {status} in {} ms", started.elapsed().as_millis()))
     }
 
     async fn tcp(&self, target: &str, limit: Duration) -> Result<String, String> {
@@ -102,7 +116,8 @@ impl Prober for NetworkProber {
         let target = probe.target_in(region);
         match probe {
             ProbeSpec::Http { timeout_ms, expect_status, .. } => {
-                self.http(&target, Duration::from_millis(*timeout_ms), *expect_status).await.map_err(NotGood::Bad)
+                let limit = Duration::from_millis(*timeout_ms);
+                http(&self.client, &target, limit, *expect_status).await.map_err(NotGood::Bad)
             }
             ProbeSpec::Tcp { timeout_ms, .. } => {
                 self.tcp(&target, Duration::from_millis(*timeout_ms)).await.map_err(NotGood::Bad)
@@ -111,10 +126,32 @@ impl Prober for NetworkProber {
         }
     }
 
+    async fn through(&self, probe: &ProbeSpec, name: &str, address: IpAddr) -> Result<String, NotGood> {
+        self.through_at(probe, name, SocketAddr::new(address, 0)).await
+    }
+
     async fn reference(&self, region: &Region) -> bool {
         let Some(url) = self.settings.references.get(region) else { return false };
         self.client.get(url).timeout(REFERENCE_TIMEOUT).send().await.is_ok()
     }
+}
+
+async fn http(client: &reqwest::Client, url: &str, limit: Duration, expected: u16) -> Result<String, String> {
+    let started = Instant::now();
+    let response = client.get(url).timeout(limit).send().await.map_err(|error| in_words(&error, limit))?;
+    let status = response.status().as_u16();
+    if status != expected {
+        return Err(format!("HTTP {status}, expected {expected}"));
+    }
+    Ok(format!("HTTP {status} in {} ms", started.elapsed().as_millis()))
+}
+
+/// A container without any CA certificate can still probe plain HTTP; HTTPS probes then fail and say why.
+fn trusting(builder: impl Fn() -> reqwest::ClientBuilder) -> Result<reqwest::Client, reqwest::Error> {
+    builder().build().or_else(|error| {
+        tracing::warn!(%error, "no trust anchors found, https probes will fail");
+        builder().tls_certs_only([]).build()
+    })
 }
 
 /// A client that asks the endpoint itself, once, over a fresh connection.

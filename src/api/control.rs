@@ -81,6 +81,10 @@ fn bit_meant(at: &Snapshot, request: &proto::SetSwitchRequest) -> Result<Command
         let message = format!("service \"{}\" does not live in Region \"{region}\"", spec.name);
         return Err(ApiError::new(ErrorCode::UnknownRegion, message));
     }
+    if let Some(lead) = at.state.moves_with(spec) {
+        let message = format!("{} shares the switch of {lead} and moves with it: set the switch of {lead}", spec.name);
+        return Err(ApiError::new(ErrorCode::Refused, message));
+    }
     let group = spec.switch_group();
     let first = at.state.switches.get(&group).and_then(|switch| switch.regions.first()).unwrap_or(&spec.regions[0]);
     let (bit, on) = match spec.pattern {

@@ -18,6 +18,7 @@ use failoverd_domain::service::{
     ServiceSpec, Signal, Store, StoreKind, SwitchTransport, Target, Traffic, Weight,
 };
 use failoverd_domain::time::Timestamp;
+use failoverd_domain::traffic::{AnswerSeen, LookUp, NameProbe, Sighting};
 use tokio::sync::{mpsc, watch};
 
 use super::{Handles, RaftEndpoint};
@@ -181,6 +182,7 @@ pub fn run(id: &str) -> Run {
         started_at: Some(began.plus_ms(times[n])),
         finished_at: Some(began.plus_ms(times[n + 1])),
         note: Some("as it should be".to_owned()),
+        seen: if n == 2 { seen() } else { Vec::new() },
         ..StepProgress::default()
     };
     Run {
@@ -228,6 +230,33 @@ pub fn run(id: &str) -> Run {
         abort: None,
         verdict: Some("eu-west-1 serves".to_owned()),
     }
+}
+
+/// Three daemons after a failover to eu-west-1: two saw it, one of them not well, the third is gone.
+fn seen() -> Vec<AnswerSeen> {
+    let right = |daemon: &str, after_ms, good, detail: &str| AnswerSeen {
+        daemon: daemon.into(),
+        answered_by: vec!["eu-west-1".into()],
+        after_ms: Some(after_ms),
+        tail_s: Some(59),
+        not_asked: None,
+        probes: vec![NameProbe {
+            name: "api.example.com".to_owned(),
+            signal: "front-door".into(),
+            good,
+            detail: detail.to_owned(),
+        }],
+    };
+    let gone = AnswerSeen {
+        daemon: "us-east-1".into(),
+        answered_by: Vec::new(),
+        after_ms: None,
+        tail_s: None,
+        not_asked: Some("unreachable".to_owned()),
+        probes: Vec::new(),
+    };
+    let [eu, us] = [right("eu-west-1", 1_200, true, "HTTP 200 in 12 ms"), right("us-west-2", 1_400, false, "HTTP 503")];
+    vec![eu, gone, us]
 }
 
 pub fn events(count: u64) -> Vec<HistoryEvent> {
@@ -317,6 +346,9 @@ impl Peers for FakePeers {
             Some(log) if !self.lost_answer => Ok(log.propose(entry).await),
             _ => Err(self.away(to)),
         }
+    }
+    async fn look_up(&self, at: &Region, _: &LookUp) -> Result<Sighting, PeerError> {
+        Err(self.away(at))
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use failoverd_domain::fleet::{Entry, HistoryEvent};
 use failoverd_domain::health::Report;
+use failoverd_domain::traffic::LookUp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tonic::{Request, Response, Status};
@@ -14,6 +15,7 @@ use super::proto::forward_response::Result as Forwarded;
 use super::proto::peer_service_server::PeerService;
 use super::{Handles, proto};
 use crate::ports::ProposeError;
+use crate::survey::look_up;
 
 /// Most events in one answer.
 const MOST_EVENTS: u32 = 1_000;
@@ -112,5 +114,13 @@ impl PeerService for PeerApi {
             Err(ProposeError::Fatal(why)) => Forwarded::Fatal(why),
         };
         Ok(Response::new(proto::ForwardResponse { result: Some(result) }))
+    }
+
+    async fn look_up(&self, request: Request<proto::LookUpRequest>) -> Result<Response<proto::LookUpResponse>, Status> {
+        let asked: LookUp = read(&request.into_inner().asked)?;
+        let state = self.handles.agreement.state().borrow().clone();
+        let sighting = look_up(&self.handles.world, &state, &asked).await;
+        let sighting = sighting.map_err(|reason| ApiError::new(ErrorCode::UnknownService, reason))?;
+        Ok(Response::new(proto::LookUpResponse { sighting: write(&sighting)? }))
     }
 }

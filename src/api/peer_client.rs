@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use failoverd_domain::fleet::{Applied, Entry, HistoryEvent};
 use failoverd_domain::health::Report;
 use failoverd_domain::ids::Region;
+use failoverd_domain::traffic::{LookUp, Sighting};
 use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, ConnectError, Request, Status};
@@ -16,7 +17,7 @@ use tonic::{Code, ConnectError, Request, Status};
 use super::TlsPem;
 use super::proto::forward_response::Result as Forwarded;
 use super::proto::peer_service_client::PeerServiceClient;
-use super::proto::{FetchEventsRequest, ForwardRequest, RaftRequest, ShareRequest};
+use super::proto::{FetchEventsRequest, ForwardRequest, LookUpRequest, RaftRequest, ShareRequest};
 use crate::ports::{PeerError, Peers, ProposeError};
 
 /// Snapshots travel as one message.
@@ -27,6 +28,8 @@ const RAFT_DEADLINE: Duration = Duration::from_secs(10);
 const SHARE_DEADLINE: Duration = Duration::from_secs(2);
 const EVENTS_DEADLINE: Duration = Duration::from_secs(10);
 const FORWARD_DEADLINE: Duration = Duration::from_secs(10);
+/// A peer gives itself two seconds; whoever asks has a limit of its own.
+const LOOK_DEADLINE: Duration = Duration::from_secs(3);
 /// After a failed connect nobody tries again for this long, doubled each time …
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 /// … up to this; short against an election, so that a healed peer is soon heard.
@@ -204,5 +207,17 @@ impl Peers for GrpcPeers {
             Some(Forwarded::Fatal(why)) => Err(ProposeError::Unknown(format!("the leader's log failed: {why}"))),
             None => Err(ProposeError::Unknown("the leader's answer was empty".to_owned())),
         })
+    }
+
+    async fn look_up(&self, at: &Region, asked: &LookUp) -> Result<Sighting, PeerError> {
+        let peer = self.peer(at)?;
+        let asked = serde_json::to_vec(asked).map_err(|error| not_sent(at, &error.to_string()))?;
+        let answer = peer.client.clone().look_up(timed(LookUpRequest { asked }, LOOK_DEADLINE)).await;
+        if answer.as_ref().is_err_and(|status| status.code() == Code::Unimplemented) {
+            let reason = "it is of a version that cannot look".to_owned();
+            return Err(PeerError { peer: at.clone(), reason, may_have_arrived: true });
+        }
+        let sighting = peer.settle(at, answer)?.into_inner().sighting;
+        serde_json::from_slice(&sighting).map_err(|error| unreadable(at, &error))
     }
 }

@@ -12,18 +12,18 @@ use failoverd_domain::data::additions::{Said, additions, left_alone};
 use failoverd_domain::fleet::{Entry, FleetState, ServiceState};
 use failoverd_domain::health::readiness::{Check, CopyCase, Fact, NoAnswer, Verdict, copy_checks, names};
 use failoverd_domain::ids::{LogIndex, Region, ServiceName};
-use failoverd_domain::route53::RecordSet;
-use failoverd_domain::service::{ServiceSpec, Store};
+use failoverd_domain::route53::{HealthCheck, RecordSet};
+use failoverd_domain::service::{ServiceSpec, Store, SwitchTransport};
 use failoverd_domain::traffic::{
-    CHECKED, Desired, DesiredCheck, KnownZone, Line, PAGES, Preview, Refused, Share, monthly_checks_usd,
-    monthly_reads_usd, preview, refused, strayed,
+    CHECKED, Deed, Desired, DesiredCheck, KnownZone, Line, PAGES, Preview, Refused, Share, SwitchAlarm,
+    monthly_checks_usd, monthly_reads_usd, monthly_voices_usd, preview, refused, strayed, switch_alarm, voices,
 };
 use futures_util::StreamExt;
 use futures_util::stream;
 
 use super::error::{ApiError, ErrorCode, Violation};
 use super::proto::{AwsChange, HealthCheckUse};
-use crate::ports::{Age, Quota, World};
+use crate::ports::{Age, Quota, StandingAlarm, World};
 use crate::survey::{self, Surroundings};
 
 /// Longest wait for any one answer.
@@ -62,6 +62,15 @@ struct Reading<'a> {
     zones: BTreeMap<ZoneAt, Surroundings>,
     said: BTreeMap<(ServiceName, usize), Said>,
     permissions: BTreeMap<ServiceName, Check>,
+    alarms: Vec<AlarmLook>,
+}
+
+/// What a daemon's Region says of the alarms that a service's switch needs there.
+struct AlarmLook {
+    service: ServiceName,
+    daemon: Region,
+    wanted: Vec<SwitchAlarm>,
+    standing: Result<Vec<StandingAlarm>, NoAnswer>,
 }
 
 /// Reviews the entry that would apply `specs`.
@@ -78,6 +87,7 @@ pub async fn review(world: &World, now: &FleetState, entry: &Entry, specs: &[Ser
     let mut review = Review::default();
     reading.refusals(specs, &mut review);
     reading.traffic(specs, &mut review);
+    reading.voices(&mut review);
     reading.copies(specs, &mut review);
     Ok(review)
 }
@@ -98,7 +108,8 @@ fn silence(what: &str) -> NoAnswer {
 
 async fn read<'a>(world: &World, now: &'a FleetState, then: &'a FleetState, specs: &[ServiceSpec]) -> Reading<'a> {
     let changed: Vec<&ServiceSpec> = specs.iter().filter(|spec| is_changed(now, spec)).collect();
-    let (zones, said) = tokio::join!(read_zones(world, specs), read_copies(world, &changed));
+    let (zones, said, alarms) =
+        tokio::join!(read_zones(world, specs), read_copies(world, &changed), read_alarms(world, then, &changed));
     let mut asked = Vec::new();
     for spec in changed {
         let id = zones.get(&zone_of(spec)).and_then(|around| around.zone.as_ref().ok()).map(|zone| zone.id.clone());
@@ -111,7 +122,16 @@ async fn read<'a>(world: &World, now: &'a FleetState, then: &'a FleetState, spec
     }
     let answers: Vec<_> = stream::iter(asked).buffer_unordered(MOST_AT_ONCE).collect().await;
     let permissions = answers.into_iter().flatten().collect();
-    Reading { now, then, zones, said, permissions }
+    Reading { now, then, zones, said, permissions, alarms }
+}
+
+/// How many bits of these services go through CloudWatch, and in how many accounts.
+fn voices_of(state: &FleetState, specs: &[ServiceSpec]) -> (u32, u32) {
+    let groups: BTreeSet<_> = specs.iter().map(ServiceSpec::switch_group).collect();
+    let voices: Vec<_> = voices(state).into_iter().filter(|voice| groups.contains(voice.group)).collect();
+    let roles: BTreeSet<_> = voices.iter().map(|voice| voice.role_arn).collect();
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    (count(voices.len()), count(roles.len()))
 }
 
 fn zone_of(spec: &ServiceSpec) -> ZoneAt {
@@ -134,6 +154,27 @@ async fn read_zones(world: &World, specs: &[ServiceSpec]) -> BTreeMap<ZoneAt, Su
         }
     });
     stream::iter(asked).buffer_unordered(MOST_AT_ONCE).collect().await
+}
+
+async fn read_alarms(world: &World, then: &FleetState, changed: &[&ServiceSpec]) -> Vec<AlarmLook> {
+    let mut asked = Vec::new();
+    for spec in changed.iter().filter(|spec| spec.traffic.switch == SwitchTransport::Cloudwatch) {
+        let group = spec.switch_group();
+        let bits = || then.switches.get(&group).into_iter().flat_map(|switch| switch.bits.keys());
+        for daemon in then.members.keys() {
+            let wanted: Vec<SwitchAlarm> = bits().map(|bit| switch_alarm(&then.fleet, &group, bit, daemon)).collect();
+            let (world, service, daemon) =
+                (world.acting_as(spec.role_arn.as_deref()), spec.name.clone(), daemon.clone());
+            asked.push(async move {
+                let names: Vec<String> = wanted.iter().map(|alarm| alarm.name.clone()).collect();
+                let asking =
+                    async { world.alarms.describe(&daemon, &names).await.map_err(|error| survey::no_answer(&error)) };
+                let standing = within(&format!("alarms in {daemon}"), asking).await;
+                AlarmLook { service, daemon, wanted, standing }
+            });
+        }
+    }
+    stream::iter(asked).buffered(MOST_AT_ONCE).collect().await
 }
 
 async fn read_copies(world: &World, changed: &[&ServiceSpec]) -> BTreeMap<(ServiceName, usize), Said> {
@@ -205,6 +246,8 @@ impl Reading<'_> {
         let mut touched: BTreeMap<ZoneAt, Vec<RecordSet>> = BTreeMap::new();
         let mut taken: BTreeMap<String, DesiredCheck> = BTreeMap::new();
         let mut rooms: BTreeMap<Option<String>, (u64, Option<Quota>)> = BTreeMap::new();
+        // Services that share a switch make its checks once.
+        let mut made: BTreeMap<Option<String>, Vec<HealthCheck>> = BTreeMap::new();
         let mut copies = 0;
         for spec in specs {
             let (at, Some(service)) = (zone_of(spec), self.then.services.get(&spec.name)) else { continue };
@@ -223,7 +266,10 @@ impl Reading<'_> {
                 self.confirm_unread(spec, review);
                 continue;
             };
-            let seen = preview(&wanted, &survey::looking_mark(self.then, service.epoch), checks, records);
+            let made = made.entry(at.0.clone()).or_default();
+            let checks = [checks.as_slice(), made.as_slice()].concat();
+            let seen = preview(&wanted, &survey::looking_mark(self.then, service.epoch), &checks, records);
+            made.extend(seen.new_checks.iter().cloned());
             let room = rooms.entry(at.0.clone()).or_insert((0, around.quota.as_ref().ok().copied()));
             room.0 += u64::try_from(seen.new_checks.len()).unwrap_or(u64::MAX);
             note_lines(&spec.name, &seen.lines, review);
@@ -236,7 +282,39 @@ impl Reading<'_> {
         self.confirm_large(&touched, review);
         review.health_checks = tightest(rooms.into_values());
         let daemons = u32::try_from(self.then.members.len()).unwrap_or(u32::MAX);
-        review.monthly_cost_usd = cents(monthly_checks_usd(taken.values()) + monthly_reads_usd(copies, daemons));
+        let (bits, roles) = voices_of(self.then, specs);
+        let voices = monthly_voices_usd(bits, roles, daemons);
+        review.monthly_cost_usd =
+            cents(monthly_checks_usd(taken.values()) + monthly_reads_usd(copies, daemons) + voices);
+    }
+
+    /// Alarms that daemons would make for switches through CloudWatch.
+    fn voices(&self, review: &mut Review) {
+        for AlarmLook { service, daemon, wanted, standing } in &self.alarms {
+            let standing = match standing {
+                Ok(standing) => standing,
+                Err(no) => {
+                    let words = format!("{service}: the alarms in {daemon} could not be read: {}", no.words);
+                    review.warnings.push(words);
+                    continue;
+                }
+            };
+            let lines: Vec<Line> = wanted
+                .iter()
+                .filter_map(|alarm| {
+                    let deed = match standing.iter().find(|stands| stands.alarm.name == alarm.name) {
+                        None => Deed::Create,
+                        Some(stands) if stands.alarm != *alarm => Deed::Update,
+                        Some(_) => return None,
+                    };
+                    let resource = format!("alarm {} in {daemon}", alarm.name);
+                    let detail =
+                        format!("ALARM when {} is off, by the data of {} s", alarm.rule.metric, alarm.rule.period_s);
+                    Some(Line { deed, resource, detail })
+                })
+                .collect();
+            note_lines(service, &lines, review);
+        }
     }
 
     /// What settlement wants, and would do, for the service as it is applied now.

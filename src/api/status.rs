@@ -182,9 +182,10 @@ impl StatusService for StatusApi {
         let outlook = preview(&at, asked, actor, Trigger::Operator)?;
         let eta = eta::eta(&outlook.plan, at.state.runs.values());
         // A switch that has no checks yet moves nobody yet.
-        let service = at.state.services.get(&outlook.plan.service);
-        let wanted = service.and_then(|service| crate::survey::wanted(&at.state, service).ok());
-        let shifts = wanted.map(|wanted| shifts_of(&outlook.plan, &wanted, &at.state)).unwrap_or_default();
+        let moved = at.state.services.get(&outlook.plan.service).map(|service| at.state.moved_together(service));
+        let wanted =
+            moved.unwrap_or_default().into_iter().filter_map(|service| crate::survey::wanted(&at.state, service).ok());
+        let shifts = wanted.flat_map(|wanted| shifts_of(&outlook.plan, &wanted, &at.state)).collect();
         Ok(Response::new(convert::plan(at.answered(), &outlook, eta, shifts)))
     }
 

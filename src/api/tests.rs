@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use failoverd_domain::fleet::{Actor, Command, Rejection};
 use failoverd_domain::ids::Region;
+use failoverd_domain::route53::{Change, RecordSet, RecordType};
+use failoverd_domain::traffic::{Heard, LookUp};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
@@ -279,6 +281,65 @@ async fn peers_talk_over_the_wire_as_they_would_in_memory() {
     served.daemon.log.lead(Some("eu-west-1"), false);
     let refused = peers.forward(&us, entry).await.unwrap().unwrap_err();
     assert_eq!(refused, crate::ports::ProposeError::NotLeader { leader: Some("eu-west-1".into()) });
+}
+
+#[tokio::test]
+async fn a_peer_looks_at_the_names_of_a_managed_service_and_is_nobodys_resolver() {
+    let served = plain().await;
+    let set = |name: &str, value: &str| {
+        Change::Create(RecordSet {
+            name: name.to_owned(),
+            record_type: RecordType::A,
+            set_identifier: None,
+            policy: failoverd_domain::route53::Policy::Simple,
+            ttl_s: Some(30),
+            values: vec![value.to_owned()],
+            alias: None,
+            health_check: None,
+        })
+    };
+    let changes = [
+        set("checkout.example.com", "192.0.2.2"),
+        set("fo-eu-west-1.checkout.example.com", "192.0.2.2"),
+        set("secret.example.com", "192.0.2.9"),
+    ];
+    let aws = &served.daemon.aws;
+    aws.create_zone("example.com", &["us-east-1".into()]);
+    aws.with(|world| {
+        world.timing.dns_propagation_ms = 0;
+        world.change_records("example.com", &changes).unwrap();
+    });
+    let us = Region::from("us-east-1");
+    let peers = GrpcPeers::new(&BTreeMap::from([(us.clone(), served.url.clone())]), None).unwrap();
+    let asked = |service: &str| LookUp { service: service.into(), through: false };
+    let saw = peers.look_up(&us, &asked("checkout")).await.unwrap();
+    let heard = |value: &str| Ok(vec![Heard { values: vec![value.to_owned()], ttl_s: 30 }]);
+    let names: Vec<_> = saw.names.into_iter().map(|seen| (seen.question.name, seen.heard)).collect();
+    let nothing = Ok(vec![Heard::default()]);
+    assert_eq!(
+        names,
+        [
+            ("checkout.example.com".to_owned(), heard("192.0.2.2")),
+            ("fo-eu-west-1.checkout.example.com".to_owned(), heard("192.0.2.2")),
+            ("fo-us-east-1.checkout.example.com".to_owned(), nothing),
+        ]
+    );
+    let refused = peers.look_up(&us, &asked("secret.example.com")).await.unwrap_err();
+    assert!(refused.reason.contains("is not known there"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_peer_of_an_older_version_cannot_look_and_that_is_said() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (_reporter, other) = tonic_health::server::health_reporter();
+    let mut serving = tokio::task::JoinSet::new();
+    let router = tonic::transport::Server::builder().add_service(other);
+    serving.spawn(router.serve_with_incoming(tonic::transport::server::TcpIncoming::from(listener)));
+    let us = Region::from("us-east-1");
+    let peers = GrpcPeers::new(&BTreeMap::from([(us.clone(), url)]), None).unwrap();
+    let error = peers.look_up(&us, &LookUp { service: "checkout".into(), through: false }).await.unwrap_err();
+    assert_eq!(error.reason, "it is of a version that cannot look");
 }
 
 #[tokio::test]

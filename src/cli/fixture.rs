@@ -44,6 +44,7 @@ fn service_region(name: &str, role: proto::ServiceRole, diagnosis: proto::Diagno
             detail: "front-door: connection refused".to_owned(),
             held_ms: 31_000,
         }],
+        share: None,
     }
 }
 
@@ -64,6 +65,8 @@ pub fn service() -> proto::Service {
         primary_since: Some(time(NOW)),
         switch_group: "checkout".to_owned(),
         follows: None,
+        moves_with: None,
+        companions: Vec::new(),
         objectives: Some(proto::Objectives { rto_ms: 300_000, rpo_ms: 5_000 }),
         policy: Some(proto::Policy {
             failover: "automatic".to_owned(),
@@ -71,6 +74,7 @@ pub fn service() -> proto::Service {
             cooldown_ms: 1_800_000,
             loss_over_budget: "approval".to_owned(),
             unfenced: "approval".to_owned(),
+            restore_pause_ms: 300_000,
         }),
         settlement: Some(proto::Settlement {
             settled: false,

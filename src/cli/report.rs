@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::output::View;
 use super::progress::missed;
 use super::style::{Style, duration, timestamp};
-use super::view::{parts_text, run_json, steps_text, time_json};
+use super::view::{answers_text, parts_text, run_json, steps_text, time_json};
 use crate::api::convert::word;
 use crate::api::proto::{Event, Loss, Run, RunState};
 
@@ -108,6 +108,11 @@ fn text(run: &Run, events: &[&Event]) -> String {
     }
     text += "\n## Steps\n\n";
     text += &steps_text(run);
+    let answers = answers_text(run);
+    if !answers.is_empty() {
+        text += "\n## Answers\n\n";
+        text += &answers;
+    }
     text += "\n## Timeline\n\n";
     text += &timeline(run, events);
     text

@@ -12,14 +12,18 @@ pub fn dump(config: &Config) -> String {
     let peer = |peer: &Peer| json!({ "url": peer.url, "role": peer.role });
     let peers: Map<String, Value> =
         config.peers.iter().map(|(region, value)| (region.to_string(), peer(value))).collect();
-    let (switch, serving) = (&config.advertise.switch, &config.switch);
+    let serving = &config.switch;
+    let switch = config.advertise.switch.as_ref().map_or_else(
+        || json!("none"),
+        |switch| json!({ "host": switch.host, "port": switch.port, "https": switch.https }),
+    );
     let value = json!({
         "fleet": config.fleet,
         "region": config.region,
         "role": config.role,
         "data_dir": config.data_dir,
         "listen": { "grpc": config.listen.grpc, "switch": config.listen.switch, "ops": config.listen.ops },
-        "advertise": { "switch": { "host": switch.host, "port": switch.port, "https": switch.https } },
+        "advertise": { "switch": switch },
         "switch": {
             "tls": serving.tls.as_ref().map(|tls| json!({ "cert": tls.cert, "key": tls.key })),
             "max_connections": serving.max_connections,

@@ -36,7 +36,7 @@ pub fn config(root: &Node, findings: &Findings) -> Option<Config> {
     let data_dir = keys.need("data_dir", |field| field.text()).map(PathBuf::from);
     let listen = keys.or("listen", default_listen(), |field| listen(&field));
     let advertise = keys.need("advertise", |field| advertise(&field));
-    let asked_over_tls = advertise.as_ref().is_none_or(|advertise| advertise.switch.https);
+    let asked_over_tls = advertise.as_ref().and_then(|advertise| advertise.switch.as_ref()).is_none_or(|at| at.https);
     let switch = keys.or("switch", Switch::default(), |field| switch(&field, asked_over_tls));
     let tls = keys.maybe("tls", |field| tls(&field));
     let https_only = keys.get("tls").is_some();
@@ -102,7 +102,10 @@ fn address(field: &Field<'_>) -> Option<SocketAddr> {
 
 fn advertise(field: &Field<'_>) -> Option<Advertise> {
     let keys = field.mapping()?;
-    let switch = keys.need("switch", |field| switch_endpoint(&field));
+    let switch = keys.need("switch", |field| match field.is_word("none") {
+        true => Some(None),
+        false => switch_endpoint(&field).map(Some),
+    });
     keys.finish();
     Some(Advertise { switch: switch? })
 }

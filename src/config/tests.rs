@@ -47,7 +47,7 @@ fn refused(from: &str, to: &str, starts: &str, says: &str) {
 fn the_example_of_the_interface_is_read_whole() {
     let config = load(WHOLE, &[]).unwrap();
     assert_eq!(config.timing, Timing::default());
-    assert_eq!(config.advertise.switch.port, 443);
+    assert_eq!(config.advertise.switch.as_ref().unwrap().port, 443);
     let roles = [("eu-west-1", Role::Member), ("us-east-1", Role::Member), ("us-west-2", Role::Witness)];
     assert_eq!(config.members(), roles.map(|(region, role)| (Region::new(region), role)).into());
     let references: Vec<&str> = config.references.keys().map(Region::as_str).collect();
@@ -75,7 +75,8 @@ fn variables_win_over_the_file() {
     .unwrap();
     assert_eq!(config.database.unwrap().url, "postgres://other/db");
     assert_eq!(config.timing.heartbeat_ms, 100);
-    assert_eq!((config.advertise.switch.port, config.advertise.switch.https), (8443, false));
+    let switch = config.advertise.switch.unwrap();
+    assert_eq!((switch.port, switch.https), (8443, false));
     assert_eq!(config.peers["eu-west-1"].url, "https://elsewhere:1");
     assert_eq!(config.references, BTreeMap::from([(Region::new("us-east-1"), "http://127.0.0.1:1/ping".to_owned())]));
     assert_eq!(config.aws.endpoints["rds"], "http://127.0.0.1:7800");
@@ -136,6 +137,16 @@ fn everything_that_is_missing_is_told_at_once() {
     let problems = load("# nothing\n", &[]).unwrap_err();
     let missing = ["fleet", "region", "data_dir", "advertise", "peers", "database"];
     assert_eq!(problems, missing.map(|key| format!("f.yaml:1: {key}: is missing")));
+}
+
+/// A fleet whose switches go through CloudWatch has nothing that the Internet must reach: it says so.
+#[test]
+fn a_fleet_may_have_no_public_endpoint() {
+    let from = WHOLE.lines().find(|line| line.trim_start().starts_with("switch: { host")).unwrap();
+    let config = load(&WHOLE.replace(from, "  switch: none"), &[]).unwrap();
+    assert_eq!(config.advertise.switch, None);
+    let again = load(&config.dump(), &[("FAILOVERD_DATABASE__URL", "postgres://failoverd:s3cret@db/failoverd")]);
+    assert_eq!(again.unwrap(), config);
 }
 
 #[test]

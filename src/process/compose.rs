@@ -41,11 +41,11 @@ pub fn setup(
         fleet: config.fleet,
         // Only disaster recovery of the fleet raises it, and that is not made yet.
         generation: Generation::default(),
-        advertise: SwitchEndpoint {
-            host: config.advertise.switch.host,
-            port: config.advertise.switch.port,
-            https: config.advertise.switch.https,
-        },
+        advertise: config.advertise.switch.map(|switch| SwitchEndpoint {
+            host: switch.host,
+            port: switch.port,
+            https: switch.https,
+        }),
         listeners,
         switch,
         tls,

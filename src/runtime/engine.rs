@@ -20,6 +20,7 @@ use super::publisher::Publisher;
 use super::settler::{Settler, Words};
 use super::supervisor::{Supervisor, TaskKind};
 use super::timing::Timing;
+use super::voice::Voice;
 use crate::ports::{Agreement, Clock, History, Outbox, Peers, World};
 
 /// What an engine is made of.
@@ -73,7 +74,10 @@ impl Engine {
         supervisor.spawn(TaskKind::Board, board.run());
         let (settler, words) =
             Settler::new(view.clone(), timing.clone(), clock.clone(), world.clone(), agreement.clone());
+        let (voice, spoken) = Voice::new(view.me.clone(), clock.clone(), world.clone(), agreement.clone());
+        supervisor.spawn(TaskKind::Voice, voice.run());
         let observer = Observer {
+            spoken,
             view: view.clone(),
             timing: timing.clone(),
             clock: clock.clone(),
@@ -101,6 +105,7 @@ impl Engine {
             clock: clock.clone(),
             world: world.clone(),
             agreement: agreement.clone(),
+            peers: parts.peers.clone(),
             matrix: matrix.clone(),
         };
         supervisor.spawn(TaskKind::Executor, executor.run());

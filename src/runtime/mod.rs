@@ -13,6 +13,7 @@ mod publisher;
 mod settler;
 mod supervisor;
 mod timing;
+mod voice;
 
 pub use board::Board;
 pub use engine::{Engine, Parts};

@@ -82,7 +82,7 @@ fn of_service(now: Timestamp, state: &FleetState, matrix: &Matrix, service: &Ser
     let checks = matrix.checks(now, &service.spec.name);
     let not_ready = checks.iter().filter(|check| check.verdict == Verdict::NotReady).count();
     #[expect(clippy::cast_precision_loss, reason = "a few checks")]
-    figures.push(Figure { name: "ChecksNotReady", dimensions: vec![name()], value: not_ready as f64 });
+    figures.push(Figure { name: "ChecksNotReady", dimensions: vec![name()], value: not_ready as f64, weighed: None });
     figures
 }
 
@@ -98,7 +98,7 @@ fn serves(state: &FleetState, service: &ServiceState, region: &Region) -> bool {
 }
 
 fn figure(name: &'static str, dimensions: Vec<(&'static str, String)>, holds: bool) -> Figure {
-    Figure { name, dimensions, value: if holds { 1.0 } else { 0.0 } }
+    Figure { name, dimensions, value: if holds { 1.0 } else { 0.0 }, weighed: None }
 }
 
 /// The share of those services that serve from a Region which would get over its end by themselves; 1 where none does.
@@ -107,7 +107,7 @@ fn survivable(region: &Region, forecasts: &[Forecast]) -> Figure {
     let well = hit.iter().filter(|it| it.outcome == ForecastOutcome::FailsOver).count();
     #[expect(clippy::cast_precision_loss, reason = "a share of some services")]
     let share = if hit.is_empty() { 1.0 } else { well as f64 / hit.len() as f64 };
-    Figure { name: "Survivable", dimensions: vec![("Region", region.to_string())], value: share }
+    Figure { name: "Survivable", dimensions: vec![("Region", region.to_string())], value: share, weighed: None }
 }
 
 #[cfg(test)]

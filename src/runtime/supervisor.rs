@@ -23,6 +23,8 @@ pub enum TaskKind {
     Settler,
     /// Tells CloudWatch how the fleet stands, while leading.
     Publisher,
+    /// Says through CloudWatch what this daemon knows of switches.
+    Voice,
     /// Writes history.
     Projector,
     /// Makes the fleet known to itself.

@@ -252,7 +252,7 @@ impl<'a> Demo<'a> {
 
     async fn look_at_answer(&mut self) -> Result<(), SandboxError> {
         let Some((name, record_type)) = self.names.first().cloned() else { return Ok(()) };
-        let Ok(answer) = self.dns.ask(&name, record_type).await else { return Ok(()) };
+        let Ok(answer) = self.dns.ask(&name, record_type).await.map(|heard| heard.values) else { return Ok(()) };
         if answer.is_empty() {
             return Ok(());
         }

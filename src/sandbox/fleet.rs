@@ -235,7 +235,7 @@ impl Sandbox {
                 .enumerate()
                 .map(|(at, peer)| (Region::from(*peer), format!("http://{}", addresses.grpc(at))))
                 .collect(),
-            advertise: SwitchEndpoint { host: switch.ip().to_string(), port: switch.port(), https: false },
+            advertise: Some(SwitchEndpoint { host: switch.ip().to_string(), port: switch.port(), https: false }),
             references: REGIONS.iter().map(|region| Region::from(*region)).collect(),
             listeners: Listeners {
                 grpc: listen(&format!("gRPC of {region}"), addresses.grpc(at)).await?,

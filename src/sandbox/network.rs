@@ -1,7 +1,7 @@
 //! The sandbox's network: real HTTP on loopback, with the simulated AWS deciding which Regions can be reached.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -23,13 +23,15 @@ pub(super) fn names(endpoints: &BTreeMap<Region, SocketAddr>) -> NameOverrides {
 pub(super) struct SandboxProber {
     network: NetworkProber,
     aws: SimulatedPorts,
+    names: NameOverrides,
 }
 
 impl SandboxProber {
     pub(super) fn new(aws: SimulatedPorts, names: NameOverrides) -> Result<Self, reqwest::Error> {
         let metrics: Arc<dyn Metrics> = Arc::new(aws.clone());
-        let settings = ProberSettings { metrics: Some(metrics), references: BTreeMap::new(), resolve_to: names };
-        Ok(Self { network: NetworkProber::new(settings)?, aws })
+        let resolve_to = names.clone();
+        let settings = ProberSettings { metrics: Some(metrics), references: BTreeMap::new(), resolve_to };
+        Ok(Self { network: NetworkProber::new(settings)?, aws, names })
     }
 }
 
@@ -37,6 +39,14 @@ impl SandboxProber {
 impl Prober for SandboxProber {
     async fn probe(&self, probe: &ProbeSpec, region: &Region) -> Result<String, NotGood> {
         self.network.probe(probe, region).await
+    }
+
+    /// Addresses of the sandbox are for documentation: what stands in for a Region answers for those that are its.
+    async fn through(&self, probe: &ProbeSpec, name: &str, address: IpAddr) -> Result<String, NotGood> {
+        match self.aws.region_at(address).and_then(|region| self.names.get(region.as_str())) {
+            Some(there) => self.network.through_at(probe, name, there).await,
+            None => Err(NotGood::Unknown(format!("nothing stands in for {address} in a sandbox"))),
+        }
     }
 
     async fn reference(&self, region: &Region) -> bool {

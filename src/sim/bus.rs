@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use failoverd_domain::fleet::{Applied, Entry, HistoryEvent};
 use failoverd_domain::health::Report;
 use failoverd_domain::ids::Region;
+use failoverd_domain::traffic::{LookUp, Sighting};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -27,6 +28,8 @@ pub trait Endpoint: Send + Sync {
     async fn events(&self, from_seq: u64, limit: u32) -> Result<Vec<HistoryEvent>, String>;
     /// Proposes an entry for another daemon.
     async fn forward(&self, entry: Entry) -> Result<Applied, ProposeError>;
+    /// Looks at the names of a service for another daemon.
+    async fn look_up(&self, asked: LookUp) -> Result<Sighting, String>;
 }
 
 /// The network between the daemons. Clones are the same network.
@@ -220,6 +223,11 @@ impl Peers for Line {
         let answer = self.reach(to).await?.forward(entry).await;
         self.answered(to, answer).await
     }
+
+    async fn look_up(&self, at: &Region, asked: &LookUp) -> Result<Sighting, PeerError> {
+        let answer = self.reach(at).await?.look_up(asked.clone()).await;
+        self.answered(at, answer).await?.map_err(|reason| failed(at, reason, true))
+    }
 }
 
 #[cfg(test)]
@@ -248,6 +256,10 @@ mod tests {
 
         async fn forward(&self, _: Entry) -> Result<Applied, ProposeError> {
             Err(ProposeError::NotLeader { leader: None })
+        }
+
+        async fn look_up(&self, _: LookUp) -> Result<Sighting, String> {
+            Ok(Sighting::default())
         }
     }
 

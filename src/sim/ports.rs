@@ -6,6 +6,7 @@
 mod outside;
 mod stores;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -105,6 +106,12 @@ impl<T, F: FnOnce(&mut SimulatedWorld) -> Result<T, Refusal>> Drop for OnTheWire
 }
 
 impl SimulatedPorts {
+    /// The Region that an address is in.
+    #[must_use]
+    pub fn region_at(&self, address: IpAddr) -> Option<Region> {
+        self.aws.with(|world| world.region_at(address))
+    }
+
     /// All of it, as the runtime takes it.
     #[must_use]
     pub fn into_world(self) -> World {
@@ -119,6 +126,7 @@ impl SimulatedPorts {
             canaries: all.clone(),
             fences: all.clone(),
             metrics: all.clone(),
+            alarms: all.clone(),
             permissions: all.clone(),
             roles: all.clone(),
             dns: all.clone(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use failoverd::sandbox::Addresses;
 use failoverd_domain::fleet::{FleetState, ServicePhase};
 use failoverd_domain::ids::{Region, ServiceName};
+use failoverd_domain::traffic::{AnswerSeen, sentence};
 use hickory_proto::op::{Edns, Message, Query};
 use hickory_proto::rr::rdata::opt::EdnsOption;
 use hickory_proto::rr::{Name, RData, RecordType};
@@ -62,6 +63,26 @@ async fn until_answers(places: &[&str], wanted: &[String]) {
     }
 }
 
+/// By daemon, the Regions that answered it when the newest run of orders was verified.
+fn answered(state: &FleetState) -> Vec<(String, Vec<String>)> {
+    let of_orders = state.runs.values().filter(|run| run.service == ServiceName::from("orders"));
+    let newest = of_orders.max_by_key(|run| run.decided_index).expect("a run of orders");
+    let seen: Vec<AnswerSeen> = newest.steps.values().flat_map(|progress| progress.seen.clone()).collect();
+    println!("{}: {}", newest.id, sentence(&seen));
+    for one in &seen {
+        assert!(one.after_ms.is_some() && one.tail_s.is_some() && one.not_asked.is_none(), "{one:?}");
+        assert!(one.probes.iter().all(|probe| probe.good), "{one:?}");
+        assert!(!one.probes.is_empty(), "the service was asked by its name: {one:?}");
+    }
+    let by = |one: AnswerSeen| (one.daemon.to_string(), one.answered_by.iter().map(ToString::to_string).collect());
+    seen.into_iter().map(by).collect()
+}
+
+/// All daemons, each answered by the same Region.
+fn all_by(region: &str) -> Vec<(String, Vec<String>)> {
+    ["eu-west-1", "us-east-1", "us-west-2"].map(|daemon| (daemon.to_owned(), vec![region.to_owned()])).into()
+}
+
 fn phase(state: &FleetState) -> Option<ServicePhase> {
     state.services.get(&ServiceName::from("orders")).map(|found| state.phase(found))
 }
@@ -96,6 +117,7 @@ async fn a_region_is_evacuated_and_restored_as_people_in_several_places_see_it()
 
     it.until_moved(&["evacuate", EAST, "--service", "orders", "--reason", "quake", "--wait", "--yes"]).await;
     until_answers(&EVERYWHERE, &europe).await;
+    assert_eq!(answered(&it.state()), all_by(WEST), "every daemon was sent to the Region that is left");
     it.until("the evacuation to be settled", PATIENCE, |it| phase(&it.state()) == Some(ServicePhase::Steady)).await;
     until_answers(&EVERYWHERE, &europe).await;
     let service = it.json(&["get", "services", "orders"]).await;
@@ -111,9 +133,17 @@ async fn a_region_is_evacuated_and_restored_as_people_in_several_places_see_it()
     until_answers(&EVERYWHERE, &europe).await;
 
     it.until_moved(&["restore", EAST, "--service", "orders", "--wait", "--yes"]).await;
+    let said = answered(&it.state());
+    let serves = |by: &String| [EAST, WEST].contains(&by.as_str());
+    assert!(said.len() == 3 && said.iter().all(|(_, by)| by.len() == 1 && by.iter().all(serves)), "{said:?}");
     // First the smaller part of its people, then, once that was watched, whoever has the default location.
     until_answers(&[CALIFORNIA], &america).await;
     assert_eq!(phase(&it.state()), Some(ServicePhase::Returning));
+    let described = it.json(&["get", "services", "orders"]).await;
+    let share = described["services"][0]["regions"][0]["share"].as_u64();
+    assert!(share.is_some_and(|share| share < 100), "{described}");
+    let described = it.expect(0, &["describe", "service", "orders"]).await;
+    assert!(described.contains(&format!("on ({} %)", share.unwrap_or_default())), "{described}");
     until_answers(&[JAPAN, BRAZIL, GERMANY], &europe).await;
     until_answers(&[CALIFORNIA, JAPAN, BRAZIL], &america).await;
     until_answers(&[GERMANY], &europe).await;
@@ -122,6 +152,7 @@ async fn a_region_is_evacuated_and_restored_as_people_in_several_places_see_it()
     // The other one, which nobody has as default, too.
     it.until_moved(&["evacuate", WEST, "--wait", "--yes"]).await;
     until_answers(&EVERYWHERE, &america).await;
+    assert_eq!(answered(&it.state()), all_by(EAST));
     it.until_moved(&["restore", WEST, "--wait", "--yes"]).await;
     until_answers(&[GERMANY], &europe).await;
     let state = it.state();

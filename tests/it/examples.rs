@@ -85,7 +85,7 @@ async fn every_example_settles_as_it_stands_and_the_pair_moves_and_comes_back() 
     };
     it.until("app to serve from the survivor, settled", PATIENCE, serves("app", WEST)).await;
     it.until("inference to serve from the survivor, settled", PATIENCE, serves("inference", WEST)).await;
-    assert_eq!(it.dns.ask("app.example.com", RecordType::A).await.unwrap(), ["198.51.100.20"]);
+    assert_eq!(it.dns.ask("app.example.com", RecordType::A).await.unwrap().values, ["198.51.100.20"]);
     let promoted = it.sandbox.aws().with(|world| world.instance(&WEST.into(), "legacy-db-replica")).unwrap();
     assert!(promoted.is_writer(), "{promoted:?}");
 
@@ -103,7 +103,7 @@ async fn every_example_settles_as_it_stands_and_the_pair_moves_and_comes_back() 
     // And the way back loses nothing.
     it.until_moved(&["failback", "app", "--reason", "home again", "--wait", "--yes"]).await;
     it.until("app to serve from home, settled", PATIENCE, serves("app", EAST)).await;
-    assert_eq!(it.dns.ask("app.example.com", RecordType::A).await.unwrap(), ["198.51.100.10"]);
+    assert_eq!(it.dns.ask("app.example.com", RecordType::A).await.unwrap().values, ["198.51.100.10"]);
     let report = it.json(&["describe", "run", "app-2"]).await;
     let lost = report.to_string();
     assert!(lost.contains("\"measured\":0"), "{lost}");

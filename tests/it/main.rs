@@ -5,9 +5,11 @@
 mod active_active;
 mod aws;
 mod examples;
+mod groups;
 mod history;
 mod outages;
 mod process;
 mod readiness;
 mod sandbox;
 mod simulation;
+mod verification;

@@ -134,7 +134,7 @@ impl Fixture {
     async fn until_answer(&self, wanted: &str, limit: Duration) {
         let until = Instant::now() + limit;
         loop {
-            let answer = self.dns.ask("api.example.com", RecordType::A).await.unwrap_or_default();
+            let answer = self.dns.ask("api.example.com", RecordType::A).await.unwrap_or_default().values;
             if answer == [wanted] {
                 return;
             }

@@ -14,7 +14,7 @@ use crate::ids::{Epoch, FleetId, LogIndex, Region, RunId, ServiceName, StepName,
 use crate::plan::Plan;
 use crate::service::ServiceSpec;
 use crate::time::Timestamp;
-use crate::traffic::SwitchEndpoint;
+use crate::traffic::{AnswerSeen, SwitchEndpoint};
 
 /// One entry of the replicated log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -247,6 +247,9 @@ pub enum StepOutcome {
     Succeeded {
         /// What was found, for people.
         note: String,
+        /// What each daemon was answered, where that was the step.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        seen: Vec<AnswerSeen>,
     },
     /// Certainly not done.
     Failed {

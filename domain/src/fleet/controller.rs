@@ -42,13 +42,14 @@ pub fn tick(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View) ->
 /// The next wave of a Region that comes back: the one before is settled, was watched for as long as the manifest says, and
 /// the Region is healthy. One that is not waits, and a breach evacuates it again.
 fn widen(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View, service: &ServiceState) -> Option<Proposal> {
-    let (region, share) = state.returning(service)?;
+    let (region, share) = state.returning(service).filter(|_| state.moves_with(&service.spec).is_none())?;
     let name = &service.spec.name;
     let is_frozen = freeze_holds(now, &service.spec.policy.freeze).is_some();
-    if !service.is_settled() || service.attention.is_some() || state.is_paused(name) || is_frozen {
+    if !state.are_settled(service) || service.attention.is_some() || state.is_paused(name) || is_frozen {
         return None;
     }
-    let watched_ms = now.since(service.settlement.settled_at?);
+    let settled = state.moved_together(service).into_iter().filter_map(|one| one.settlement.settled_at).max();
+    let watched_ms = now.since(settled?);
     let found = diagnose(now, view, &service.spec, region, matrix);
     if watched_ms < service.spec.policy.restore_pause_ms || found.diagnosis != Diagnosis::Healthy {
         return None;
@@ -101,7 +102,8 @@ fn is_hopeless(state: &FleetState, service: &ServiceState) -> bool {
 /// Opens a run for a service of which a Region that serves is broken, where guards let it.
 fn react(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View, service: &ServiceState) -> Option<Proposal> {
     let spec = &service.spec;
-    if spec.policy.failover == Automation::Manual || is_hopeless(state, service) {
+    let is_moved = state.moves_with(spec).is_some();
+    if is_moved || spec.policy.failover == Automation::Manual || is_hopeless(state, service) {
         return None;
     }
     let broken = state.serving(service).into_iter().filter(|region| {
@@ -209,6 +211,10 @@ fn forecast(
     if !serving.contains(&region) {
         let serving: Vec<&str> = serving.into_iter().map(Region::as_str).collect();
         return says(ForecastOutcome::Unaffected, format!("serves from {}", serving.join(", ")));
+    }
+    if let Some(lead) = state.moves_with(&service.spec).and_then(|lead| state.services.get(lead)) {
+        let with = forecast(now, state, matrix, view, lead, region);
+        return says(with.outcome, format!("moves with {}: {}", lead.spec.name, with.reason));
     }
     let left = view.members.iter().filter(|member| *member != region);
     let fresh = left.filter(|member| matrix.fresh(now, member, view.stale_after_ms).is_some()).count();

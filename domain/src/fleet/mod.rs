@@ -5,6 +5,7 @@ mod command;
 mod controller;
 mod event;
 mod failover;
+mod groups;
 mod guard;
 mod guards;
 mod moves;

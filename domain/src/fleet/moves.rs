@@ -21,6 +21,7 @@ pub(super) fn asked(
     request: &FailoverRequest,
     is_healthy: &dyn Fn(&Region) -> bool,
 ) -> Result<Wanted, Rejection> {
+    state.moves_by_itself(&service.spec)?;
     for region in request.from.iter().chain(&request.to) {
         if !service.spec.regions.contains(region) {
             return Err(Rejection::new("UNKNOWN_REGION", format!("{} does not run in {region}", request.service)));

@@ -11,6 +11,7 @@ use crate::health::Finding;
 use crate::ids::{Epoch, LogIndex, RunId, ServiceName, StepName};
 use crate::plan::{Fencing, Plan, Step, StepKind};
 use crate::time::Timestamp;
+use crate::traffic::AnswerSeen;
 
 /// One execution of a plan: a journal of step attempts and a verdict.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -132,6 +133,9 @@ pub struct StepProgress {
     pub note: Option<String>,
     /// Whether trying again by itself could help.
     pub retryable: bool,
+    /// What each daemon was answered, where that was the step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seen: Vec<AnswerSeen>,
 }
 
 /// A journalled intent.

@@ -165,10 +165,12 @@ pub enum ServicePhase {
 }
 
 impl FleetState {
-    /// The open run of a service, if any: there is at most one.
+    /// The open run of a service, or of the one that it moves with, if any: there is at most one.
     #[must_use]
     pub fn open_run(&self, service: &ServiceName) -> Option<&Run> {
-        self.runs.values().find(|run| &run.service == service && !run.state.is_closed())
+        let lead = self.services.get(service).and_then(|service| self.moves_with(&service.spec));
+        let moved = lead.unwrap_or(service);
+        self.runs.values().find(|run| &run.service == moved && !run.state.is_closed())
     }
 
     /// Whether automatic action is off for a service, by itself or with the fleet.
@@ -203,6 +205,12 @@ impl FleetState {
     pub fn returning<'a>(&self, service: &'a ServiceState) -> Option<(&'a Region, u8)> {
         let mut shares = service.spec.regions.iter().filter_map(|region| Some((region, self.share(service, region)?)));
         shares.find(|(_, share)| *share < WHOLE_SHARE)
+    }
+
+    /// Whether records and checks match who serves, for a service and for those that move with it.
+    #[must_use]
+    pub fn are_settled(&self, service: &ServiceState) -> bool {
+        self.moved_together(service).into_iter().all(ServiceState::is_settled)
     }
 
     /// What users see of a service in a word.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::table::Form;
 use crate::ids::Region;
-use crate::service::{Canary, ProbeSpec, ServiceSpec, Store, StoreKind};
+use crate::service::{Canary, ProbeSpec, ServiceSpec, Store, StoreKind, SwitchTransport};
 
 /// Where the resources are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +39,12 @@ pub(super) fn arns(form: Form, subject: &Subject<'_>, place: &Place) -> BTreeSet
     match form {
         Form::Account => any(!subject.acted_on.is_empty()),
         Form::MetricData => any(acted_on.clone().any(|spec| !spec.data.is_empty())),
-        Form::FleetFigures => any(subject.fleet.is_some()),
+        Form::FleetFigures => any(subject.fleet.is_some() || acted_on.clone().any(is_through_cloudwatch)),
+        Form::SwitchAlarm => some(acted_on.clone().any(is_through_cloudwatch), || {
+            // In the Region of every daemon, witnesses included: manifests do not name those.
+            let region = place.only.as_ref().map_or("*", Region::as_str);
+            format!("arn:{}:cloudwatch:{region}:{}:alarm:failoverd/*", place.partition, place.account)
+        }),
         Form::Zone => acted_on.map(|spec| zone(spec, place)).collect(),
         Form::ZoneChange => {
             some(!subject.acted_on.is_empty(), || format!("arn:{}:route53:::change/*", place.partition))
@@ -56,6 +61,10 @@ pub(super) fn arns(form: Form, subject: &Subject<'_>, place: &Place) -> BTreeSet
         Form::OwnRole => some(true, || format!("arn:{}:iam::{}:role/{}", place.partition, place.account, place.role)),
         _ => acted_on.flat_map(|spec| spec.data.iter().flat_map(|store| of_store(form, spec, store, place))).collect(),
     }
+}
+
+fn is_through_cloudwatch(spec: &ServiceSpec) -> bool {
+    spec.traffic.switch == SwitchTransport::Cloudwatch
 }
 
 fn some(wanted: bool, arn: impl Fn() -> String) -> BTreeSet<String> {

@@ -43,6 +43,8 @@ pub enum Form {
     FleetFigures,
     /// Alarms that are signals.
     Alarm,
+    /// Alarms that failoverd makes for switches, in the Region of each daemon.
+    SwitchAlarm,
     /// Aurora global clusters.
     GlobalCluster,
     /// Aurora global clusters with their clusters, which a move needs together.
@@ -222,7 +224,12 @@ pub const OPERATIONS: &[Operation] = &[
     call("s3", "GetObject", &[grant("s3:GetObject", Form::CanaryObject)]),
     call("s3", "PutObject", &[grant("s3:PutObject", Form::CanaryObject)]),
     call("cloudwatch", "GetMetricData", &[grant("cloudwatch:GetMetricData", Form::MetricData)]),
-    call("cloudwatch", "DescribeAlarms", &[grant("cloudwatch:DescribeAlarms", Form::Alarm)]),
+    call(
+        "cloudwatch",
+        "DescribeAlarms",
+        &[grant("cloudwatch:DescribeAlarms", Form::Alarm), grant("cloudwatch:DescribeAlarms", Form::SwitchAlarm)],
+    ),
+    call("cloudwatch", "PutMetricAlarm", &[grant("cloudwatch:PutMetricAlarm", Form::SwitchAlarm)]),
     call("cloudwatch", "PutMetricData", &[grant("cloudwatch:PutMetricData", Form::FleetFigures)]),
     // Nobody can be denied this one.
     call("sts", "GetCallerIdentity", &[]),

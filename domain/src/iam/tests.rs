@@ -192,3 +192,19 @@ fn what_is_simulated_is_what_the_policy_grants_less_what_needs_a_context() {
     assert!(!needs(&subject, &unknown).iter().any(|(_, resource)| resource.ends_with(":hostedzone/*")));
     assert!(!wanted.iter().any(|(action, _)| action == "iam:PassRole"), "IAM would have to be told for which service");
 }
+
+#[test]
+fn a_switch_through_cloudwatch_needs_its_alarms_and_its_figures_in_the_services_account() {
+    let mut spec = spec();
+    spec.role_arn = Some("arn:aws:iam::123456789012:role/shop".to_owned());
+    let actions = |spec: &ServiceSpec, only: Option<&str>| {
+        let place = Place { only: only.map(Region::from), ..place() };
+        let document = policy(&Subject { acted_on: &[spec], fleet: None }, &place);
+        ["cloudwatch:PutMetricAlarm", "cloudwatch:PutMetricData"].map(|action| resources_of(&document, action))
+    };
+    assert_eq!(actions(&spec, None), [BTreeSet::new(), BTreeSet::new()]);
+    spec.traffic.switch = crate::service::SwitchTransport::Cloudwatch;
+    let alarms = |region: &str| BTreeSet::from([format!("arn:aws:cloudwatch:{region}:123456789012:alarm:failoverd/*")]);
+    assert_eq!(actions(&spec, None), [alarms("*"), BTreeSet::from(["*".to_owned()])]);
+    assert_eq!(actions(&spec, Some("us-west-2"))[0], alarms("us-west-2"));
+}

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::records::types_clash;
 use super::{Manifest, Problem};
-use crate::ids::{ServiceName, SwitchGroup};
+use crate::ids::ServiceName;
 use crate::service::{ServiceSpec, StoreKind};
+use crate::switch_groups::unfit_groups;
 
 /// Checks new services against each other and against existing ones. An existing service that is declared anew is
 /// replaced and not compared with itself.
@@ -28,7 +29,7 @@ pub(super) fn check(existing: &[&ServiceSpec], new: &[Manifest], complete: bool)
     }
     problems.extend(check_names(new));
     problems.extend(check_follows(&kept, new, complete));
-    problems.extend(check_groups(&kept, new));
+    problems.extend(check_groups(&kept, new, complete));
     problems
 }
 
@@ -139,41 +140,20 @@ fn circle_from(start: &ServiceName, follows: &BTreeMap<&ServiceName, Option<&Ser
     Some(way.join(" → "))
 }
 
-fn check_groups(kept: &[&ServiceSpec], new: &[Manifest]) -> Vec<Problem> {
-    let mut first: BTreeMap<SwitchGroup, &ServiceSpec> = BTreeMap::new();
-    for spec in kept {
-        first.entry(spec.switch_group()).or_insert(spec);
+/// Of each group that cannot be, the first new manifest is to be corrected.
+fn check_groups(kept: &[&ServiceSpec], new: &[Manifest], complete: bool) -> Vec<Problem> {
+    if !complete {
+        // What a group lacks may be in the document that could not be read.
+        return Vec::new();
     }
+    let all = kept.iter().copied().chain(new.iter().map(|manifest| &manifest.spec));
+    let mut unfit = unfit_groups(all);
     let mut problems = Vec::new();
-    for manifest in new {
-        let spec = &manifest.spec;
-        let other = *first.entry(spec.switch_group()).or_insert(spec);
-        if other.name == spec.name {
-            continue;
-        }
-        let path = if spec.traffic.switch_group.is_some() { "spec.traffic.switch_group" } else { "metadata.name" };
-        if let Some(difference) = difference(spec, other) {
-            let message = format!(
-                "shares the switch {} with {}, which has another {difference}: services of one switch move together, so these must be equal",
-                spec.switch_group(),
-                other.name
-            );
-            problems.push(manifest.problem(path, message));
+    for manifest in new.iter().rev().filter(|manifest| manifest.spec.traffic.switch_group.is_some()).chain(new) {
+        if let Some(why) = unfit.remove(&manifest.spec.switch_group()) {
+            let named = manifest.spec.traffic.switch_group.is_some();
+            problems.push(manifest.problem(if named { "spec.traffic.switch_group" } else { "metadata.name" }, why));
         }
     }
     problems
-}
-
-fn difference(one: &ServiceSpec, other: &ServiceSpec) -> Option<&'static str> {
-    if one.pattern != other.pattern {
-        Some("pattern")
-    } else if one.regions != other.regions {
-        Some("list of Regions (their order counts)")
-    } else if one.role_arn != other.role_arn {
-        Some("role_arn")
-    } else if one.traffic.switch != other.traffic.switch {
-        Some("kind of switch")
-    } else {
-        None
-    }
 }

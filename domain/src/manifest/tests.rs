@@ -253,9 +253,14 @@ fn automatic_needs_a_third_daemon_and_a_switch() {
 }
 
 #[test]
+fn a_switch_may_go_through_cloudwatch() {
+    let specs = read(&full_with("switch: http", "switch: cloudwatch")).unwrap();
+    assert_eq!(specs[0].traffic.switch, crate::service::SwitchTransport::Cloudwatch);
+}
+
+#[test]
 fn what_this_version_does_not_do_is_refused_by_name() {
     let says = "is not supported by this version of failoverd";
-    refused("switch: http", "switch: cloudwatch", "27: spec.traffic.switch", says);
     refused("  data:\n", "  hooks: [{ name: warm }]\n  data:\n", "37: spec.hooks", says);
     refused("{ security_group: {", "{ hook: {}, security_group: {", "38: spec.data[0].fence.hook", says);
     refused("api.example.com", "\"*.example.com\"", "30: spec.traffic.records[0].name", says);

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use super::field::{Field, Mapping};
 use super::names;
 use super::records::{self, RecordContext};
-use super::unsupported;
 use crate::ids::{Region, SwitchGroup};
 use crate::route53::RecordType;
 use crate::service::{Pattern, PublicRecord, SwitchTransport, Traffic};
@@ -32,10 +31,7 @@ pub fn traffic(field: &Field<'_>, pattern: Option<Pattern>, regions: Option<&[Re
 fn switch(field: &Field<'_>) -> Option<SwitchTransport> {
     let choices =
         [("http", SwitchTransport::Http), ("cloudwatch", SwitchTransport::Cloudwatch), ("none", SwitchTransport::None)];
-    match field.choice(&choices)? {
-        SwitchTransport::Cloudwatch => unsupported::cloudwatch_switch(field),
-        switch => Some(switch),
-    }
+    field.choice(&choices)
 }
 
 fn refuse_group_without_switch(keys: &Mapping<'_>, switch: Option<SwitchTransport>) {

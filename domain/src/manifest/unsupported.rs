@@ -24,12 +24,6 @@ pub fn fence_hook(fence: &Mapping<'_>) -> bool {
     fence.get("hook").is_some_and(|hook| refuse::<()>(&hook, "fence.hook").is_none())
 }
 
-/// `traffic.switch: cloudwatch`.
-#[must_use]
-pub fn cloudwatch_switch<T>(switch: &Field<'_>) -> Option<T> {
-    refuse(switch, "switch: cloudwatch")
-}
-
 /// Wildcard records.
 #[must_use]
 pub fn wildcard<T>(name: &Field<'_>) -> Option<T> {

@@ -4,7 +4,8 @@
 
 use super::step::{Fencing, Mode, Movement, Plan, Plane, Step, StepKind, Undo};
 use crate::ids::{LogIndex, Region, StepName};
-use crate::service::{Fence, ServiceSpec, Store, StoreKind};
+use crate::service::{Fence, ServiceSpec, Store, StoreKind, SwitchTransport};
+use crate::traffic::slowest_s;
 
 /// A forced fence may not hold the promotion up for longer.
 const FORCED_FENCE_TIMEOUT_MS: u64 = 5_000;
@@ -271,9 +272,17 @@ fn flip_step(request: &PlanRequest<'_>, after: Vec<StepName>) -> Step {
             (request.to, true, format!("commit switch {group}: {} serves again, {how}", request.to))
         }
     };
+    let mut calls = vec![call];
+    if request.spec.traffic.switch == SwitchTransport::Cloudwatch {
+        calls.push(format!(
+            "cloudwatch:PutMetricData by every daemon in its own Region; Route 53 may take {} s to follow, and longer to \
+             read the data than AWS documents",
+            slowest_s()
+        ));
+    }
     Step {
         name: name("flip-switch", group.as_str()),
-        calls: vec![call],
+        calls,
         kind: StepKind::FlipSwitch { group, bit: bit.clone(), on },
         region: request.to.clone(),
         plane: Plane::Data,

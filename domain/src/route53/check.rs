@@ -17,6 +17,33 @@ pub struct HealthCheck {
     pub caller_reference: String,
     /// What it does.
     pub config: HealthCheckConfig,
+    /// The rule of the alarm behind it as Route 53 copied it when the check was made or last updated: a later change of
+    /// the alarm is not seen
+    /// (<https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/health-checks-updating-cloudwatch-alarm-settings.html>).
+    /// `None` for other kinds, and where Route 53 does not say.
+    #[serde(default)]
+    pub copied: Option<AlarmRule>,
+}
+
+/// The rule of a CloudWatch alarm as far as Route 53 copies it (`CloudWatchAlarmConfiguration`); the words are AWS's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlarmRule {
+    /// Namespace of the metric.
+    pub namespace: String,
+    /// Its name.
+    pub metric: String,
+    /// Its dimensions, sorted.
+    pub dimensions: Vec<(String, String)>,
+    /// `Average` and the like.
+    pub statistic: String,
+    /// `LessThanThreshold` and the like.
+    pub comparison: String,
+    /// The threshold in thousandths.
+    pub threshold_thousandths: i64,
+    /// Seconds of a period.
+    pub period_s: u32,
+    /// Periods that are looked at.
+    pub periods: u32,
 }
 
 /// What a health check does.

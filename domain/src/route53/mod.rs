@@ -13,7 +13,7 @@ mod tree;
 mod answer_tests;
 
 pub use answer::{ALIAS_TTL_S, Answer, Considered, Place, Query, answer, answers};
-pub use check::{CheckKind, EndpointCheck, HealthCheck, HealthCheckConfig, Protocol, calculated_is_healthy};
+pub use check::{AlarmRule, CheckKind, EndpointCheck, HealthCheck, HealthCheckConfig, Protocol, calculated_is_healthy};
 pub use places::{Origin, origins};
 pub use record::{AliasTarget, Change, Location, Policy, RecordSet, RecordType};
 pub use text::{escaped_name, plain_name, plain_text, quoted_text};

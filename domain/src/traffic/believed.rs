@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::naming::switch_path;
+use super::naming::{switch_alarm_name, switch_path};
 use crate::fleet::{FleetState, Switch};
 use crate::ids::{HealthCheckId, Region};
 use crate::route53::{CheckKind, EndpointCheck, HealthCheck, calculated_is_healthy};
@@ -21,6 +21,8 @@ pub struct Believed<'a> {
     checks: BTreeMap<&'a HealthCheckId, &'a HealthCheck>,
     /// On or off, by the path that checkers ask for.
     bits: BTreeMap<String, bool>,
+    /// The same by the names of the alarms that follow it.
+    alarms: BTreeMap<String, bool>,
     /// What the caller references of outside checks begin with.
     outside: String,
     down: &'a BTreeSet<Region>,
@@ -31,10 +33,19 @@ impl<'a> Believed<'a> {
     /// By committed state, as if the Regions in `down` were down.
     #[must_use]
     pub fn new(state: &FleetState, checks: &'a [HealthCheck], down: &'a BTreeSet<Region>) -> Self {
-        let bits = state.switches.values().flat_map(|switch| bits(switch, down));
+        let (mut paths, mut alarms) = (BTreeMap::new(), BTreeMap::new());
+        for (group, switch) in &state.switches {
+            for (region, bit) in &switch.bits {
+                let on = would_be(switch, region, bit.on, down);
+                paths.insert(switch_path(&bit.token), on);
+                let names = state.members.keys().map(|daemon| switch_alarm_name(&state.fleet, group, region, daemon));
+                alarms.extend(names.map(|name| (name, on)));
+            }
+        }
         Self {
             checks: checks.iter().map(|check| (&check.id, check)).collect(),
-            bits: bits.collect(),
+            bits: paths,
+            alarms,
             outside: format!("failoverd/{}/hc/", state.fleet),
             down,
             assumed: RefCell::default(),
@@ -65,7 +76,8 @@ impl<'a> Believed<'a> {
                 let healthy = children.iter().filter(|child| self.health(child, depth + 1)).count();
                 Some(calculated_is_healthy(u32::try_from(healthy).unwrap_or(u32::MAX), *threshold))
             }
-            CheckKind::Alarm { .. } | CheckKind::Other(_) => None,
+            CheckKind::Alarm { name, .. } => self.alarms.get(name).copied(),
+            CheckKind::Other(_) => None,
         };
         match known {
             Some(plain) => plain != config.inverted,
@@ -87,18 +99,17 @@ impl<'a> Believed<'a> {
     }
 }
 
-/// The bits of a switch as they would be.
-fn bits(switch: &Switch, down: &BTreeSet<Region>) -> Vec<(String, bool)> {
+/// A bit of a switch as it would be.
+fn would_be(switch: &Switch, region: &Region, on: bool, down: &BTreeSet<Region>) -> bool {
     let serves_elsewhere = match switch.pattern {
         Pattern::ActivePassive => switch.regions.iter().any(|region| !down.contains(region)),
         Pattern::ActiveActive => switch.bits.iter().any(|(region, bit)| bit.on && !down.contains(region)),
     };
-    let would_be = |region: &Region, on: bool| match switch.pattern {
+    match switch.pattern {
         _ if !serves_elsewhere => on,
         Pattern::ActiveActive => on && !down.contains(region),
         // One bit for the pair: the first Region serves while it is on.
         Pattern::ActivePassive if on => !down.contains(region),
         Pattern::ActivePassive => switch.regions.iter().any(|other| other != region && down.contains(other)),
-    };
-    switch.bits.iter().map(|(region, bit)| (switch_path(&bit.token), would_be(region, bit.on))).collect()
+    }
 }

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use super::alarm::SwitchAlarm;
 use super::naming::{fence_name, own_references};
 use super::records::{add_canary, add_two_levels};
 use super::switch_checks::switch_checks;
@@ -37,8 +38,9 @@ pub struct Inputs<'a> {
     pub primary: &'a Region,
     /// The committed switch of the service's group. Its bits also say what silence shall mean once this is written.
     pub switch: &'a Switch,
-    /// Every daemon of the fleet, witnesses included.
-    pub members: &'a BTreeMap<Region, SwitchEndpoint>,
+    /// Every daemon of the fleet, witnesses included, with where it answers checkers, if it has said so. A switch
+    /// through CloudWatch needs no such place.
+    pub members: &'a BTreeMap<Region, Option<SwitchEndpoint>>,
     /// Seconds, for plain values whose manifest names no TTL.
     pub record_ttl_s: u32,
 }
@@ -46,9 +48,9 @@ pub struct Inputs<'a> {
 /// Why it cannot be said what should stand in Route 53.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DesireProblem {
-    /// This switch transport has no checks of this kind.
-    #[error("switch transport {0:?} is not served by health checks on daemons")]
-    Transport(SwitchTransport),
+    /// A daemon that checkers shall ask has not said where. It will, once it has applied the fleet's entries.
+    #[error("{0} has not said yet where checkers reach it (advertise.switch in its configuration)")]
+    NoEndpoint(Region),
     /// The switch has no bit for a Region of the service.
     #[error("switch {group} has no bit for {region}")]
     NoBit {
@@ -61,7 +63,7 @@ pub enum DesireProblem {
     #[error("{0}")]
     Signal(String),
     /// A fleet without daemons cannot answer.
-    #[error("no daemon of the fleet advertises a switch endpoint")]
+    #[error("the fleet has no daemons that could say what its switches are")]
     NoDaemons,
 }
 
@@ -106,6 +108,13 @@ pub struct DesiredCheck {
 pub enum DesiredKind {
     /// An endpoint.
     Endpoint(EndpointCheck),
+    /// An alarm in that Region, with the rule that it should have.
+    Alarm {
+        /// Region of the alarm.
+        region: Region,
+        /// The alarm.
+        alarm: SwitchAlarm,
+    },
     /// Other checks.
     Calculated {
         /// Caller references.
@@ -139,9 +148,8 @@ pub fn desired(inputs: &Inputs<'_>) -> Result<Desired, DesireProblem> {
         own_references: own_references(inputs.fleet, &inputs.spec.switch_group(), &inputs.spec.name),
     };
     match inputs.spec.traffic.switch {
-        SwitchTransport::Http => wanted.checks = switch_checks(inputs)?,
+        SwitchTransport::Http | SwitchTransport::Cloudwatch => wanted.checks = switch_checks(inputs)?,
         SwitchTransport::None => {}
-        SwitchTransport::Cloudwatch => return Err(DesireProblem::Transport(SwitchTransport::Cloudwatch)),
     }
     for region in &inputs.spec.regions {
         add_canary(inputs, region, &mut wanted)?;

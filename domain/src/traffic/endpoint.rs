@@ -10,6 +10,10 @@ pub const INTERVAL_S: u32 = 10;
 /// One lost poll must not look like an outage to the outside observer.
 const FAILURE_THRESHOLD: u32 = 2;
 
+/// Where clients knock.
+const HTTP_PORT: u16 = 80;
+const HTTPS_PORT: u16 = 443;
+
 /// The check that lets Route 53 judge a service in a Region: its first required signal that has an address. `None`
 /// when there is none (an alarm cannot be asked from outside).
 pub(super) fn outside_check(spec: &ServiceSpec, region: &Region) -> Option<Result<EndpointCheck, String>> {
@@ -34,8 +38,8 @@ pub(super) fn outside_check(spec: &ServiceSpec, region: &Region) -> Option<Resul
 fn http(url: &str, expect_status: u16) -> Option<EndpointCheck> {
     let (scheme, rest) = url.split_once("://")?;
     let (protocol, default_port) = match scheme.to_ascii_lowercase().as_str() {
-        "http" => (Protocol::Http, 80),
-        "https" => (Protocol::Https, 443),
+        "http" => (Protocol::Http, HTTP_PORT),
+        "https" => (Protocol::Https, HTTPS_PORT),
         _ => return None,
     };
     let (authority, path) = match rest.find(['/', '?', '#']) {
@@ -66,6 +70,37 @@ fn check(protocol: Protocol, host: String, port: u16, path: String) -> EndpointC
         interval_s: INTERVAL_S,
         failure_threshold: FAILURE_THRESHOLD,
     }
+}
+
+/// A signal's probe sent to a public name instead of a Region's own. `None` where that would ask something else: an
+/// alarm, another port than the one that clients use, a Region in the path.
+#[must_use]
+pub fn through_name(probe: &ProbeSpec, name: &str) -> Option<ProbeSpec> {
+    if name.contains('*') {
+        return None;
+    }
+    let mut probe = probe.clone();
+    match &mut probe {
+        ProbeSpec::Http { url, .. } => {
+            let (scheme, rest) = url.split_once("://")?;
+            let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+            let port = if scheme.eq_ignore_ascii_case("https") { HTTPS_PORT } else { HTTP_PORT };
+            let (_, asked) = host_and_port(authority, Some(port))?;
+            if asked != port || path.contains("{region}") {
+                return None;
+            }
+            *url = format!("{scheme}://{name}{path}");
+        }
+        ProbeSpec::Tcp { address, .. } => {
+            let (_, port) = host_and_port(address, None)?;
+            if ![HTTP_PORT, HTTPS_PORT].contains(&port) {
+                return None;
+            }
+            *address = format!("{name}:{port}");
+        }
+        ProbeSpec::CloudwatchAlarm { .. } => return None,
+    }
+    Some(probe)
 }
 
 /// `host`, `host:port`, `[v6]`, `[v6]:port`; no user name.
@@ -117,6 +152,36 @@ mod tests {
     fn a_status_that_route_53_cannot_expect_is_asked_by_connection() {
         let check = http("https://a.example.com/private", 401).unwrap();
         assert_eq!((check.protocol, check.port, check.path.as_str()), (Protocol::Tcp, 443, ""));
+    }
+
+    #[test]
+    fn a_probe_is_sent_to_a_public_name_where_clients_would_knock() {
+        let through = |url: &str, name: &str| {
+            let probe = ProbeSpec::Http { url: url.to_owned(), interval_ms: None, timeout_ms: 1, expect_status: 204 };
+            match through_name(&probe, name) {
+                Some(ProbeSpec::Http { url, expect_status: 204, timeout_ms: 1, .. }) => Some(url),
+                Some(other) => panic!("{other:?}"),
+                None => None,
+            }
+        };
+        let name = "api.example.com";
+        assert_eq!(
+            through("https://{region}.a.example/up?x=1", name).as_deref(),
+            Some("https://api.example.com/up?x=1")
+        );
+        assert_eq!(through("http://{region}.a.example:80", name).as_deref(), Some("http://api.example.com"));
+        for other in ["http://{region}.a.example:8080/up", "http://a.example/{region}/up", "http://u@a.example/"] {
+            assert_eq!(through(other, name), None, "{other}");
+        }
+        assert_eq!(through("http://a.example/", "*.example.com"), None);
+        let tcp = |address: &str| {
+            through_name(&ProbeSpec::Tcp { address: address.to_owned(), interval_ms: None, timeout_ms: 1 }, name)
+        };
+        assert!(
+            matches!(tcp("{region}.a.example:443"), Some(ProbeSpec::Tcp { address, .. }) if address == "api.example.com:443")
+        );
+        assert_eq!(tcp("db.{region}.a.example:5432"), None);
+        assert_eq!(through_name(&ProbeSpec::CloudwatchAlarm { name: "down".to_owned() }, name), None);
     }
 
     #[test]

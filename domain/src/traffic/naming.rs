@@ -56,6 +56,13 @@ pub(super) fn switch_reference(fleet: &FleetId, group: &SwitchGroup, bit: &Regio
     fitting(format!("failoverd/{fleet}/sw/{group}/{bit}/{what}"))
 }
 
+/// Name of the alarm behind a daemon's word on a switch's bit; in that daemon's Region, so the daemon's name would not
+/// have to be in it, but people see alarms of several Regions side by side.
+#[must_use]
+pub fn switch_alarm_name(fleet: &FleetId, group: &SwitchGroup, bit: &Region, daemon: &Region) -> String {
+    format!("failoverd/{fleet}/sw/{group}/{bit}/{daemon}")
+}
+
 /// Caller reference of the check by which Route 53 sees a service in a Region from outside.
 pub(super) fn health_reference(fleet: &FleetId, service: &ServiceName, region: &Region, protocol: &str) -> String {
     fitting(format!("failoverd/{fleet}/hc/{service}/{region}/{protocol}"))

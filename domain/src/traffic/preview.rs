@@ -5,7 +5,7 @@
 
 use super::desired::{Desired, DesiredCheck, DesiredKind};
 use super::mark::FenceMark;
-use super::resolve::{Existing, same_config};
+use super::resolve::{Existing, follows_old_rule, same_config};
 use super::settle::{SettleAction, settle};
 use crate::route53::{Change, CheckKind, HealthCheck, HealthCheckConfig, Policy, Protocol, RecordSet, RecordType};
 
@@ -80,13 +80,16 @@ pub fn preview(desired: &Desired, mark: &FenceMark, checks: &[HealthCheck], reco
                 SettleAction::CreateCheck { reference, config } => {
                     seen.lines.push(check_line(Deed::Create, &reference, &config));
                     let id = reference.as_str().into();
-                    let check = HealthCheck { id, version: 1, caller_reference: reference, config };
+                    let check = HealthCheck { id, version: 1, caller_reference: reference, config, copied: None };
                     seen.new_checks.push(check.clone());
                     checks.push(check);
                 }
                 SettleAction::UpdateCheck { check, config } => {
                     seen.lines.push(check_line(Deed::Update, &check.caller_reference, &config));
-                    checks.iter_mut().filter(|held| held.id == check.id).for_each(|held| held.config = config.clone());
+                    checks.iter_mut().filter(|held| held.id == check.id).for_each(|held| {
+                        // The alarm's rule is copied anew.
+                        (held.config, held.copied) = (config.clone(), None);
+                    });
                 }
                 SettleAction::DeleteCheck { check } => {
                     seen.lines.push(check_line(Deed::Delete, &check.caller_reference, &check.config));
@@ -193,7 +196,7 @@ fn is_as_wanted(wanted: &DesiredCheck, check: &HealthCheck, existing: &Existing<
     {
         return threshold == held;
     }
-    existing.config(wanted).is_none_or(|config| same_config(&config, &check.config))
+    existing.config(wanted).is_none_or(|config| same_config(&config, &check.config)) && !follows_old_rule(wanted, check)
 }
 
 fn check_line(deed: Deed, reference: &str, config: &HealthCheckConfig) -> Line {

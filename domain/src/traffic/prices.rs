@@ -3,6 +3,7 @@
 //! The figures were collected second-hand and may have changed: they are never shown as AWS's word, always with the
 //! pages to look at. What data, replicas and the services themselves cost is not in it.
 
+use super::alarm::HEARD_AGAIN_S;
 use super::desired::{DesiredCheck, DesiredKind};
 use crate::route53::Protocol;
 
@@ -24,6 +25,10 @@ const THOUSAND_METRICS_CENTS: f64 = 1.0;
 const NORMAL_INTERVAL_S: u32 = 30;
 /// Seconds between two readings of one lag by one daemon.
 const READ_EVERY_S: f64 = 20.0;
+/// A custom metric and the standard-resolution alarm over it, US cents a month.
+const VOICE_CENTS: f64 = 30.0 + 10.0;
+/// A thousand calls of `PutMetricData`, US cents.
+const THOUSAND_PUTS_CENTS: f64 = 1.0;
 /// Seconds of a month of 30 days.
 const MONTH_S: f64 = 30.0 * 86_400.0;
 
@@ -46,6 +51,15 @@ fn check_cents(check: &DesiredCheck) -> u64 {
 #[must_use]
 pub fn monthly_reads_usd(copies: u32, daemons: u32) -> f64 {
     f64::from(copies) * f64::from(daemons) * (MONTH_S / READ_EVERY_S) / 1_000.0 * THOUSAND_METRICS_CENTS / 100.0
+}
+
+/// What the voices of switches through CloudWatch cost a month, US dollars: the metric and the alarm of each of `bits` in
+/// the Region of each of `daemons`, and their repetitions, which each daemon packs into one call for each of `roles`.
+#[must_use]
+pub fn monthly_voices_usd(bits: u32, roles: u32, daemons: u32) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "seconds")]
+    let calls = MONTH_S / HEARD_AGAIN_S as f64 * f64::from(roles);
+    f64::from(daemons) * (f64::from(bits) * VOICE_CENTS + calls / 1_000.0 * THOUSAND_PUTS_CENTS) / 100.0
 }
 
 #[cfg(test)]
@@ -75,6 +89,12 @@ mod tests {
         assert!((cost(endpoint(Protocol::Http, false, 30)) - 0.75).abs() < 1e-9);
         assert!((cost(endpoint(Protocol::Https, true, 10)) - 6.75).abs() < 1e-9);
         assert!((cost(check(DesiredKind::Calculated { children: vec![], threshold: 3 })) - 0.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_voice_through_cloudwatch_is_a_metric_an_alarm_and_its_repetitions() {
+        assert!((monthly_voices_usd(0, 0, 3)).abs() < 1e-9);
+        assert!((monthly_voices_usd(2, 1, 3) - 3.0 * (2.0 * 0.40 + 1.296)).abs() < 1e-9);
     }
 
     #[test]

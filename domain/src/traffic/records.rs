@@ -56,7 +56,7 @@ pub(super) fn add_two_levels(
     target: &Target,
     wanted: &mut Desired,
 ) -> Result<(), DesireProblem> {
-    if inputs.spec.traffic.switch == SwitchTransport::Http {
+    if inputs.spec.traffic.switch != SwitchTransport::None {
         bit_of(inputs, bit_region(inputs, region))?;
     }
     wanted.records.push(internal(inputs, record, region, target));

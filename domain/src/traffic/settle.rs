@@ -7,7 +7,7 @@
 use super::desired::{Desired, DesiredCheck};
 use super::mark::FenceMark;
 use super::naming::{is_canary_name, is_internal_name};
-use super::resolve::{Existing, can_become, same_config, same_record};
+use super::resolve::{Existing, can_become, follows_old_rule, same_config, same_record};
 use crate::route53::{Change, CheckKind, HealthCheck, HealthCheckConfig, RecordSet, RecordType};
 
 /// Seconds; nobody resolves the fence through a cache.
@@ -23,7 +23,8 @@ pub enum SettleAction {
         /// What it does.
         config: HealthCheckConfig,
     },
-    /// Change threshold, children, inversion or endpoint of a check, at the version that was read.
+    /// Change threshold, children, inversion or endpoint of a check, at the version that was read; or have Route 53 copy
+    /// the rule of its alarm again.
     UpdateCheck {
         /// As it was read.
         check: HealthCheck,
@@ -151,7 +152,7 @@ fn next(wanted: &DesiredCheck, existing: &Existing<'_>) -> Option<SettleAction> 
     let config = existing.config(wanted)?;
     match existing.get(&wanted.reference) {
         None => Some(SettleAction::CreateCheck { reference: wanted.reference.clone(), config }),
-        Some(check) if same_config(&check.config, &config) => None,
+        Some(check) if same_config(&check.config, &config) && !follows_old_rule(wanted, check) => None,
         Some(check) => Some(SettleAction::UpdateCheck { check: check.clone(), config }),
     }
 }

@@ -90,6 +90,7 @@ fn regions(
 fn stand_in(wanted: &DesiredCheck) -> HealthCheck {
     let kind = match &wanted.kind {
         DesiredKind::Endpoint(endpoint) => CheckKind::Endpoint(endpoint.clone()),
+        DesiredKind::Alarm { region, alarm } => CheckKind::Alarm { region: region.clone(), name: alarm.name.clone() },
         DesiredKind::Calculated { children, threshold } => CheckKind::Calculated {
             children: children.iter().map(|child| HealthCheckId::from(child.as_str())).collect(),
             threshold: *threshold,
@@ -100,5 +101,6 @@ fn stand_in(wanted: &DesiredCheck) -> HealthCheck {
         version: 1,
         caller_reference: wanted.reference.clone(),
         config: HealthCheckConfig { kind, inverted: wanted.inverted, disabled: false },
+        copied: None,
     }
 }

@@ -1,5 +1,7 @@
-//! A switch's health checks: every daemon's two voices, and the votes over them.
+//! A switch's health checks: every daemon's voice, and the votes over them. Over HTTP a daemon has two voices, through
+//! CloudWatch one (`vote.rs` says why).
 
+use super::alarm::switch_alarm;
 use super::desired::{DesireProblem, DesiredCheck, DesiredKind, Inputs, SwitchEndpoint, lower};
 use super::endpoint::INTERVAL_S;
 use super::naming::{switch_path, switch_reference};
@@ -13,7 +15,7 @@ use crate::service::{Pattern, SwitchTransport};
 /// interval, which changes nothing.
 pub const SWITCH_FAILURE_THRESHOLD: u32 = 1;
 
-/// The switch's checks: per bit 2N children and P; for a pair also S.
+/// The switch's checks: per bit the daemons' voices and P; for a pair also S.
 pub(super) fn switch_checks(inputs: &Inputs<'_>) -> Result<Vec<DesiredCheck>, DesireProblem> {
     if inputs.members.is_empty() {
         return Err(DesireProblem::NoDaemons);
@@ -24,13 +26,10 @@ pub(super) fn switch_checks(inputs: &Inputs<'_>) -> Result<Vec<DesiredCheck>, De
     bits.dedup();
     for region in bits {
         let bit = bit_of(inputs, region)?;
-        let children: Vec<DesiredCheck> = inputs
-            .members
-            .iter()
-            .flat_map(|(daemon, at)| {
-                [child(inputs, region, bit, daemon, at, true), child(inputs, region, bit, daemon, at, false)]
-            })
-            .collect();
+        let children = match inputs.spec.traffic.switch {
+            SwitchTransport::Cloudwatch => alarms(inputs, region),
+            SwitchTransport::Http | SwitchTransport::None => endpoints(inputs, region, bit)?,
+        };
         let vote = calculated(inputs, region, bit, &children);
         let opposite = (inputs.switch.pattern == Pattern::ActivePassive).then(|| inverse(inputs, region, &vote));
         // Children first: a check can only be made when those exist that it refers to.
@@ -39,6 +38,27 @@ pub(super) fn switch_checks(inputs: &Inputs<'_>) -> Result<Vec<DesiredCheck>, De
         checks.extend(opposite);
     }
     Ok(checks)
+}
+
+/// Two voices of every daemon.
+fn endpoints(inputs: &Inputs<'_>, region: &Region, bit: &Bit) -> Result<Vec<DesiredCheck>, DesireProblem> {
+    let mut children = Vec::new();
+    for (daemon, at) in inputs.members {
+        let at = at.as_ref().ok_or_else(|| DesireProblem::NoEndpoint(daemon.clone()))?;
+        children.extend([true, false].map(|on| child(inputs, region, bit, daemon, at, on)));
+    }
+    Ok(children)
+}
+
+/// One voice of every daemon: the data behind its alarm, and what it said last when no data comes.
+fn alarms(inputs: &Inputs<'_>, region: &Region) -> Vec<DesiredCheck> {
+    let group = inputs.spec.switch_group();
+    let child = |daemon: &Region| DesiredCheck {
+        reference: reference(inputs, region, &format!("{daemon}/alarm")),
+        kind: DesiredKind::Alarm { region: daemon.clone(), alarm: switch_alarm(inputs.fleet, &group, region, daemon) },
+        inverted: false,
+    };
+    inputs.members.keys().map(child).collect()
 }
 
 /// One daemon's voice: healthy on `switch=on`, or (inverted) unhealthy on `switch=off`.
@@ -70,11 +90,16 @@ fn child(
 /// P: healthy when as many daemons say on as say off, or more; a tie means what the bit is.
 fn calculated(inputs: &Inputs<'_>, region: &Region, bit: &Bit, children: &[DesiredCheck]) -> DesiredCheck {
     let daemons = u32::try_from(inputs.members.len()).unwrap_or(u32::MAX - 1);
+    let tie = Tie::of(bit.on);
+    let threshold = match inputs.spec.traffic.switch {
+        SwitchTransport::Cloudwatch => tie.threshold_of_words(daemons),
+        SwitchTransport::Http | SwitchTransport::None => tie.threshold(daemons),
+    };
     DesiredCheck {
         reference: reference(inputs, region, "p"),
         kind: DesiredKind::Calculated {
             children: children.iter().map(|child| child.reference.clone()).collect(),
-            threshold: Tie::of(bit.on).threshold(daemons),
+            threshold,
         },
         inverted: false,
     }
@@ -108,7 +133,7 @@ pub(super) fn bit_of<'a>(inputs: &Inputs<'a>, region: &Region) -> Result<&'a Bit
 
 /// The check that gates a Region's internal records.
 pub(super) fn gate(inputs: &Inputs<'_>, region: &Region) -> Option<String> {
-    if inputs.spec.traffic.switch != SwitchTransport::Http {
+    if inputs.spec.traffic.switch == SwitchTransport::None {
         return None;
     }
     let bit = bit_region(inputs, region);

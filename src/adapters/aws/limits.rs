@@ -49,6 +49,7 @@ pub(super) fn limit_of(service: &str, operation: &str) -> Limit {
         ("route53", _) => limit("other", 50.0, 10.0),
         ("cloudwatch", "GetMetricData") => limit("GetMetricData", 50.0, 50.0),
         ("cloudwatch", "DescribeAlarms") => limit("DescribeAlarms", 9.0, 9.0),
+        ("cloudwatch", "PutMetricAlarm") => limit("PutMetricAlarm", 3.0, 3.0),
         ("cloudwatch", "PutMetricData") => limit("PutMetricData", 100.0, 100.0),
         // Items and objects: the tables' and buckets' own capacity is far above one canary a second.
         ("dynamodb", "PutItem" | "GetItem") | ("s3", "PutObject" | "GetObject") => limit("canaries", 1_000.0, 1_000.0),

@@ -56,6 +56,7 @@ fn assemble(account: &Arc<Account>, outside: &Outside, rows: &Arc<CanaryRows>) -
     let s3 = Arc::new(S3::new(account.clone()));
     let canaries =
         AllCanaries::new(dynamodb.clone(), s3.clone(), rows.clone(), account.home().clone(), outside.variables.clone());
+    let cloudwatch = Arc::new(Cloudwatch::new(account.clone(), outside.clock.clone(), s3.clone()));
     World {
         records: route53.clone(),
         health_checks: route53,
@@ -64,7 +65,8 @@ fn assemble(account: &Arc<Account>, outside: &Outside, rows: &Arc<CanaryRows>) -
         fences: rds,
         tables: dynamodb,
         canaries: Arc::new(canaries),
-        metrics: Arc::new(Cloudwatch::new(account.clone(), outside.clock.clone(), s3.clone())),
+        metrics: cloudwatch.clone(),
+        alarms: cloudwatch,
         buckets: s3,
         permissions: Arc::new(Principals::new(account.clone())),
         roles: Arc::new(Assumed {

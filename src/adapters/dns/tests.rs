@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use failoverd_domain::route53::RecordType;
+use failoverd_domain::traffic::Heard;
 use hickory_proto::op::{Message, MessageType, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, TXT};
 use hickory_proto::rr::{Name, RData, Record};
@@ -38,7 +39,11 @@ fn answer(question: &[u8], may_truncate: bool) -> Vec<u8> {
         "refused.example.com." => answer.metadata.response_code = ResponseCode::Refused,
         "nobody.example.com." => answer.metadata.response_code = ResponseCode::NXDomain,
         "many.example.com." if may_truncate => answer.metadata.truncation = true,
-        _ => answer.answers = data.into_iter().map(|data| Record::from_rdata(query.name().clone(), 30, data)).collect(),
+        _ => {
+            answer.answers = (data.into_iter().zip(0..))
+                .map(|(data, n)| Record::from_rdata(query.name().clone(), 30 + 15 * (n % 2), data))
+                .collect()
+        }
     }
     answer.to_vec().unwrap()
 }
@@ -55,7 +60,7 @@ async fn over_tcp(mut stream: TcpStream) -> std::io::Result<()> {
 }
 
 /// One port for UDP and TCP; another one is tried when somebody else has its TCP half.
-async fn both() -> (UdpSocket, TcpListener) {
+pub(super) async fn both() -> (UdpSocket, TcpListener) {
     loop {
         let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         if let Ok(tcp) = TcpListener::bind(udp.local_addr().unwrap()).await {
@@ -65,7 +70,7 @@ async fn both() -> (UdpSocket, TcpListener) {
 }
 
 /// A server on one port, UDP and TCP.
-async fn server() -> (SocketAddr, JoinSet<()>) {
+pub(super) async fn server() -> (SocketAddr, JoinSet<()>) {
     let (udp, tcp) = both().await;
     let address = udp.local_addr().unwrap();
     let mut tasks = JoinSet::new();
@@ -84,10 +89,18 @@ async fn server() -> (SocketAddr, JoinSet<()>) {
 }
 
 #[tokio::test]
+async fn an_answer_says_how_long_it_may_be_kept() {
+    let (address, _tasks) = server().await;
+    let dns = AuthoritativeDns::new(&[address]).unwrap();
+    let heard = dns.ask("api.example.com", RecordType::A).await.unwrap();
+    assert_eq!((heard.ttl_s, heard.values.len()), (45, 2), "the longest of its records");
+}
+
+#[tokio::test]
 async fn values_come_sorted_and_bare() {
     let (address, _tasks) = server().await;
     let dns = AuthoritativeDns::new(&[address]).unwrap();
-    let ask = async |name: &str, record_type| dns.ask(name, record_type).await;
+    let ask = async |name: &str, record_type| dns.ask(name, record_type).await.map(|heard| heard.values);
     assert_eq!(ask("api.example.com", RecordType::A).await.unwrap(), ["192.0.2.10", "192.0.2.20"]);
     assert_eq!(ask("api.example.com.", RecordType::Aaaa).await.unwrap(), ["2001:db8::1"]);
     assert_eq!(ask("www.example.com", RecordType::Cname).await.unwrap(), ["api.example.com"]);
@@ -99,8 +112,8 @@ async fn values_come_sorted_and_bare() {
 async fn no_such_name_and_no_such_type_are_empty_answers() {
     let (address, _tasks) = server().await;
     let dns = AuthoritativeDns::new(&[address]).unwrap();
-    assert_eq!(dns.ask("nobody.example.com", RecordType::A).await, Ok(Vec::new()));
-    assert_eq!(dns.ask("www.example.com", RecordType::Txt).await, Ok(Vec::new()));
+    assert_eq!(dns.ask("nobody.example.com", RecordType::A).await, Ok(Heard::default()));
+    assert_eq!(dns.ask("www.example.com", RecordType::Txt).await, Ok(Heard::default()));
 }
 
 #[tokio::test]
@@ -115,7 +128,7 @@ async fn a_refusal_is_an_error_and_not_an_empty_answer() {
 async fn a_cut_answer_is_asked_again_over_tcp() {
     let (address, _tasks) = server().await;
     let dns = AuthoritativeDns::new(&[address]).unwrap();
-    assert_eq!(dns.ask("many.example.com", RecordType::A).await.unwrap().len(), 100);
+    assert_eq!(dns.ask("many.example.com", RecordType::A).await.unwrap().values.len(), 100);
 }
 
 #[tokio::test]
@@ -123,7 +136,7 @@ async fn a_silent_server_is_passed_over_and_silence_alone_is_an_error() {
     let (silent, _silent_tcp) = both().await;
     let (address, _tasks) = server().await;
     let both = AuthoritativeDns::new(&[silent.local_addr().unwrap(), address]).unwrap();
-    assert_eq!(both.ask("api.example.com", RecordType::A).await.unwrap().len(), 2);
+    assert_eq!(both.ask("api.example.com", RecordType::A).await.unwrap().values.len(), 2);
     let alone = AuthoritativeDns::new(&[silent.local_addr().unwrap()]).unwrap();
     assert!(alone.ask("api.example.com", RecordType::A).await.is_err());
     assert!(AuthoritativeDns::new(&[]).is_err());

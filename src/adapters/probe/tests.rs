@@ -93,6 +93,25 @@ async fn silence_and_refusal_are_bad_within_the_limit() {
 }
 
 #[tokio::test]
+async fn a_probe_through_a_public_name_goes_to_the_answered_address_and_asks_for_that_name() {
+    let (address, _tasks) = listener("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+    let (bad, _other) = listener("HTTP/1.1 503 {host}\r\ncontent-length: 0\r\n\r\n").await;
+    let prober = prober(&[]);
+    let spec = http("http://{region}.checkout.example.com/healthz", 2_000);
+    let seen = prober.through_at(&spec, "api.example.com", address).await.unwrap();
+    assert!(seen.starts_with("HTTP 200 in "), "{seen}");
+    let seen = prober.through_at(&spec, "api.example.com", bad).await;
+    assert_eq!(seen, Err(NotGood::Bad("HTTP 503, expected 200".to_owned())));
+    let tcp = ProbeSpec::Tcp { address: "{region}.example.com:443".to_owned(), interval_ms: None, timeout_ms: 2_000 };
+    assert!(prober.through_at(&tcp, "api.example.com", address).await.unwrap().starts_with("connected in "));
+    let (free, _held) = refusing();
+    assert!(matches!(prober.through_at(&tcp, "api.example.com", free).await, Err(NotGood::Bad(_))));
+    let other_port = http("http://{region}.checkout.example.com:8080/healthz", 2_000);
+    let unknown = prober.through_at(&other_port, "api.example.com", address).await;
+    assert!(matches!(unknown, Err(NotGood::Unknown(_))), "{unknown:?}");
+}
+
+#[tokio::test]
 async fn names_of_a_region_lead_where_the_overrides_say() {
     let (good, _tasks) = listener(OK).await;
     let (free, _held) = refusing();

@@ -3,6 +3,7 @@
 use failoverd_domain::fleet::{Consent, Run, StepProgress, StepState, parts};
 use failoverd_domain::plan::Step;
 use failoverd_domain::service::ServiceSpec;
+use failoverd_domain::traffic::{AnswerSeen, NameProbe};
 
 use super::{finding, guards, loss, step, words};
 use crate::api::proto;
@@ -77,5 +78,23 @@ fn progress(planned: &Step, journal: Option<&StepProgress>) -> proto::StepProgre
         finished_at: journal.finished_at.map(words::time),
         error: journal.note.clone().filter(|_| went_wrong),
         note: journal.note.clone().filter(|_| !went_wrong),
+        answers: journal.seen.iter().map(answer).collect(),
+    }
+}
+
+fn answer(seen: &AnswerSeen) -> proto::AnswerSeen {
+    let probe = |probe: &NameProbe| proto::NameProbe {
+        name: probe.name.clone(),
+        signal: probe.signal.to_string(),
+        good: probe.good,
+        detail: probe.detail.clone(),
+    };
+    proto::AnswerSeen {
+        daemon: seen.daemon.to_string(),
+        answered_by: seen.answered_by.iter().map(ToString::to_string).collect(),
+        after_ms: seen.after_ms,
+        tail_s: seen.tail_s,
+        not_asked: seen.not_asked.clone(),
+        probes: seen.probes.iter().map(probe).collect(),
     }
 }

@@ -44,6 +44,8 @@ pub fn service(at: &Snapshot, service: &ServiceState, findings: &BTreeMap<Region
         last_run_at: service.last_run_at.map(words::time),
         checks: urgent(&checks),
         readiness: Some(readiness_of(&checks)),
+        moves_with: at.state.moves_with(spec).map(ToString::to_string),
+        companions: at.state.companions(spec).into_iter().map(|service| service.spec.name.to_string()).collect(),
     }
 }
 
@@ -63,6 +65,7 @@ fn service_region(
         since: Some(words::time(since)),
         because: finding.map(|finding| finding.because.clone()).unwrap_or_default(),
         opinions: finding.map(|finding| finding.opinions.iter().map(opinion).collect()).unwrap_or_default(),
+        share: at.state.share(service, region).map(u32::from),
     }
 }
 
@@ -94,6 +97,7 @@ fn policy(policy: &Policy) -> proto::Policy {
         cooldown_ms: policy.cooldown_ms,
         loss_over_budget: words::serde_word(policy.loss_over_budget),
         unfenced: words::serde_word(policy.unfenced),
+        restore_pause_ms: policy.restore_pause_ms,
     }
 }
 

@@ -10,6 +10,9 @@ use crate::api::proto::{
 use crate::cli::confirm::confirm;
 use crate::cli::{Client, Context, Failure, Outcome, progress, view};
 
+/// After a restore.
+const WAVES_GO_ON: &str = "active-active services come back in waves that go on by themselves: `failoverctl describe service SERVICE` shows the share, `failoverctl pause SERVICE` holds it";
+
 /// Arguments of `evacuate` and `restore`.
 #[derive(Args, Debug)]
 pub struct RegionArgs {
@@ -67,17 +70,34 @@ async fn run(context: &Context, args: RegionArgs, movement: Movement) -> Result<
     if !args.wait {
         context.out.show(&view::runs(&runs, context.out.style()));
     }
-    let mut worst = Outcome::DONE;
+    let mut ended: Vec<Result<Outcome, Failure>> = failures.into_iter().map(|(_, failure)| Err(failure)).collect();
     for run in runs.iter().filter(|_| args.wait) {
-        let ended = progress::follow(context, context.client().await?, &run.id).await?;
-        worst = Outcome(worst.0.max(ended.0));
+        let followed = follow(context, run).await;
+        if let Err(failure) = &followed {
+            context.out.note(&format!("{}: {}", run.id, failure.message));
+        }
+        ended.push(followed);
     }
-    // What nobody knows weighs most, then what failed, then what was refused.
-    match failures.into_iter().map(|(_, failure)| failure).max_by_key(|failure| failure.exit) {
-        Some(failure) => Err(failure),
-        None if worst == Outcome::DONE && !refused.is_empty() => Ok(Outcome::REFUSED),
-        None => Ok(worst),
+    if movement == Movement::Restore && !runs.is_empty() {
+        context.out.note(WAVES_GO_ON);
     }
+    ended.extend((!refused.is_empty()).then_some(Ok(Outcome::REFUSED)));
+    ended.into_iter().max_by_key(weight).unwrap_or(Ok(Outcome::DONE))
+}
+
+async fn follow(context: &Context, run: &Run) -> Result<Outcome, Failure> {
+    progress::follow(context, context.client().await?, &run.id).await
+}
+
+/// Which of several ends the whole command ends with: the one that most wants a person.
+fn weight(ended: &Result<Outcome, Failure>) -> u8 {
+    // Done, goes on, objective missed, refused, bad input, not allowed, stopped, failed, nobody knows.
+    const ORDER: [u8; 9] = [0, 8, 7, 3, 2, 4, 6, 1, 5];
+    let exit = match ended {
+        Ok(outcome) => outcome.0,
+        Err(failure) => failure.exit,
+    };
+    ORDER.iter().zip(0..).find(|(code, _)| **code == exit).map_or(u8::MAX, |(_, place)| place)
 }
 
 const fn verb(movement: Movement) -> &'static str {
@@ -105,6 +125,10 @@ async fn concerned(client: &mut Client, args: &RegionArgs, movement: Movement) -
 
 fn is_concerned(service: &Service, region: &str, movement: Movement) -> bool {
     let Some(there) = service.regions.iter().find(|there| there.region == region) else { return false };
+    // Whoever it moves with is asked.
+    if service.moves_with.is_some() {
+        return false;
+    }
     let is_home = service.regions.first().is_some_and(|first| first.region == region);
     match (movement, service.pattern()) {
         (Movement::Restore, Pattern::ActivePassive) => is_home && there.role() != ServiceRole::Primary,
@@ -186,4 +210,24 @@ async fn start(
         }
     }
     (runs, failures)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_ends_the_one_that_most_wants_a_person_counts() {
+        let failed = |exit| Err(Failure::new(exit, "no"));
+        let worst = |ends: Vec<Result<Outcome, Failure>>| match ends.into_iter().max_by_key(weight) {
+            Some(Ok(outcome)) => outcome.0,
+            Some(Err(failure)) => failure.exit,
+            None => 0,
+        };
+        assert_eq!(worst(vec![Ok(Outcome::DONE), Ok(Outcome::REFUSED)]), 3);
+        assert_eq!(worst(vec![Ok(Outcome::STILL_RUNNING), Ok(Outcome::FAILED), Ok(Outcome::REFUSED)]), 1);
+        assert_eq!(worst(vec![failed(3), Ok(Outcome::FAILED)]), 1);
+        assert_eq!(worst(vec![failed(5), Ok(Outcome::FAILED), Ok(Outcome::ABORTED)]), 5, "nobody knows");
+        assert_eq!(worst(vec![Ok(Outcome::OBJECTIVE_MISSED), Ok(Outcome::DONE)]), 7);
+    }
 }

@@ -96,6 +96,7 @@ pub fn service_json(service: &proto::Service) -> Value {
             "region": region.region,
             "role": service_role(region.role()),
             "switch": switch_state(region.switch()),
+            "share": region.share,
             "diagnosis": diagnosis(region.diagnosis()),
             "since": time_json(region.since.as_ref()),
             "because": region.because,
@@ -114,6 +115,8 @@ pub fn service_json(service: &proto::Service) -> Value {
         "attention": service.attention,
         "open_run": service.open_run,
         "switch_group": service.switch_group,
+        "moves_with": service.moves_with,
+        "companions": service.companions,
         "readiness": readiness_json(service),
     })
 }
@@ -274,6 +277,19 @@ fn progress_json(progress: &proto::StepProgress) -> Value {
         "finished_at": time_json(progress.finished_at.as_ref()),
         "error": progress.error,
         "note": progress.note,
+        "answers": progress.answers.iter().map(answer_json).collect::<Vec<_>>(),
+    })
+}
+
+fn answer_json(seen: &proto::AnswerSeen) -> Value {
+    let probe = |probe: &proto::NameProbe| json!({ "name": probe.name, "signal": probe.signal, "good": probe.good, "detail": probe.detail });
+    json!({
+        "daemon": seen.daemon,
+        "answered_by": seen.answered_by,
+        "after_ms": seen.after_ms,
+        "tail_s": seen.tail_s,
+        "not_asked": seen.not_asked,
+        "probes": seen.probes.iter().map(probe).collect::<Vec<_>>(),
     })
 }
 

@@ -17,6 +17,6 @@ pub use history::{events, verification};
 pub use json::{run_json, time_json};
 pub use plan::plan;
 pub use route::route;
-pub use run::{parts_text, run_whole, runs, step_line, steps_text};
+pub use run::{answers_text, parts_text, run_whole, runs, step_line, steps_text};
 pub use service::{epochs, guards, service_whole, services};
 pub use status::status;

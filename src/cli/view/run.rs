@@ -57,6 +57,11 @@ pub fn run_whole(run: &proto::Run, style: Style) -> View {
     let mut text = facts(run, style);
     text += "\nSTEPS\n";
     text += &steps_text(run);
+    let answers = answers_text(run);
+    if !answers.is_empty() {
+        text += "\nANSWERS\n";
+        text += &answers;
+    }
     if !run.parts.is_empty() {
         text += "\nWHERE THE TIME WENT\n";
         text += &parts_text(&run.parts);
@@ -126,6 +131,32 @@ pub fn steps_text(run: &proto::Run) -> String {
     };
     let headings = ["STEP", "REGION", "CRITICAL", "NO-RETURN", "STATE", "ATTEMPTS", "TOOK", "SAID"];
     table(&headings, run.steps.iter().map(row))
+}
+
+/// What each daemon was answered; empty where no step asked.
+#[must_use]
+pub fn answers_text(run: &proto::Run) -> String {
+    let probes = |seen: &proto::AnswerSeen| {
+        let said = |probe: &proto::NameProbe| format!("{} {}: {}", mark(probe.good), probe.name, probe.detail);
+        seen.probes.iter().map(said).collect::<Vec<_>>().join(", ")
+    };
+    let row = |seen: &proto::AnswerSeen| {
+        vec![
+            seen.daemon.clone(),
+            match &seen.not_asked {
+                Some(why) => format!("not asked ({why})"),
+                None => seen.answered_by.join(" "),
+            },
+            seen.after_ms.map_or_else(|| "-".to_owned(), duration),
+            seen.tail_s.map_or_else(|| "-".to_owned(), |tail_s| format!("{tail_s} s more")),
+            if seen.probes.is_empty() { "-".to_owned() } else { probes(seen) },
+        ]
+    };
+    let rows: Vec<Vec<String>> = run.steps.iter().flat_map(|step| &step.answers).map(row).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    table(&["FROM", "ANSWERED-BY", "AFTER", "CACHES", "THROUGH-NAME"], rows)
 }
 
 /// The parts of a move beside what they cannot go below, and the whole.

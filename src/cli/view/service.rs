@@ -13,6 +13,9 @@ use crate::cli::Style;
 use crate::cli::output::View;
 use crate::cli::style::duration;
 
+/// Percent.
+const WHOLE_SHARE: u32 = 100;
+
 /// `get services`.
 #[must_use]
 pub fn services(services: &[proto::Service], style: Style) -> View {
@@ -45,7 +48,7 @@ pub fn services_text(services: &[proto::Service], style: Style) -> String {
         ];
         if style.wide {
             row.push(style.time(service.primary_since.as_ref()));
-            row.push(each(&|region| switch_state(region.switch())));
+            row.push(each(&switch_cell));
             row.push(service.switch_group.clone());
             row.push(or_dash(service.attention.as_ref()));
         }
@@ -157,6 +160,10 @@ fn facts(service: &proto::Service, style: Style) -> String {
     let policy = service.policy.clone().unwrap_or_default();
     let objectives = service.objectives.unwrap_or_default();
     let settlement = service.settlement.clone().unwrap_or_default();
+    let waves = match service.pattern() {
+        proto::Pattern::ActiveActive => format!(", each wave of a restore {}", duration(policy.restore_pause_ms)),
+        _ => String::new(),
+    };
     let mut labels: Vec<String> = service.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     labels.sort();
     pairs(&[
@@ -171,11 +178,13 @@ fn facts(service: &proto::Service, style: Style) -> String {
         ("Open run", service.open_run.clone().unwrap_or_default()),
         ("Follows", service.follows.clone().unwrap_or_default()),
         ("Switch group", service.switch_group.clone()),
+        ("Moves with", service.moves_with.clone().unwrap_or_default()),
+        ("Moved along", service.companions.join(", ")),
         ("Objectives", format!("RTO {}, RPO {}", duration(objectives.rto_ms), duration(objectives.rpo_ms))),
         (
             "Policy",
             format!(
-                "{}, announce {}, cooldown {}, loss over budget: {}, unfenced: {}",
+                "{}, announce {}, cooldown {}, loss over budget: {}, unfenced: {}{waves}",
                 policy.failover,
                 duration(policy.announce_ms),
                 duration(policy.cooldown_ms),
@@ -187,12 +196,21 @@ fn facts(service: &proto::Service, style: Style) -> String {
     ])
 }
 
+/// `on`, or `on (10 %)` while the Region comes back.
+fn switch_cell(region: &proto::ServiceRegion) -> String {
+    let state = switch_state(region.switch());
+    match region.share {
+        Some(share) if share < WHOLE_SHARE => format!("{state} ({share} %)"),
+        _ => state,
+    }
+}
+
 fn regions_text(service: &proto::Service, style: Style) -> String {
     let row = |region: &proto::ServiceRegion| {
         vec![
             region.region.clone(),
             service_role(region.role()),
-            switch_state(region.switch()),
+            switch_cell(region),
             diagnosis(region.diagnosis()),
             style.time(region.since.as_ref()),
             region.because.clone(),

@@ -10,6 +10,7 @@ use failoverd_domain::fleet::{Actor, Applied, Command, Entry, HistoryEvent, Role
 use failoverd_domain::health::Report;
 use failoverd_domain::ids::Region;
 use failoverd_domain::time::Timestamp;
+use failoverd_domain::traffic::{LookUp, Sighting};
 use tokio_util::task::TaskTracker;
 
 use crate::consensus::{Consensus, ConsensusConfig, Disk, MemoryDisk, OnApplied, StartError, seed_elections};
@@ -65,6 +66,10 @@ impl Endpoint for Served {
 
     async fn forward(&self, entry: Entry) -> Result<Applied, ProposeError> {
         self.0.propose(entry).await
+    }
+
+    async fn look_up(&self, _: LookUp) -> Result<Sighting, String> {
+        Err("only consensus runs here".to_owned())
     }
 }
 

@@ -15,8 +15,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// A run whose first step has not begun this long after its start does not begin any more, milliseconds.
 const TOO_LATE_MS: u64 = 60_000;
-/// Longest wait between two looks.
-const LOOK_AT_LEAST: Duration = Duration::from_secs(5);
 /// One look, however many calls it takes.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -69,8 +67,8 @@ impl Executor {
         tracing::info!(run = %run.id, step = %step.name, attempt, %epoch, region = %step.region, "step begins");
         let deadline = Instant::now() + Duration::from_millis(step.timeout_ms);
         let outcome = match look(effect).await {
-            Look::Done(found) if effect.acts() => StepOutcome::Succeeded { note: format!("was done already: {found}") },
-            Look::Done(found) => StepOutcome::Succeeded { note: found },
+            Look::Done(found) if effect.acts() => succeeded(effect, format!("was done already: {found}")),
+            Look::Done(found) => succeeded(effect, found),
             _ => self.act_and_verify(&Attempt { run, step, number: attempt }, effect, deadline).await?,
         };
         self.conclude(run, step, attempt, outcome).await
@@ -115,15 +113,13 @@ impl Executor {
         let deadline = Instant::now() + Duration::from_millis(step.timeout_ms);
         let was_acting = run.progress(&step.name).state == StepState::Acting;
         let open = Attempt { run, step, number: attempt };
-        let mut again = Pause::default();
+        let mut again = Pause::before(effect);
         loop {
             self.still_mine()?;
             self.still_open(&open)?;
             let outcome = match look(effect).await {
-                Look::Done(found) if effect.acts() => {
-                    Some(StepOutcome::Succeeded { note: format!("found done: {found}") })
-                }
-                Look::Done(found) => Some(StepOutcome::Succeeded { note: found }),
+                Look::Done(found) if effect.acts() => Some(succeeded(effect, format!("found done: {found}"))),
+                Look::Done(found) => Some(succeeded(effect, found)),
                 // A call of a leader that is gone could still arrive; and steps that only wait begin anew at once.
                 Look::NotDone(found) if !effect.acts() || Instant::now() >= not_done_counts_from => {
                     Some(StepOutcome::Failed { error: format!("looked, not done: {found}"), retryable: true })
@@ -153,12 +149,12 @@ impl Executor {
             asked => asked,
         };
         // A call without an answer may still arrive for a while; one that is not there then never will be.
-        let mut again = Pause::default();
+        let mut again = Pause::before(effect);
         let mut not_done_counts_from = (asked == Act::Unanswered).then(|| Instant::now() + self.timing.afterlife);
         loop {
             self.still_mine()?;
             let seen = match look(effect).await {
-                Look::Done(found) => return Ok(StepOutcome::Succeeded { note: found }),
+                Look::Done(found) => return Ok(succeeded(effect, found)),
                 Look::NotDone(found) if not_done_counts_from.is_some_and(|from| Instant::now() >= from) => {
                     let error = format!("asked for, but not done: {found}");
                     return Ok(StepOutcome::Failed { error, retryable: true });
@@ -290,23 +286,28 @@ impl Executor {
     }
 }
 
+fn succeeded(effect: &dyn Effect, note: String) -> StepOutcome {
+    StepOutcome::Succeeded { note, seen: effect.seen() }
+}
+
 fn failed(error: &CallError, retryable: bool) -> StepOutcome {
     StepOutcome::Failed { error: error.to_string(), retryable }
 }
 
 /// Between two looks: soon at first, then seldom, so that hundreds of steps do not use up an API between them.
-struct Pause(Duration);
-
-impl Default for Pause {
-    fn default() -> Self {
-        Self(LOOK_AGAIN)
-    }
+struct Pause {
+    next: Duration,
+    most: Duration,
 }
 
 impl Pause {
+    fn before(effect: &dyn Effect) -> Self {
+        Self { next: LOOK_AGAIN, most: effect.looks_at_least_every() }
+    }
+
     fn next(&mut self) -> Duration {
-        let now = self.0;
-        self.0 = (now * 5 / 4).min(LOOK_AT_LEAST);
+        let now = self.next;
+        self.next = (now * 5 / 4).min(self.most);
         now
     }
 }

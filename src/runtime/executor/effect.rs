@@ -1,6 +1,9 @@
 //! What every step can do: look, and act.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use failoverd_domain::traffic::AnswerSeen;
 
 use crate::ports::CallError;
 
@@ -16,6 +19,14 @@ pub(super) trait Effect: Send + Sync {
     /// Whether [`Self::act`] reaches the outside at all.
     fn acts(&self) -> bool {
         true
+    }
+    /// Longest wait between two looks.
+    fn looks_at_least_every(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+    /// What each daemon was answered, where that is what was looked for.
+    fn seen(&self) -> Vec<AnswerSeen> {
+        Vec::new()
     }
 }
 

@@ -8,15 +8,12 @@ use failoverd_domain::data::store::ReplicaStatus;
 use failoverd_domain::fleet::{Command, FleetState, Run};
 use failoverd_domain::ids::Region;
 use failoverd_domain::plan::{Mode, Movement, Step, StepKind};
-use failoverd_domain::service::{PublicRecord, Routing, ServiceSpec, Store, StoreKind};
-use failoverd_domain::traffic::internal_name;
+use failoverd_domain::service::{ServiceSpec, Store, StoreKind};
 
 use super::Executor;
 use super::effect::{Effect, Look};
+use super::verify::VerifyAnswer;
 use crate::ports::{Call, CallError, CanaryAt, Effect as Known, World};
-
-/// How often a weighted name is asked: a Region that still had a quarter of the weight would show with 99 in 100.
-const WEIGHTED_ASKS: u32 = 16;
 
 /// One step of one run, with what it needs.
 struct StepEffect {
@@ -35,6 +32,9 @@ impl Executor {
     pub(super) fn effect(&self, run: &Run, step: &Step) -> Box<dyn Effect> {
         let state = self.agreement.state().borrow().clone();
         match state.services.get(&run.service) {
+            Some(_) if matches!(step.kind, StepKind::VerifyAnswer) => {
+                Box::new(VerifyAnswer::new(self.clone(), run.clone()))
+            }
             Some(service) => Box::new(StepEffect {
                 executor: self.clone(),
                 world: self.world.acting_as(service.spec.role_arn.as_deref()),
@@ -73,7 +73,7 @@ impl Effect for StepEffect {
                     _ => Look::NotDone(format!("switch {group} is not turned")),
                 }
             }
-            StepKind::VerifyAnswer => self.look_answer().await,
+            StepKind::VerifyAnswer => Look::CannotTell("another effect looks at answers".to_owned()),
         }
     }
 
@@ -297,65 +297,6 @@ impl StepEffect {
             Ok(Err(reason)) => Err(refused("Refused", reason, Known::None)),
             Err(error) => Err(refused("NotCommitted", error.to_string(), Known::Unknown)),
         }
-    }
-
-    /// Every public name answers what the new Region's own internal name does. Both are asked at the zone's
-    /// authoritative servers, so aliases need no special care.
-    async fn look_answer(&self) -> Look {
-        if self.run.plan.movement != Movement::Failover {
-            return self.look_answers().await;
-        }
-        for record in &self.spec.traffic.records {
-            let dns = &self.world.dns;
-            let wanted = dns.ask(&internal_name(self.to(), &record.name), record.record_type).await;
-            let answer = dns.ask(&record.name, record.record_type).await;
-            match (wanted, answer) {
-                (Ok(wanted), Ok(answer)) if !answer.is_empty() && answer == wanted => {}
-                (Ok(wanted), Ok(answer)) => {
-                    let text = format!("{} answers {}, not {}", record.name, answer.join(" "), wanted.join(" "));
-                    return Look::NotDone(text);
-                }
-                (Err(error), _) | (_, Err(error)) => return Look::CannotTell(error),
-            }
-        }
-        Look::Done(format!("every name answers {}", self.to()))
-    }
-
-    /// Active-active: whoever asks from here is answered by a Region that serves. Chance decides where there are weights,
-    /// so those are asked more than once.
-    async fn look_answers(&self) -> Look {
-        let state = self.state();
-        let Some(service) = state.services.get(&self.run.service) else {
-            return Look::CannotTell("the service is gone".to_owned());
-        };
-        let serving = state.serving(service);
-        for record in &self.spec.traffic.records {
-            let times = if record.routing == Routing::Weighted { WEIGHTED_ASKS } else { 1 };
-            for _ in 0..times {
-                match self.look_served(record, &serving).await {
-                    Ok(None) => {}
-                    Ok(Some(not_yet)) => return Look::NotDone(not_yet),
-                    Err(error) => return Look::CannotTell(error),
-                }
-            }
-        }
-        let serving: Vec<&str> = serving.into_iter().map(Region::as_str).collect();
-        Look::Done(format!("every name is answered by a Region that serves ({})", serving.join(", ")))
-    }
-
-    /// What is wrong with the answer to one question, if anything.
-    async fn look_served(&self, record: &PublicRecord, serving: &[&Region]) -> Result<Option<String>, String> {
-        let dns = &self.world.dns;
-        let answer = dns.ask(&record.name, record.record_type).await?;
-        if answer.is_empty() {
-            return Ok(Some(format!("{} has no answer", record.name)));
-        }
-        for region in serving {
-            if dns.ask(&internal_name(region, &record.name), record.record_type).await? == answer {
-                return Ok(None);
-            }
-        }
-        Ok(Some(format!("{} answers {}, which is no Region that serves", record.name, answer.join(" "))))
     }
 
     fn gone(&self) -> CallError {

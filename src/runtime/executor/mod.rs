@@ -7,6 +7,7 @@
 mod drive;
 mod effect;
 mod effects;
+mod verify;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use tokio::sync::watch;
 use tracing::Instrument;
 
 use super::timing::Timing;
-use crate::ports::{Agreement, Clock, World};
+use crate::ports::{Agreement, Clock, Peers, World};
 
 /// The leader's hands.
 #[derive(Clone)]
@@ -32,6 +33,7 @@ pub(super) struct Executor {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) world: World,
     pub(super) agreement: Arc<dyn Agreement>,
+    pub(super) peers: Arc<dyn Peers>,
     pub(super) matrix: watch::Receiver<Arc<Matrix>>,
 }
 

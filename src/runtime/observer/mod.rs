@@ -8,16 +8,19 @@ mod sheet;
 mod signals;
 mod stores;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use failoverd_domain::fleet::FleetState;
 use failoverd_domain::health::{Matrix, Report, View, Vote};
-use failoverd_domain::ids::{LogIndex, Region};
+use failoverd_domain::ids::{LogIndex, Region, SwitchGroup};
+use failoverd_domain::traffic::voices;
 use tokio::sync::{mpsc, watch};
 
 use self::sheet::Sheet;
 use super::settler::Words;
 use super::timing::Timing;
+use super::voice::Spoken;
 use crate::ports::{Agreement, Clock, History, Leadership, Peers, World};
 
 /// One daemon's eyes.
@@ -36,6 +39,8 @@ pub(super) struct Observer {
     pub(super) references: Vec<Region>,
     /// What the settler last made of each service; empty while another daemon leads.
     pub(super) words: watch::Receiver<Words>,
+    /// What this daemon has published of switches lately.
+    pub(super) spoken: watch::Receiver<Spoken>,
 }
 
 impl Observer {
@@ -114,7 +119,7 @@ impl Observer {
             stores: sheet.stores(now),
             route53: sheet.route53(now),
             control_planes: sheet.control_planes(),
-            votes: votes(&state, &leadership),
+            votes: votes(&state, &leadership, &self.spoken.borrow()),
             checks: sheet.checks(now, seq),
         }
     }
@@ -132,14 +137,21 @@ impl Observer {
     }
 }
 
-fn votes(state: &FleetState, leadership: &Leadership) -> Vec<(failoverd_domain::ids::SwitchGroup, Region, Vote)> {
+/// What this daemon tells Route 53: over HTTP what it answers; through CloudWatch what it has published lately, as that
+/// may fail.
+fn votes(state: &FleetState, leadership: &Leadership, spoken: &Spoken) -> Vec<(SwitchGroup, Region, Vote)> {
+    let through: BTreeSet<&SwitchGroup> = voices(state).into_iter().map(|voice| voice.group).collect();
     let mut votes = Vec::new();
     for (group, switch) in &state.switches {
         for (region, bit) in &switch.bits {
-            let vote = match (leadership.caught_up, bit.on) {
-                (false, _) => Vote::Silent,
-                (true, true) => Vote::On,
-                (true, false) => Vote::Off,
+            let said = match through.contains(group) {
+                true => spoken.get(&(group.clone(), region.clone())).copied(),
+                false => leadership.caught_up.then_some(bit.on),
+            };
+            let vote = match said {
+                None => Vote::Silent,
+                Some(true) => Vote::On,
+                Some(false) => Vote::Off,
             };
             votes.push((group.clone(), region.clone(), vote));
         }

@@ -44,7 +44,7 @@ impl Observer {
             }
         }
         let answers = join_all(asked.into_iter().map(|(service, region, name)| async move {
-            let answer = self.world.dns.ask(&name, RecordType::Txt).await;
+            let answer = self.world.dns.ask(&name, RecordType::Txt).await.map(|heard| heard.values);
             (service, region, verdict(answer))
         }));
         let answers = answers.await;

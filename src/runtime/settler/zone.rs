@@ -1,9 +1,15 @@
 //! Records and health checks.
 
-use failoverd_domain::fleet::{Command, ServiceState};
-use failoverd_domain::ids::LogIndex;
-use failoverd_domain::traffic::{Desired, FenceMark, Inputs, SettleAction, desired, settle};
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+use failoverd_domain::fleet::{Command, ServiceState};
+use failoverd_domain::ids::{LogIndex, Region};
+use failoverd_domain::route53::CheckKind;
+use failoverd_domain::traffic::{
+    DesireProblem, Desired, DesiredKind, FenceMark, Inputs, SettleAction, SwitchAlarm, desired, settle,
+    switch_alarm_name,
+};
 use tokio::time::{Instant, sleep};
 
 use super::{Settler, Unsettled};
@@ -26,6 +32,7 @@ impl Settler {
             if actions.is_empty() {
                 return self.declare_settled(service).await;
             }
+            self.alarms_speak(service, &wanted, &actions).await?;
             if intent.is_none() {
                 intent = Some(self.intend(service, actions.iter().map(describe).collect()).await?);
                 // The fence must carry the intent's own index: ask again with it.
@@ -41,13 +48,7 @@ impl Settler {
 
     fn wanted(&self, service: &ServiceState) -> Result<Desired, Unsettled> {
         let state = self.state();
-        let mut members = std::collections::BTreeMap::new();
-        for (region, member) in &state.members {
-            let Some(switch) = &member.switch else {
-                return Err(Unsettled::Yield(format!("{region} has not said yet where checkers reach it")));
-            };
-            members.insert(region.clone(), switch.clone());
-        }
+        let members = state.members.iter().map(|(region, member)| (region.clone(), member.switch.clone())).collect();
         let group = service.spec.switch_group();
         let switch =
             state.switches.get(&group).ok_or_else(|| Unsettled::Stuck(format!("there is no switch {group}")))?;
@@ -59,7 +60,42 @@ impl Settler {
             members: &members,
             record_ttl_s: RECORD_TTL_S,
         })
-        .map_err(|problem| Unsettled::Stuck(problem.to_string()))
+        .map_err(|problem| match problem {
+            DesireProblem::NoEndpoint(_) => Unsettled::Yield(problem.to_string()),
+            _ => Unsettled::Stuck(problem.to_string()),
+        })
+    }
+
+    /// Route 53 copies an alarm's rule when a check of it is made or updated, and takes a check without data for on. So
+    /// before that, the daemons concerned must have made their alarms as they should be, and have been heard through
+    /// them.
+    async fn alarms_speak(
+        &self,
+        service: &ServiceState,
+        wanted: &Desired,
+        actions: &[SettleAction],
+    ) -> Result<(), Unsettled> {
+        let state = self.state();
+        let group = service.spec.switch_group();
+        for (daemon, alarms) in concerned(wanted, actions) {
+            let names: Vec<String> = alarms.iter().map(|alarm| alarm.name.clone()).collect();
+            let standing = self.world_of(service).alarms.describe(daemon, &names).await?;
+            for alarm in alarms {
+                let stands = standing.iter().find(|stands| stands.alarm == *alarm);
+                let bits = state.switches.get(&group).into_iter().flat_map(|switch| &switch.bits);
+                let mut bits =
+                    bits.filter(|(bit, _)| switch_alarm_name(&state.fleet, &group, bit, daemon) == alarm.name);
+                let on = bits.next().map(|(_, bit)| bit.on);
+                let waits = match stands.map(|stands| stands.state) {
+                    None => "is not there yet, or not as it should be: the daemon there makes it",
+                    Some(None) => "has no data yet: the daemon there sends it",
+                    Some(said) if said == on.map(|on| !on) => continue,
+                    Some(_) => "does not say yet what the fleet has agreed",
+                };
+                return Err(Unsettled::Yield(format!("alarm {} in {daemon} {waits}", alarm.name)));
+            }
+        }
+        Ok(())
     }
 
     /// Reads what is there and says what is to be done. Before there is an intent, asks as of now.
@@ -131,6 +167,25 @@ impl Settler {
         tracing::info!(service = %service.spec.name, epoch = %service.epoch, "settled");
         Ok(())
     }
+}
+
+/// The alarms that Route 53 would read for these actions, by the Region of each.
+fn concerned<'a>(wanted: &'a Desired, actions: &[SettleAction]) -> BTreeMap<&'a Region, Vec<&'a SwitchAlarm>> {
+    let mut found: BTreeMap<&Region, Vec<&SwitchAlarm>> = BTreeMap::new();
+    for action in actions {
+        let (SettleAction::CreateCheck { config, .. } | SettleAction::UpdateCheck { config, .. }) = action else {
+            continue;
+        };
+        let CheckKind::Alarm { name, .. } = &config.kind else { continue };
+        let alarm = wanted.checks.iter().find_map(|check| match &check.kind {
+            DesiredKind::Alarm { region, alarm } if alarm.name == *name => Some((region, alarm)),
+            _ => None,
+        });
+        if let Some((region, alarm)) = alarm {
+            found.entry(region).or_default().push(alarm);
+        }
+    }
+    found
 }
 
 fn describe(action: &SettleAction) -> String {

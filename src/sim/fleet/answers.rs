@@ -6,14 +6,15 @@
 use std::collections::BTreeSet;
 
 use failoverd_domain::fleet::{FleetState, ServiceState};
-use failoverd_domain::ids::LogIndex;
-use failoverd_domain::ids::{Region, ServiceName};
+use failoverd_domain::ids::{LogIndex, Region, ServiceName, SwitchGroup};
 use failoverd_domain::invariant::{AnswerWatch, answer_follows_entries};
 use failoverd_domain::route53::RecordType;
+use failoverd_domain::service::SwitchTransport;
+use failoverd_domain::traffic::switch_alarm;
 
 use super::checkers::Doors;
 use super::judge::Judge;
-use crate::sim::world::{Resolution, SimulatedAws};
+use crate::sim::world::{Resolution, Series, SimulatedAws};
 
 /// Longer than a checker takes to notice that a daemon's voice has changed: an interval, its patience, and a look.
 pub(super) const CHECKERS_MEMORY_MS: u64 = 5_000;
@@ -87,7 +88,14 @@ pub(super) fn rests_on(
     doors: &Doors,
 ) -> Option<LogIndex> {
     let group = state.spec.switch_group();
-    let turned = newest.switches.get(&group)?.bits.get(of)?.index;
+    let bit = newest.switches.get(&group)?.bits.get(of)?;
+    let turned = bit.index;
+    if state.spec.traffic.switch == SwitchTransport::Cloudwatch {
+        // Every daemon has said something, and Route 53 keeps it whether the daemon lives or not.
+        let said = |daemon: &Region| last_word(aws, newest, &group, of, daemon) == Some(bit.on);
+        let newest_words = newest.members.keys().filter(|daemon| said(daemon)).count();
+        return (newest_words * 2 > newest.members.len()).then_some(turned);
+    }
     let (mut newer, mut older) = (0, 0);
     for (region, door) in doors.all().iter() {
         let bit = door.bit(&group, of).filter(|_| aws.is_reachable_from_outside(region));
@@ -99,6 +107,20 @@ pub(super) fn rests_on(
     }
     let holds = if state.is_settled() { newer >= older } else { newer > older };
     holds.then_some(turned)
+}
+
+/// What a daemon published last of a bit.
+fn last_word(
+    aws: &SimulatedAws,
+    state: &FleetState,
+    group: &SwitchGroup,
+    bit: &Region,
+    daemon: &Region,
+) -> Option<bool> {
+    let rule = switch_alarm(&state.fleet, group, bit, daemon).rule;
+    let series = Series::new(&rule.namespace, &rule.metric, rule.dimensions);
+    let found = aws.with(|world| world.published(daemon).find(|(held, _)| **held == series).map(|(_, value)| value));
+    found.map(|value| value > 0.5)
 }
 
 /// The Region whose values the zone answers for the service's first public name.

@@ -9,16 +9,18 @@ use failoverd_domain::fleet::{Actor, Applied, Command, Entry, FleetState, Histor
 use failoverd_domain::health::{Matrix, Report, View};
 use failoverd_domain::ids::{FleetId, Generation, Region};
 use failoverd_domain::time::Timestamp;
+use failoverd_domain::traffic::{LookUp, Sighting};
 use tokio::sync::mpsc;
 
 use super::checkers::{Door, switch_endpoint};
 use super::judge::Judge;
 use crate::consensus::{Consensus, ConsensusConfig, Disk, MemoryDisk};
-use crate::ports::{Agreement, Clock, History, Leadership, Outbox, Peers, ProposeError};
+use crate::ports::{Agreement, Clock, History, Leadership, Outbox, Peers, ProposeError, World};
 use crate::runtime::{Engine, Parts, Supervisor, Timing};
 use crate::sim::bus::{Bus, Endpoint};
 use crate::sim::history::MemoryHistory;
 use crate::sim::world::{SimulatedAws, TokioClock};
+use crate::survey;
 
 /// Few enough that seeds meet snapshots.
 const SNAPSHOT_EVERY: u64 = 40;
@@ -94,6 +96,7 @@ impl Daemon {
             outbox: consensus.outbox(),
             history,
             inbox: engine.inbox.clone(),
+            world: parts.world.clone(),
             clock: home.clock.clone(),
         };
         around.bus.attach(me, Arc::new(served));
@@ -167,6 +170,7 @@ struct Served {
     outbox: Arc<dyn Outbox>,
     history: Option<Arc<dyn History>>,
     inbox: mpsc::Sender<Report>,
+    world: World,
     clock: TokioClock,
 }
 
@@ -193,5 +197,10 @@ impl Endpoint for Served {
 
     async fn forward(&self, entry: Entry) -> Result<Applied, ProposeError> {
         self.consensus.propose(Entry { at: self.clock.now(), ..entry }).await
+    }
+
+    async fn look_up(&self, asked: LookUp) -> Result<Sighting, String> {
+        let state = self.consensus.state().borrow().clone();
+        survey::look_up(&self.world, &state, &asked).await
     }
 }

@@ -73,12 +73,13 @@ fn marks(arguments: &str) -> Vec<(&str, u64)> {
     created.collect()
 }
 
-/// Letting a copy write again belongs to the promotion or the settlement around it.
+/// Letting a copy write again belongs to the promotion or the settlement around it. The alarm of a switch follows from
+/// the manifest, which is agreed, and changes no answer by itself: every daemon makes its own, whoever leads.
 fn effect_seen(effect: &EffectRecord) -> Option<EffectSeen> {
     let step_word = match effect.operation {
         "FailoverGlobalCluster" | "SwitchoverGlobalCluster" => "promote",
         "ModifyDBCluster" if effect.arguments.starts_with("fence") => "fence",
-        "ModifyDBCluster" => return None,
+        "ModifyDBCluster" | "PutMetricAlarm" => return None,
         _ => "settle",
     };
     Some(EffectSeen { at: effect.at, operation: effect.operation.to_owned(), step_word })

@@ -27,6 +27,8 @@ pub struct Shop {
     pub fence: bool,
     /// Whether a DynamoDB table and S3 buckets move along.
     pub more_stores: bool,
+    /// `http` or `cloudwatch`.
+    pub switch: &'static str,
     /// The second service, which both Regions serve at once.
     pub spread: Option<Spread>,
 }
@@ -55,6 +57,7 @@ impl Default for Shop {
             rpo_s: 8,
             fence: true,
             more_stores: true,
+            switch: "http",
             spread: None,
         }
     }
@@ -92,6 +95,7 @@ impl Shop {
             rpo_s: 5 + coin(10),
             fence: coin(3) > 0,
             more_stores: coin(3) == 0,
+            switch: if coin(4) == 0 { "cloudwatch" } else { "http" },
             spread: (coin(2) == 0).then(|| Spread::drawn(&mut coin)),
         }
     }
@@ -147,7 +151,7 @@ spec:
     }
 
     fn text(&self) -> String {
-        let Self { announce_s, cooldown_s, loss_over_budget, unfenced, rpo_s, .. } = self;
+        let Self { announce_s, cooldown_s, loss_over_budget, unfenced, rpo_s, switch, .. } = self;
         let fence = if self.fence {
             "fence: { security_group: { us-east-1: sg-0a1b2c3d4e5f60001, eu-west-1: sg-0a1b2c3d4e5f60002 } }"
         } else {
@@ -177,7 +181,7 @@ spec:
         http: {{ url: "http://{{region}}.checkout.example.com/healthz", interval: 1s, timeout: 500ms, expect_status: 200 }}
   traffic:
     hosted_zone: example.com
-    switch: http
+    switch: {switch}
     records:
       - name: api.example.com
         type: A

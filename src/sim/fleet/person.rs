@@ -145,7 +145,8 @@ impl SimulatedFleet {
                     ..drawn.spread.clone().unwrap_or(kept.clone())
                 };
                 let spread = self.shop.spread.as_ref().map(policies);
-                self.shop = Shop { fence: self.shop.fence, more_stores: self.shop.more_stores, spread, ..drawn };
+                let Shop { fence, more_stores, switch, .. } = self.shop;
+                self.shop = Shop { fence, more_stores, switch, spread, ..drawn };
                 Some(self.manifest())
             }
             (11, _) => Some(switch_to(&to)),

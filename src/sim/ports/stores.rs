@@ -3,10 +3,11 @@
 use async_trait::async_trait;
 use failoverd_domain::ids::Region;
 use failoverd_domain::service::{Canary, Fence, Store, StoreKind};
+use failoverd_domain::traffic::SwitchAlarm;
 
 use super::{Ask, SimulatedPorts};
-use crate::ports::{Call, Canaries, CanaryAt, Fences, Figure, Metrics};
-use crate::sim::world::{Plane, Service, StoreId};
+use crate::ports::{Alarms, Call, Canaries, CanaryAt, Fences, Figure, Metrics, StandingAlarm};
+use crate::sim::world::{AlarmRule, Plane, Service, StoreId};
 
 /// Where a canary really is: what to ask, and the name of the row, item or object.
 enum Place<'a> {
@@ -191,5 +192,22 @@ impl Metrics for SimulatedPorts {
     async fn publish(&self, region: &Region, figures: &[Figure]) -> Call<()> {
         let ask = Ask::change(Service::Cloudwatch, "PutMetricData", region, Plane::Data);
         self.call(ask, |world| world.publish(region, figures)).await
+    }
+}
+
+#[async_trait]
+impl Alarms for SimulatedPorts {
+    async fn describe(&self, region: &Region, names: &[String]) -> Call<Vec<StandingAlarm>> {
+        let ask = Ask::read(Service::Cloudwatch, "DescribeAlarms", region, Plane::Data);
+        self.call(ask, |world| Ok(world.switch_alarms(region, names))).await
+    }
+
+    async fn put(&self, region: &Region, alarm: &SwitchAlarm) -> Call<()> {
+        let ask = Ask::change(Service::Cloudwatch, "PutMetricAlarm", region, Plane::Data);
+        self.call(ask, |world| {
+            world.put_alarm(region, &alarm.name, AlarmRule::of_switch(alarm));
+            Ok(())
+        })
+        .await
     }
 }

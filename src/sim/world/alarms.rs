@@ -5,10 +5,13 @@
 //! A check of Route 53 on an alarm follows the data and not the alarm's state.
 
 use failoverd_domain::ids::Region;
+use failoverd_domain::route53::AlarmRule as CopiedRule;
+use failoverd_domain::traffic::SwitchAlarm;
 
 use super::refusal::Refusal;
 use super::series::{Period, Series};
 use super::{SimulatedAws, World};
+use crate::ports::StandingAlarm;
 
 /// Periods that are looked at beyond those asked for, in case some are missing.
 const SPARE_PERIODS: u64 = 2;
@@ -52,6 +55,44 @@ pub struct AlarmActions {
 }
 
 impl AlarmRule {
+    /// The rule of an alarm that failoverd makes.
+    #[must_use]
+    pub fn of_switch(alarm: &SwitchAlarm) -> Self {
+        let CopiedRule { namespace, metric, dimensions, statistic, comparison, .. } = &alarm.rule;
+        #[expect(clippy::cast_precision_loss, reason = "thresholds of switches are small")]
+        let threshold = alarm.rule.threshold_thousandths as f64 / 1_000.0;
+        Self {
+            series: Series::new(namespace, metric, dimensions.iter().cloned()),
+            statistic: statistic.clone(),
+            threshold,
+            comparison: comparison.clone(),
+            period_ms: u64::from(alarm.rule.period_s) * 1_000,
+            periods: u64::from(alarm.rule.periods),
+            breaching: u64::from(alarm.datapoints),
+            missing: alarm.missing.clone(),
+            description: None,
+            actions: AlarmActions::default(),
+        }
+    }
+
+    /// What Route 53 copies of it: no word on missing data, nor on how many periods must be over the threshold.
+    #[must_use]
+    pub fn copied(&self) -> CopiedRule {
+        #[expect(clippy::cast_possible_truncation, reason = "thresholds are small")]
+        let threshold_thousandths = (self.threshold * 1_000.0).round() as i64;
+        let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+        CopiedRule {
+            namespace: self.series.namespace.clone(),
+            metric: self.series.name.clone(),
+            dimensions: self.series.dimensions.clone(),
+            statistic: self.statistic.clone(),
+            comparison: self.comparison.clone(),
+            threshold_thousandths,
+            period_s: number(self.period_ms / 1_000),
+            periods: number(self.periods),
+        }
+    }
+
     fn breaches(&self, value: f64) -> bool {
         match self.comparison.as_str() {
             "GreaterThanThreshold" => value > self.threshold,
@@ -221,6 +262,25 @@ impl World {
         .collect()
     }
 
+    /// Named alarms, as failoverd describes those of switches.
+    #[must_use]
+    pub fn switch_alarms(&self, region: &Region, names: &[String]) -> Vec<StandingAlarm> {
+        let ruled = |view: AlarmView| view.rule.map(|rule| (view.name, rule, view.state));
+        let named = self.alarms(region).into_iter().filter(|view| names.contains(&view.name)).filter_map(ruled);
+        named
+            .map(|(name, rule, state)| {
+                let datapoints = u32::try_from(rule.breaching).unwrap_or(u32::MAX);
+                let alarm = SwitchAlarm { name, datapoints, missing: rule.missing.clone(), rule: rule.copied() };
+                StandingAlarm { alarm, state }
+            })
+            .collect()
+    }
+
+    /// The rule of an alarm, if there is one.
+    pub(super) fn alarm_rule(&self, region: &Region, name: &str) -> Option<&AlarmRule> {
+        self.watch.alarms.get(&(region.clone(), name.to_owned()))?.rule.as_ref()
+    }
+
     /// State of an alarm: in ALARM or not; `None` for insufficient data or no such alarm.
     #[must_use]
     pub fn alarm_state(&self, region: &Region, name: &str) -> Option<bool> {
@@ -233,12 +293,19 @@ impl World {
         self.watch.alarms.contains_key(&(region.clone(), name.to_owned()))
     }
 
-    /// Whether the data stream behind an alarm is healthy. Without data `insufficient` decides
-    /// (`InsufficientDataHealthStatus`): `Healthy`, `Unhealthy`, or else its last known state, at first healthy.
+    /// Whether the data stream behind an alarm is healthy, by the rule that was copied of it, or else by its own. Without
+    /// data `insufficient` decides (`InsufficientDataHealthStatus`): `Healthy`, `Unhealthy`, or else its last known state,
+    /// at first healthy.
     #[must_use]
-    pub fn stream_is_healthy(&self, region: &Region, name: &str, insufficient: Option<&str>) -> bool {
+    pub fn stream_is_healthy(
+        &self,
+        region: &Region,
+        name: &str,
+        insufficient: Option<&str>,
+        copied: Option<&AlarmRule>,
+    ) -> bool {
         let Some(alarm) = self.watch.alarms.get(&(region.clone(), name.to_owned())) else { return true };
-        let over = match &alarm.rule {
+        let over = match copied.or(alarm.rule.as_ref()) {
             Some(rule) => rule.judge(&overs(rule, &self.newest_periods(region, rule)), "missing", None),
             None => alarm.stream,
         };

@@ -10,6 +10,7 @@ use failoverd_domain::route53::{
 };
 
 use super::World;
+use super::alarms::AlarmRule;
 use super::faults::{ROUTE53_REGION, Service};
 use super::refusal::Refusal;
 use super::timing::Timing;
@@ -35,6 +36,8 @@ pub struct Checks {
 struct Held {
     check: HealthCheck,
     created_as: HealthCheckConfig,
+    /// The rule of its alarm, as it was when the check was made or last updated.
+    copied: Option<AlarmRule>,
     sites: [Site; SITES],
 }
 
@@ -166,7 +169,7 @@ impl World {
             CheckKind::Alarm { region, name } => {
                 let kept = self.labels.kept(&held.check.id);
                 let insufficient = kept.get("InsufficientDataHealthStatus").map(String::as_str);
-                self.stream_is_healthy(region, name, insufficient)
+                self.stream_is_healthy(region, name, insufficient, held.copied.as_ref())
             }
             // What decides it is not simulated.
             CheckKind::Other(_) => true,
@@ -190,13 +193,30 @@ impl World {
         }
         let (a, b) = (self.draws.next_u64(), self.draws.next_u64());
         let id = HealthCheckId::new(format!("{:08x}-{:04x}-{:016x}", a >> 32, a & 0xFFFF, b));
-        let check =
-            HealthCheck { id: id.clone(), version: 1, caller_reference: reference.into(), config: config.clone() };
+        let rule = self.rule_to_copy(&config);
+        let check = HealthCheck {
+            id: id.clone(),
+            version: 1,
+            caller_reference: reference.into(),
+            config: config.clone(),
+            copied: rule.as_ref().map(AlarmRule::copied),
+        };
         let arguments = format!("{reference} {config:?}");
-        let held = Held { check: check.clone(), created_as: config, sites: self.new_sites(&check.config) };
+        let held =
+            Held { check: check.clone(), created_as: config, copied: rule, sites: self.new_sites(&check.config) };
         self.checks.held.insert(id, held);
         self.note(Service::Route53, "CreateHealthCheck", &ROUTE53_REGION.into(), arguments, true);
         Ok(check)
+    }
+
+    /// Route 53 copies an alarm's settings when a check is made and when it is updated, and not when the alarm changes
+    /// (<https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/health-checks-updating-cloudwatch-alarm-settings.html>).
+    /// Where there is no alarm yet, the check follows the one that comes.
+    fn rule_to_copy(&self, config: &HealthCheckConfig) -> Option<AlarmRule> {
+        match &config.kind {
+            CheckKind::Alarm { region, name } => self.alarm_rule(region, name).cloned(),
+            _ => None,
+        }
     }
 
     /// A new check counts as healthy until it knows better; sites ask one after the other.
@@ -219,6 +239,7 @@ impl World {
         config: HealthCheckConfig,
     ) -> Result<HealthCheck, Refusal> {
         self.valid_config(&config)?;
+        let rule = self.rule_to_copy(&config);
         let held = self.checks.held.get_mut(id).ok_or_else(|| no_such_check(id))?;
         if held.check.version != version {
             let message = format!("The health check is at version {}, not {version}.", held.check.version);
@@ -236,6 +257,7 @@ impl World {
         let changed = held.check.config != config;
         held.check.version += 1;
         held.check.config = config;
+        (held.check.copied, held.copied) = (rule.as_ref().map(AlarmRule::copied), rule);
         let check = held.check.clone();
         let arguments = format!("{id} version {version} {:?}", check.config);
         self.note(Service::Route53, "UpdateHealthCheck", &ROUTE53_REGION.into(), arguments, changed);

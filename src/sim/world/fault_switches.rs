@@ -149,6 +149,18 @@ impl SimulatedAws {
         });
     }
 
+    /// The name server that a caller asks has not heard of changes to a name, and goes on answering this; or it has.
+    pub fn set_old_answer(&self, caller: &Region, name: &str, values: Option<&[&str]>) {
+        let key = (caller.clone(), name.to_owned());
+        self.switch(|world| match values {
+            Some(values) => {
+                let values = values.iter().map(|value| (*value).to_owned()).collect();
+                world.faults.old_answers.insert(key, values)
+            }
+            None => world.faults.old_answers.remove(&key),
+        });
+    }
+
     /// Whether a service's endpoints in a Region answer as they should (while the Region is up). A probe belongs to the
     /// service when the service's name is a label of its host or a segment of its path.
     pub fn set_endpoint(&self, region: &Region, service: &ServiceName, up: bool) {

@@ -101,6 +101,8 @@ pub struct Faults {
     pub(super) cuts: BTreeSet<(Region, Region)>,
     pub(super) isolated: BTreeSet<Region>,
     pub(super) without_dns: BTreeSet<Region>,
+    /// Answers that the name server which a caller asks goes on giving, by name.
+    pub(super) old_answers: BTreeMap<(Region, String), Vec<String>>,
     /// API actions that the role of the daemon in a Region may not do.
     pub(super) denied_actions: BTreeSet<(Region, String)>,
     /// Roles that nobody may assume.
@@ -142,6 +144,12 @@ impl Faults {
     #[must_use]
     pub fn has_dns(&self, caller: &Region) -> bool {
         self.is_up(caller) && !self.isolated.contains(caller) && !self.without_dns.contains(caller)
+    }
+
+    /// The answer that a caller is still given to a name, whatever stands in the zone by now.
+    #[must_use]
+    pub fn old_answer(&self, caller: &Region, name: &str) -> Option<Vec<String>> {
+        self.old_answers.get(&(caller.clone(), name.to_owned())).cloned()
     }
 
     /// What happens at the door to a call from `caller` (`None`: from nowhere in particular).

@@ -75,7 +75,8 @@ impl World {
     pub fn publish(&mut self, region: &Region, figures: &[Figure]) -> Result<(), Refusal> {
         for figure in figures {
             let series = Series::new(OWN_NAMESPACE, figure.name, figure.dimensions.iter().cloned());
-            self.put_data_point(region, series, self.now_ms, StatisticSet::of(figure.value), None);
+            let (at_ms, count) = figure.weighed.map_or((self.now_ms, 1.0), |weighed| (weighed.at.0, weighed.count));
+            self.put_data_point(region, series, at_ms, StatisticSet::repeated(figure.value, count), None);
         }
         Ok(())
     }

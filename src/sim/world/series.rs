@@ -61,6 +61,12 @@ impl StatisticSet {
         Self { count: 1.0, sum: value, minimum: value, maximum: value }
     }
 
+    /// One value, several times.
+    #[must_use]
+    pub fn repeated(value: f64, count: f64) -> Self {
+        Self { count, sum: value * count, minimum: value, maximum: value }
+    }
+
     /// Both together.
     #[must_use]
     pub fn and(self, other: Self) -> Self {

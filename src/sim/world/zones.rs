@@ -1,6 +1,7 @@
 //! Hosted zones: records as the API holds them, and as the name servers have them some time later.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 
 use failoverd_domain::ids::{HealthCheckId, Region};
 use failoverd_domain::route53::{Answer, Change, Place, Policy, Query, RecordSet, RecordType, answer};
@@ -213,6 +214,24 @@ impl World {
         let exists = answer.record_type.is_some() || !answer.considered.is_empty() || zone.knows(&query.name);
         let apex = zone.name.clone();
         if exists { Resolution::Found(apex, self.with_addresses(answer)) } else { Resolution::NoSuchName(apex) }
+    }
+
+    /// The Region that an address is in: the one whose own record leads there. Names of those are `fo-REGION.NAME`.
+    #[must_use]
+    pub fn region_at(&self, address: IpAddr) -> Option<Region> {
+        let text = address.to_string();
+        let leads_there = |set: &&RecordSet| match &set.alias {
+            Some(alias) => {
+                let balancer = self.load_balancers.get(&canonical(&alias.dns_name));
+                balancer.is_some_and(|addresses| addresses.contains(&address))
+            }
+            None => set.values.contains(&text),
+        };
+        let records = self.zones.values().flat_map(|zone| &zone.visible);
+        records.filter(leads_there).find_map(|set| {
+            let own = set.name.strip_prefix("fo-")?;
+            Some(Region::from(own.split_once('.')?.0))
+        })
     }
 
     /// Route 53 answers an alias to a load balancer with the load balancer's addresses; an unknown one has none.

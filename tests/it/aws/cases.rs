@@ -41,6 +41,9 @@ cases![
     watching::an_alarm_tells_its_state,
     watching::lag_comes_with_its_age,
     watching::figures_of_the_fleet_are_published,
+    watching::an_alarm_of_a_switch_comes_back_as_it_was_made,
+    watching::a_switchs_alarm_says_what_was_published,
+    watching::a_check_copies_its_alarms_rule_when_it_is_made_and_when_it_is_updated,
     watching::we_know_who_we_are_and_what_we_may_not,
 ];
 
@@ -49,6 +52,11 @@ const SKIPS: &[(&str, &str, &str)] = &[
     ("ministack", "checks_of_every_kind_come_back_as_they_were_made", "loses CALCULATED children and flags"),
     ("ministack", "a_check_is_made_once_and_changed_at_its_version", "loses the flags of checks"),
     ("ministack", "a_replica_is_promoted_put_aside_and_made_the_other_way", "has no read replicas by ARN"),
+    (
+        "ministack",
+        "a_check_copies_its_alarms_rule_when_it_is_made_and_when_it_is_updated",
+        "copies no alarm into a check",
+    ),
     ("ministack", "we_know_who_we_are_and_what_we_may_not", "simulates no policies for principals that have none"),
 ];
 

@@ -83,7 +83,7 @@ impl FleetState {
             return Err(Rejection::new("SWITCH_NOT_TURNED", reason));
         }
         let (state, note) = match outcome {
-            StepOutcome::Succeeded { note } => (StepState::Succeeded, note),
+            StepOutcome::Succeeded { note, .. } => (StepState::Succeeded, note),
             StepOutcome::Failed { error, .. } => (StepState::Failed, error),
             StepOutcome::Unknown { error } => (StepState::Unknown, error),
         };
@@ -92,11 +92,19 @@ impl FleetState {
         progress.note = Some(note.clone());
         progress.retryable = matches!(outcome, StepOutcome::Failed { retryable: true, .. }) && attempt < MOST_ATTEMPTS;
         progress.finished_at = Some(context.entry.at);
+        if let StepOutcome::Succeeded { seen, .. } = outcome {
+            progress.seen.clone_from(seen);
+        }
         if state == StepState::Succeeded && matches!(step.kind, StepKind::VerifyAnswer) {
             run.verified_at = Some(context.entry.at);
         }
         let message = format!("{name} {}: {note}", state.word());
-        let data = json!({ "step": name, "attempt": attempt, "state": state, "critical": step.critical });
+        let mut data = json!({ "step": name, "attempt": attempt, "state": state, "critical": step.critical });
+        if let StepOutcome::Succeeded { seen, .. } = outcome
+            && !seen.is_empty()
+        {
+            data["answers"] = json!(seen);
+        }
         let draft = Draft::new(EventKind::StepOutcome, message).service(&run.service).run(id).region(&step.region);
         context.say(draft.with(data));
         self.conclude(context, id)

@@ -9,7 +9,8 @@ use super::{Context, Draft, Outcome, Rejection};
 use crate::fleet::event::EventKind;
 use crate::fleet::state::{Bit, FleetState, Retired, ServiceState, Settlement, Switch, WHOLE_SHARE};
 use crate::ids::{Epoch, Region, ServiceName, SwitchGroup};
-use crate::service::{Pattern, ServiceSpec};
+use crate::service::{Pattern, ServiceSpec, SwitchTransport};
+use crate::switch_groups::unfit_groups;
 use crate::traffic::SwitchEndpoint;
 
 /// What Route 53's checkers will ask for: of which group, for the bit of which Region.
@@ -29,10 +30,13 @@ impl FleetState {
         } else {
             Vec::new()
         };
-        for name in specs.iter().map(|spec| &spec.name).chain(&dropped) {
-            self.nothing_open(name)?;
+        // A service that joins a switch must not join it half-way through a move.
+        let leads = specs.iter().map(|spec| ServiceName::new(spec.switch_group().as_str()));
+        for name in specs.iter().map(|spec| spec.name.clone()).chain(leads).chain(dropped.iter().cloned()) {
+            self.nothing_open(&name)?;
         }
         one_of_each(specs)?;
+        self.groups_fit(specs, &dropped)?;
         for spec in specs {
             self.fits(spec)?;
             self.has_tokens(spec, tokens)?;
@@ -41,9 +45,20 @@ impl FleetState {
             self.take_spec(context, spec, tokens)?;
         }
         for name in &dropped {
-            self.delete(context, name)?;
+            self.forget(context, name)?;
         }
         Ok(None)
+    }
+
+    /// Whether those that will share a switch can.
+    fn groups_fit(&self, specs: &[ServiceSpec], dropped: &[ServiceName]) -> Result<(), Rejection> {
+        let named: BTreeSet<&ServiceName> = specs.iter().map(|spec| &spec.name).chain(dropped).collect();
+        let kept = self.services.values().map(|service| service.spec.as_ref());
+        let then = kept.filter(|spec| !named.contains(&spec.name)).chain(specs);
+        match unfit_groups(then).into_values().next() {
+            Some(why) => Err(Rejection::new("INVALID_MANIFEST", why)),
+            None => Ok(()),
+        }
     }
 
     /// Asked before anything is changed: a refused entry leaves nothing behind.
@@ -79,19 +94,7 @@ impl FleetState {
             let reason = format!("{}: its switch cannot change while it exists (delete the service first)", spec.name);
             return Err(Rejection::new("SWITCH_FIXED", reason));
         }
-        let shared = self
-            .services
-            .values()
-            .find(|other| other.spec.name != spec.name && other.spec.switch_group() == spec.switch_group());
-        if let Some(other) = shared {
-            let reason = format!(
-                "{} and {} would share switch {}: not supported by this version",
-                spec.name,
-                other.spec.name,
-                spec.switch_group()
-            );
-            return Err(Rejection::new("NOT_SUPPORTED", reason));
-        }
+        self.alarms_can_be_heard(spec)?;
         let is_used = self.services.values().any(|service| service.spec.switch_group() == spec.switch_group());
         if let Some(switch) = self.switches.get(&spec.switch_group())
             && is_used
@@ -105,6 +108,29 @@ impl FleetState {
             return Err(Rejection::new("SWITCH_FIXED", reason));
         }
         Ok(())
+    }
+
+    /// Route 53 takes a check of an alarm for healthy, and so for on, until it has read the alarm's data
+    /// (`InsufficientDataHealthStatus`). Where every daemon's check is new at once, the bit must really be on.
+    fn alarms_can_be_heard(&self, spec: &ServiceSpec) -> Result<(), Rejection> {
+        let group = spec.switch_group();
+        let was = self.of_switch(&group).any(|service| service.spec.traffic.switch == SwitchTransport::Cloudwatch);
+        if spec.traffic.switch != SwitchTransport::Cloudwatch || was {
+            return Ok(());
+        }
+        let switch = self.switches.get(&group).filter(|it| it.pattern == spec.pattern && it.regions == spec.regions);
+        let off = switch.and_then(|switch| switch.bits.iter().find(|(_, bit)| !bit.on));
+        match off {
+            Some((region, _)) => Err(Rejection::new(
+                "SWITCH_FIXED",
+                format!(
+                    "{}: switch {group} is off for {region}, and Route 53 takes new checks of CloudWatch alarms for on \
+                     until it has data: let {region} serve with the switch as it was, then change to cloudwatch",
+                    spec.name
+                ),
+            )),
+            None => Ok(()),
+        }
     }
 
     fn take_spec(&mut self, context: &mut Context<'_>, spec: &ServiceSpec, tokens: &[Token]) -> Outcome {
@@ -153,6 +179,16 @@ impl FleetState {
 
     pub(super) fn delete(&mut self, context: &mut Context<'_>, name: &ServiceName) -> Outcome {
         self.nothing_open(name)?;
+        let moved = self.services.get(name).map(|service| self.companions(&service.spec)).unwrap_or_default();
+        if !moved.is_empty() {
+            let moved: Vec<&str> = moved.into_iter().map(|service| service.spec.name.as_str()).collect();
+            let reason = format!("{name} leads the switch of {}: delete them first", moved.join(", "));
+            return Err(Rejection::new("LEADS_OTHERS", reason));
+        }
+        self.forget(context, name)
+    }
+
+    fn forget(&mut self, context: &mut Context<'_>, name: &ServiceName) -> Outcome {
         let Some(service) = self.services.remove(name) else {
             return Err(Rejection::new("NO_SUCH_SERVICE", format!("there is no service {name}")));
         };
@@ -209,18 +245,12 @@ impl FleetState {
     }
 }
 
-/// Two manifests of one entry may claim neither one name nor one switch.
+/// Two manifests of one entry may not claim one name.
 fn one_of_each(specs: &[ServiceSpec]) -> Result<(), Rejection> {
-    let mut groups: BTreeMap<SwitchGroup, &ServiceName> = BTreeMap::new();
     let mut names: BTreeSet<&ServiceName> = BTreeSet::new();
     for spec in specs {
         if !names.insert(&spec.name) {
             return Err(Rejection::new("INVALID_MANIFEST", format!("{} is there twice", spec.name)));
-        }
-        let group = spec.switch_group();
-        if let Some(other) = groups.insert(group.clone(), &spec.name) {
-            let reason = format!("{} and {other} would share switch {group}: not supported by this version", spec.name);
-            return Err(Rejection::new("NOT_SUPPORTED", reason));
         }
     }
     Ok(())

@@ -18,6 +18,7 @@ impl FleetState {
     pub(super) fn may_decide(&self, context: &Context<'_>, decision: &Decision) -> Result<(), Rejection> {
         let plan = &decision.plan;
         let service = self.services.get(&plan.service).ok_or_else(|| no_service(&plan.service))?;
+        self.moves_by_itself(&service.spec)?;
         if let Some(open) = self.open_run(&plan.service) {
             return Err(Rejection::new("RUN_OPEN", format!("run {} of {} is open", open.id, plan.service)));
         }

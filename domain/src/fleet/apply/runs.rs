@@ -14,6 +14,7 @@ use crate::fleet::state::FleetState;
 use crate::ids::{RunId, ServiceName};
 use crate::plan::Movement;
 use crate::time::Timestamp;
+use crate::traffic::warning;
 
 /// Closed runs kept in the state for each service; older ones are in the history.
 const CLOSED_RUNS_KEPT: usize = 3;
@@ -107,17 +108,24 @@ impl FleetState {
     /// Raises the epoch: from here on everything decided before is void.
     fn begin(&mut self, context: &mut Context<'_>, id: &RunId) -> Outcome {
         let run = self.runs.get_mut(id).ok_or_else(|| no_run(id))?;
-        let service = self.services.get_mut(&run.service).ok_or_else(|| no_service(&run.service))?;
-        service.epoch = service.epoch.next();
-        let takes_over = match run.plan.movement {
-            Movement::Failover => true,
-            Movement::Evacuate => run.plan.from == service.primary,
-            Movement::Restore => false,
-        };
-        if takes_over {
-            service.chosen = run.plan.to.clone();
+        let group = self.services.get(&run.service).map(|service| service.spec.switch_group());
+        for service in self
+            .services
+            .values_mut()
+            .filter(|service| group.as_ref().is_some_and(|group| service.spec.is_of_switch(group)))
+        {
+            service.epoch = service.epoch.next();
+            let takes_over = match run.plan.movement {
+                Movement::Failover => true,
+                Movement::Evacuate => run.plan.from == service.primary,
+                Movement::Restore => false,
+            };
+            if takes_over {
+                service.chosen = run.plan.to.clone();
+            }
+            service.attention = None;
         }
-        service.attention = None;
+        let service = self.services.get(&run.service).ok_or_else(|| no_service(&run.service))?;
         run.epoch = Some(service.epoch);
         run.state = RunState::Running;
         run.started_at = Some(context.entry.at);
@@ -224,18 +232,19 @@ impl FleetState {
 
     /// Who serves is chosen anew, so that whatever is still on its way under the old epoch is void.
     fn put_back(&mut self, context: &mut Context<'_>, run: &Run) -> Outcome {
-        let Some(service) = self.services.get_mut(&run.service) else { return Err(no_service(&run.service)) };
-        service.epoch = service.epoch.next();
-        service.chosen = service.primary.clone();
+        let service = self.services.get(&run.service).ok_or_else(|| no_service(&run.service))?;
         let group = service.spec.switch_group();
+        let is_back = service.primary == run.plan.from;
+        for service in self.services.values_mut().filter(|service| service.spec.is_of_switch(&group)) {
+            service.epoch = service.epoch.next();
+            service.chosen = match run.plan.movement {
+                Movement::Failover => run.plan.from.clone(),
+                Movement::Evacuate | Movement::Restore => service.primary.clone(),
+            };
+        }
         match run.plan.movement {
-            Movement::Failover => {
-                service.chosen = run.plan.from.clone();
-                if service.primary == run.plan.from {
-                    return Ok(None);
-                }
-                self.turn(context, &group, &run.plan.from, Some(run))
-            }
+            Movement::Failover if is_back => Ok(None),
+            Movement::Failover => self.turn(context, &group, &run.plan.from, Some(run)),
             Movement::Evacuate | Movement::Restore => {
                 let (region, on) = match run.plan.movement {
                     Movement::Restore => (&run.plan.to, false),
@@ -253,13 +262,16 @@ impl FleetState {
     pub(super) fn close(&mut self, context: &mut Context<'_>, id: &RunId, state: RunState, verdict: String) -> Outcome {
         let run = self.runs.get_mut(id).ok_or_else(|| no_run(id))?;
         // Writers of an active-active service are on record where they arrived; a pair's switch says it before.
-        if state == RunState::Succeeded
-            && run.plan.movement == Movement::Evacuate
-            && let Some(service) = self.services.get_mut(&run.service)
-            && service.primary != service.chosen
-        {
-            service.primary = service.chosen.clone();
-            service.primary_since = context.entry.at;
+        if state == RunState::Succeeded && run.plan.movement == Movement::Evacuate {
+            let group = self.services.get(&run.service).map(|service| service.spec.switch_group());
+            let moved = self
+                .services
+                .values_mut()
+                .filter(|service| group.as_ref().is_some_and(|group| service.spec.is_of_switch(group)));
+            for service in moved.filter(|service| service.primary != service.chosen) {
+                service.primary = service.chosen.clone();
+                service.primary_since = context.entry.at;
+            }
         }
         run.state = state;
         run.finished_at = Some(context.entry.at);
@@ -296,9 +308,13 @@ impl FleetState {
 
     pub(super) fn receipt(&mut self, context: &mut Context<'_>, id: &RunId, losses: &[Loss]) -> Outcome {
         let run = self.runs.get_mut(id).ok_or_else(|| no_run(id))?;
+        if run.epoch.is_none() {
+            return Err(Rejection::new("NOT_BEGUN", format!("run {id} has not begun: nothing was lost by it")));
+        }
         for loss in losses {
             match run.loss.iter_mut().find(|held| held.store == loss.store) {
-                Some(held) => *held = loss.clone(),
+                // What was quoted is what the decision rests on, and stays.
+                Some(held) => *held = Loss { bound: held.bound, ..loss.clone() },
                 None => run.loss.push(loss.clone()),
             }
         }
@@ -312,10 +328,14 @@ impl FleetState {
 
 /// What a run that has done everything has brought about.
 fn arrived(run: &Run) -> String {
-    match run.plan.movement {
+    let place = match run.plan.movement {
         Movement::Failover => format!("{} serves from {}", run.service, run.plan.to),
         Movement::Evacuate => format!("{} serves from {} no more", run.service, run.plan.from),
         Movement::Restore => format!("{} serves from {} again", run.service, run.plan.to),
+    };
+    match run.steps.values().find_map(|progress| warning(&progress.seen)) {
+        Some(warning) => format!("{place}; {warning}"),
+        None => place,
     }
 }
 

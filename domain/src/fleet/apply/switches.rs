@@ -58,13 +58,13 @@ impl FleetState {
     }
 
     fn is_written_since(&self, group: &SwitchGroup, index: LogIndex) -> bool {
-        let mut of_group = self.services.values().filter(|service| &service.spec.switch_group() == group);
+        let mut of_group = self.services.values().filter(|service| service.spec.is_of_switch(group));
         of_group.any(|service| service.settlement.intent.is_some_and(|intent| intent > index))
     }
 
     /// What a Region that comes back has at first.
     fn give(&mut self, group: &SwitchGroup, region: &Region, at_once: bool) {
-        let of_group = self.services.values().find(|service| &service.spec.switch_group() == group);
+        let of_group = self.services.values().find(|service| service.spec.is_of_switch(group));
         let share = of_group.filter(|_| !at_once).map(|service| first_share(&service.spec, region));
         if let Some(bit) = self.switches.get_mut(group).and_then(|switch| switch.bits.get_mut(region)) {
             bit.share = share.unwrap_or(WHOLE_SHARE);
@@ -83,8 +83,9 @@ impl FleetState {
         if let Some(run) = self.open_run(name) {
             return Err(Rejection::new("RUN_OPEN", format!("run {} of {name} is open", run.id)));
         }
-        let service = self.services.get_mut(name).ok_or_else(|| no_service(name))?;
-        if service.epoch != epoch || !service.is_settled() {
+        let service = self.services.get(name).ok_or_else(|| no_service(name))?;
+        self.moves_by_itself(&service.spec)?;
+        if service.epoch != epoch || !self.are_settled(service) {
             return Err(Rejection::new("STALE_EPOCH", format!("{name} is not settled at epoch {epoch}")));
         }
         let group = service.spec.switch_group();
@@ -94,11 +95,15 @@ impl FleetState {
         let no_wave = || Rejection::new("STALE_WAVE", format!("{region} of {name} is not about to get {share} %"));
         let bit = bit.ok_or_else(no_wave)?;
         bit.share = share;
-        // Who serves whom has changed: whoever still writes records for the wave before is late.
-        service.epoch = service.epoch.next();
-        let message = format!("{name}: {region} is given {share} % of its traffic");
-        let draft = Draft::new(EventKind::Switch, message).service(name).region(region);
-        context.say(draft.with(json!({ "group": group, "region": region, "share": share, "epoch": service.epoch })));
+        for service in self.services.values_mut().filter(|service| service.spec.is_of_switch(&group)) {
+            // Who serves whom has changed: whoever still writes records for the wave before is late.
+            service.epoch = service.epoch.next();
+            let name = &service.spec.name;
+            let message = format!("{name}: {region} is given {share} % of its traffic");
+            let draft = Draft::new(EventKind::Switch, message).service(name).region(region);
+            let data = json!({ "group": group, "region": region, "share": share, "epoch": service.epoch });
+            context.say(draft.with(data));
+        }
         Ok(None)
     }
 
@@ -131,7 +136,7 @@ impl FleetState {
         let moved: Vec<ServiceName> = self
             .services
             .values()
-            .filter(|service| &service.spec.switch_group() == group)
+            .filter(|service| service.spec.is_of_switch(group))
             .map(|service| service.spec.name.clone())
             .collect();
         for name in &moved {
@@ -177,6 +182,7 @@ impl FleetState {
         let does = if on { "serves" } else { "serves no more" };
         let draft = Draft::new(EventKind::Switch, format!("switch {group}: {region} {does}")).region(region);
         context.say(in_the_name_of(draft.with(json!({ "group": group, "region": region, "on": on })), run));
+        self.say_who_moves_along(context, group, region, does);
         Ok(None)
     }
 
@@ -198,7 +204,7 @@ impl FleetState {
             return Err(Rejection::new("NO_SUCH_SWITCH", format!("switch {group} has no bit")));
         };
         bit.turn(on, at, index);
-        for service in self.services.values_mut().filter(|service| &service.spec.switch_group() == group) {
+        for service in self.services.values_mut().filter(|service| service.spec.is_of_switch(group)) {
             if &service.primary != target {
                 service.primary = target.clone();
                 service.primary_since = at;
@@ -206,7 +212,18 @@ impl FleetState {
         }
         let draft = Draft::new(EventKind::Switch, format!("switch {group}: {target} serves")).region(target);
         context.say(in_the_name_of(draft.with(json!({ "group": group, "serves": target, "on": on })), run));
+        self.say_who_moves_along(context, group, target, "serves");
         Ok(None)
+    }
+
+    /// Each companion's own history has it too.
+    fn say_who_moves_along(&self, context: &mut Context<'_>, group: &SwitchGroup, region: &Region, does: &str) {
+        for service in self.of_switch(group) {
+            let Some(lead) = self.moves_with(&service.spec) else { continue };
+            let name = &service.spec.name;
+            let message = format!("{name} moves with {lead}: {region} {does}");
+            context.say(Draft::new(EventKind::Switch, message).service(name).region(region));
+        }
     }
 
     pub(super) fn settle_intent(

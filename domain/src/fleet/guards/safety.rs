@@ -69,7 +69,12 @@ pub(super) fn standby_ready(asked: &Asked<'_>) -> Says {
 
 pub(super) fn traffic_ready(asked: &Asked<'_>) -> Says {
     let settlement = &asked.service.settlement;
-    let waits = asked.plan.movement == Movement::Restore && !asked.service.is_settled();
+    let waits = asked.plan.movement == Movement::Restore && !asked.state.are_settled(asked.service);
+    let companions = asked.state.companions(&asked.service.spec);
+    if let Some(unready) = companions.into_iter().find(|service| !service.settlement.carries_traffic) {
+        let name = &unready.spec.name;
+        return no(format!("{name}, which moves along, has no records and health checks yet: it would be left behind"));
+    }
     match (settlement.carries_traffic, settlement.settled) {
         (true, _) if waits => no("records and checks do not match yet that it was evacuated: wait for settlement"),
         (true, _) => yes("records and health checks exist"),

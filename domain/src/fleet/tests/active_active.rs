@@ -29,7 +29,7 @@ pub(super) fn many() -> ServiceSpec {
 }
 
 /// Both Regions are healthy, and their copies ready.
-fn sound() -> Vec<Report> {
+pub(super) fn sound() -> Vec<Report> {
     let mut reports = healthy();
     for report in &mut reports {
         let there = report.stores.clone().into_iter();
@@ -42,7 +42,13 @@ fn serving() -> Bench {
     Bench::serving_spec(many())
 }
 
-fn ask(bench: &Bench, movement: Movement, region: &str, mode: Mode, seen: Vec<Report>) -> Result<Decision, Rejection> {
+pub(super) fn ask(
+    bench: &Bench,
+    movement: Movement,
+    region: &str,
+    mode: Mode,
+    seen: Vec<Report>,
+) -> Result<Decision, Rejection> {
     let (from, to) = match movement {
         Movement::Restore => (None, Some(region.into())),
         _ => (Some(region.into()), None),
@@ -59,7 +65,7 @@ fn run(bench: &mut Bench, movement: Movement, region: &str, mode: Mode) -> RunId
     id
 }
 
-fn serve(bench: &Bench) -> Vec<String> {
+pub(super) fn serve(bench: &Bench) -> Vec<String> {
     bench.state.serving(bench.shop()).into_iter().map(Region::to_string).collect()
 }
 

@@ -244,7 +244,7 @@ impl Bench {
 }
 
 pub(crate) fn done() -> StepOutcome {
-    StepOutcome::Succeeded { note: "done".into() }
+    StepOutcome::Succeeded { note: "done".into(), seen: Vec::new() }
 }
 
 pub(crate) fn failed() -> StepOutcome {

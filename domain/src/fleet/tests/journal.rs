@@ -324,6 +324,19 @@ fn receipts_are_kept_store_by_store() {
         "receipt of run shop-1: orders: at most 9 ms, measured 7 ms (canary)"
     );
     assert_eq!(bench.refused(daemon(), Command::Receipt { run: "shop-9".into(), losses: vec![] }), "NO_SUCH_RUN");
+
+    // What was quoted stays, and before a run has begun nothing can have been lost by it.
+    let mut bench = Bench::serving();
+    let run = bench.decide(Decision { needs_approval: true, ..bench.asked(Mode::Forced) });
+    assert_eq!(
+        bench.refused(daemon(), Command::Receipt { run: run.clone(), losses: vec![loss("orders", 5)] }),
+        "NOT_BEGUN"
+    );
+    bench.ok(person(), Command::Approve { run: run.clone() });
+    let quoted = bench.run(&run).loss[1].bound;
+    assert_ne!(quoted, Some(9));
+    bench.ok(daemon(), Command::Receipt { run: run.clone(), losses: vec![loss("orders", 5)] });
+    assert_eq!((bench.run(&run).loss[1].bound, bench.run(&run).loss[1].measured), (quoted, Some(5)));
 }
 
 #[test]

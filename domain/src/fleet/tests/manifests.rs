@@ -3,7 +3,7 @@
 use super::fixture::*;
 use crate::fleet::*;
 use crate::ids::{Epoch, Region, RunId, ServiceName};
-use crate::service::{OnDoubt, Pattern, ServiceSpec};
+use crate::service::{OnDoubt, Pattern, ServiceSpec, SwitchTransport};
 
 fn named(name: &str) -> ServiceSpec {
     ServiceSpec { name: name.into(), ..shop() }
@@ -60,7 +60,7 @@ fn one_bad_manifest_keeps_all_of_them_out() {
         (none, "INVALID_MANIFEST"),
         (twice, "INVALID_MANIFEST"),
         (named("a"), "INVALID_MANIFEST"),
-        (shared, "NOT_SUPPORTED"),
+        (shared, "INVALID_MANIFEST"),
     ] {
         let mut bench = Bench::formed();
         assert_eq!(bench.refused(person(), apply(vec![named("a"), bad])), code);
@@ -113,7 +113,25 @@ fn pattern_regions_and_switch_of_a_service_are_fixed() {
     }
     let mut sharing = named("other");
     sharing.traffic.switch_group = Some("shop".into());
-    assert_eq!(Bench::serving().refused(person(), apply(vec![sharing])), "NOT_SUPPORTED");
+    assert_eq!(Bench::serving().refused(person(), apply(vec![sharing])), "INVALID_MANIFEST", "it has data of its own");
+}
+
+/// Route 53 takes checks without data for on.
+#[test]
+fn a_switch_that_is_off_does_not_change_to_cloudwatch() {
+    let mut through = shop();
+    through.traffic.switch = SwitchTransport::Cloudwatch;
+    let mut bench = Bench::serving();
+    bench.ok(person(), apply(vec![through.clone()]));
+    bench.settle();
+    bench.ok(person(), Command::SetSwitch { group: "shop".into(), region: US.into(), on: false, run: None });
+    bench.settle();
+    bench.ok(person(), apply(vec![through.clone()]));
+    let over_http = Command::Delete { service: "shop".into() };
+    bench.ok(person(), over_http);
+    assert_eq!(bench.refused(person(), apply(vec![through.clone()])), "SWITCH_FIXED", "its switch was left behind");
+    bench.ok(person(), apply(vec![shop()]));
+    assert_eq!(bench.refused(person(), apply(vec![through])), "SWITCH_FIXED");
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod active_active;
 mod controller;
 mod decide;
 pub(crate) mod fixture;
+mod groups;
 mod guards;
 mod journal;
 mod manifests;

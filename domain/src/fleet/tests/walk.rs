@@ -84,6 +84,7 @@ fn specs(dice: &mut Dice) -> Vec<ServiceSpec> {
         lenient,
         ServiceSpec { name: "cart".into(), ..shop() },
         ServiceSpec { name: "many".into(), ..many() },
+        ServiceSpec { data: vec![], ..shared.clone() },
         shared,
         ServiceSpec { regions: vec![], ..shop() },
         ServiceSpec { regions: vec!["mars-1".into(), US.into()], ..shop() },

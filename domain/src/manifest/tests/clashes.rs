@@ -44,14 +44,24 @@ fn services_that_clash_with_each_other() {
 #[test]
 fn services_of_one_switch_must_be_alike() {
     let group = ("switch_group: null", "switch_group: checkout");
-    assert_eq!(pair(&[&APART[..], &[group]].concat()), [] as [&str; 0]);
-    let turned = ("[us-east-1, eu-west-1]", "[eu-west-1, us-east-1]");
-    let problems = pair(&[&APART[..], &[group, turned]].concat());
-    assert_eq!(problems.len(), 1, "{problems:?}");
-    assert!(
-        problems[0].starts_with("b.yaml:28: spec.traffic.switch_group: shares the switch checkout with checkout"),
-        "{problems:?}"
-    );
+    let only = |changes: &[(&str, &str)]| {
+        let mut problems = pair(&[&APART[..], &[group], changes].concat());
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        problems.remove(0)
+    };
+    let with_data = only(&[]);
+    let place = "b.yaml:28: spec.traffic.switch_group: cart shares the switch";
+    assert!(with_data.starts_with(place) && with_data.contains("has data of its own"), "{with_data}");
+    let turned = only(&[("[us-east-1, eu-west-1]", "[eu-west-1, us-east-1]")]);
+    assert!(turned.starts_with(place) && turned.contains("another list of Regions"), "{turned}");
+    let (lead, rest) = (FULL, FULL.split("  data:\n").next().unwrap().replace("name: checkout,", "name: cart,"));
+    let rest = rest.replace("name: api.", "name: cart.").replace("switch_group: null", "switch_group: checkout");
+    assert!(read_set([("a", lead.as_bytes()), ("b", rest.as_bytes())], &fleet(), &[]).is_ok());
+    let headless = rest.replace("switch_group: checkout", "switch_group: other");
+    let other = headless.replace("name: cart,", "name: more,").replace("name: cart.", "name: more.");
+    let problems =
+        in_words(&read_set([("a", headless.as_bytes()), ("b", other.as_bytes())], &fleet(), &[]).unwrap_err());
+    assert!(problems.len() == 1 && problems[0].contains("none of them is called other"), "{problems:?}");
 }
 
 #[test]

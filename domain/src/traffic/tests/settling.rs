@@ -204,14 +204,14 @@ fn a_fleet_that_grows_updates_p_and_a_moved_endpoint_its_children() {
     assert!(matches!(&p.config.kind, CheckKind::Calculated { children, threshold: 4 } if children.len() == 8));
 
     let mut moved = grown.clone();
-    moved.members.get_mut("us-west-2").unwrap().host = "elsewhere.example.net".into();
+    moved.members.get_mut("us-west-2").unwrap().as_mut().unwrap().host = "elsewhere.example.net".into();
     let actions = model.next(&moved.desired(), &mark(1, 21));
     assert_eq!(actions.len(), 2);
     assert!(actions.iter().all(|action| matches!(action, SettleAction::UpdateCheck { .. })), "{actions:?}");
 
     // A protocol is for life: new checks, and P turns to them.
     let mut plain_http = grown;
-    plain_http.members.get_mut("us-west-2").unwrap().https = false;
+    plain_http.members.get_mut("us-west-2").unwrap().as_mut().unwrap().https = false;
     model.settle(&plain_http.desired(), &mark(1, 22));
     assert_eq!(model.next(&plain_http.desired(), &mark(1, 22)), []);
 }

@@ -1,5 +1,6 @@
 //! CloudWatch: lag figures, alarms, and what the fleet tells of itself.
 
+mod alarms;
 mod batch;
 mod figures;
 
@@ -15,7 +16,8 @@ use super::account::{Account, Ask};
 use super::budget::Kind;
 use super::limits::{FIGURE_AGE, MOST_ALARMS, MOST_DATA};
 use super::s3::S3;
-use crate::ports::{Call, Clock, Figure, Metrics};
+use crate::ports::{Call, Clock, Figure, Metrics, Weighed};
+pub(super) use alarms::thousandths;
 use batch::Batch;
 use figures::{Point, Series};
 
@@ -117,11 +119,14 @@ impl Metrics for Cloudwatch {
                 let dimension =
                     |(name, value): &(&str, String)| aws::Dimension::builder().name(*name).value(value).build();
                 let dimensions = figure.dimensions.iter().map(dimension).collect();
-                aws::MetricDatum::builder()
-                    .metric_name(figure.name)
-                    .set_dimensions(Some(dimensions))
-                    .value(figure.value)
-                    .build()
+                let datum = aws::MetricDatum::builder().metric_name(figure.name).set_dimensions(Some(dimensions));
+                match figure.weighed {
+                    None => datum.value(figure.value).build(),
+                    Some(Weighed { at, count }) => {
+                        let at = aws_sdk_cloudwatch::primitives::DateTime::from_millis(at.0.cast_signed());
+                        datum.values(figure.value).counts(count).timestamp(at).build()
+                    }
+                }
             });
             let client = self.client(region, Kind::Action).await;
             let sending = client.put_metric_data().namespace(NAMESPACE).set_metric_data(Some(data.collect())).send();

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use aws_sdk_route53::types as aws;
 use failoverd_domain::ids::{HealthCheckId, Region};
-use failoverd_domain::route53::{CheckKind, EndpointCheck, HealthCheck, HealthCheckConfig, Protocol};
+use failoverd_domain::route53::{AlarmRule, CheckKind, EndpointCheck, HealthCheck, HealthCheckConfig, Protocol};
+
+use crate::adapters::aws::cloudwatch::thousandths;
 
 /// Route 53's default, where a check says nothing.
 const DEFAULT_THRESHOLD: u32 = 3;
@@ -21,7 +23,24 @@ pub(super) fn from_aws(check: &aws::HealthCheck) -> Option<HealthCheck> {
             inverted: config.inverted().unwrap_or(false),
             disabled: config.disabled().unwrap_or(false),
         },
+        copied: check.cloud_watch_alarm_configuration().map(copied_from_aws),
     })
+}
+
+fn copied_from_aws(copied: &aws::CloudWatchAlarmConfiguration) -> AlarmRule {
+    let dimension = |it: &aws::Dimension| (it.name().to_owned(), it.value().to_owned());
+    let mut dimensions: Vec<(String, String)> = copied.dimensions().iter().map(dimension).collect();
+    dimensions.sort();
+    AlarmRule {
+        namespace: copied.namespace().to_owned(),
+        metric: copied.metric_name().to_owned(),
+        dimensions,
+        statistic: copied.statistic().as_str().to_owned(),
+        comparison: copied.comparison_operator().as_str().to_owned(),
+        threshold_thousandths: thousandths(copied.threshold()),
+        period_s: u32::try_from(copied.period()).unwrap_or(0),
+        periods: u32::try_from(copied.evaluation_periods()).unwrap_or(0),
+    }
 }
 
 fn kind_from_aws(config: &aws::HealthCheckConfig) -> CheckKind {
@@ -70,16 +89,18 @@ pub(super) fn to_aws(config: &HealthCheckConfig) -> Result<aws::HealthCheckConfi
             .r#type(aws::HealthCheckType::Calculated)
             .set_child_health_checks(Some(children.iter().map(ToString::to_string).collect()))
             .health_threshold(whole(*threshold)),
-        CheckKind::Alarm { region, name } => {
-            let region = aws::CloudWatchRegion::from(region.as_str());
-            let alarm = aws::AlarmIdentifier::builder().region(region).name(name).build();
-            made.r#type(aws::HealthCheckType::CloudwatchMetric)
-                .alarm_identifier(alarm.map_err(|error| error.to_string())?)
-                .insufficient_data_health_status(aws::InsufficientDataHealthStatus::LastKnownStatus)
-        }
+        CheckKind::Alarm { region, name } => made
+            .r#type(aws::HealthCheckType::CloudwatchMetric)
+            .alarm_identifier(alarm_to_aws(region, name)?)
+            .insufficient_data_health_status(aws::InsufficientDataHealthStatus::LastKnownStatus),
         CheckKind::Other(word) => return Err(format!("a check of type {word} is never failoverd's")),
     };
     made.build().map_err(|error| error.to_string())
+}
+
+pub(super) fn alarm_to_aws(region: &Region, name: &str) -> Result<aws::AlarmIdentifier, String> {
+    let region = aws::CloudWatchRegion::from(region.as_str());
+    aws::AlarmIdentifier::builder().region(region).name(name).build().map_err(|error| error.to_string())
 }
 
 fn endpoint_to_aws(

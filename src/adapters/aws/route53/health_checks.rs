@@ -4,10 +4,10 @@ use std::sync::PoisonError;
 
 use async_trait::async_trait;
 use aws_sdk_route53::operation::create_health_check::CreateHealthCheckError;
-use aws_sdk_route53::types::{AccountLimitType, Tag, TagResourceType};
+use aws_sdk_route53::types::{AccountLimitType, InsufficientDataHealthStatus, Tag, TagResourceType};
 use failoverd_domain::route53::{CheckKind, HealthCheck, HealthCheckConfig};
 
-use super::checks::{from_aws, to_aws, whole};
+use super::checks::{alarm_to_aws, from_aws, to_aws, whole};
 use super::{Route53, may_have_happened};
 use crate::adapters::aws::budget::Kind;
 use crate::adapters::aws::limits::{CHECKS_PAGE, LISTING_AGE};
@@ -125,7 +125,14 @@ impl HealthChecks for Route53 {
                     Err(_) => request.fully_qualified_domain_name(&endpoint.host),
                 }
             }
-            CheckKind::Alarm { .. } | CheckKind::Other(_) => request,
+            // Named again, the alarm is read again: Route 53 copies its rule.
+            CheckKind::Alarm { region, name } => {
+                let alarm = alarm_to_aws(region, name).map_err(|why| ask.refuse("InvalidInput", why))?;
+                request
+                    .alarm_identifier(alarm)
+                    .insufficient_data_health_status(InsufficientDataHealthStatus::LastKnownStatus)
+            }
+            CheckKind::Other(_) => request,
         };
         let updated = self.account.call(ask, request.send()).await;
         self.checks.drop_it();

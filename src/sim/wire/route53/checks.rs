@@ -1,7 +1,7 @@
 //! Health checks.
 
 use failoverd_domain::ids::{HealthCheckId, Region};
-use failoverd_domain::route53::{CheckKind, EndpointCheck, HealthCheck, HealthCheckConfig, Protocol};
+use failoverd_domain::route53::{AlarmRule, CheckKind, EndpointCheck, HealthCheck, HealthCheckConfig, Protocol};
 
 use super::super::answer::{Answer, malformed};
 use super::super::request::WireRequest;
@@ -21,6 +21,23 @@ fn check_xml(check: &HealthCheck, world: &World) -> Xml {
         .text("CallerReference", &check.caller_reference)
         .child(config_xml(check, world))
         .text("HealthCheckVersion", check.version)
+        .children(check.copied.as_ref().map(copied_xml))
+}
+
+fn copied_xml(rule: &AlarmRule) -> Xml {
+    let dimensions = rule.dimensions.iter();
+    let dimensions = dimensions.map(|(name, value)| Xml::new("Dimension").text("Name", name).text("Value", value));
+    #[expect(clippy::cast_precision_loss, reason = "thresholds are small")]
+    let threshold = rule.threshold_thousandths as f64 / 1_000.0;
+    Xml::new("CloudWatchAlarmConfiguration")
+        .text("EvaluationPeriods", rule.periods)
+        .text("Threshold", threshold)
+        .text("ComparisonOperator", &rule.comparison)
+        .text("Period", rule.period_s)
+        .text("MetricName", &rule.metric)
+        .text("Namespace", &rule.namespace)
+        .text("Statistic", &rule.statistic)
+        .list("Dimensions", dimensions)
 }
 
 fn config_xml(check: &HealthCheck, world: &World) -> Xml {

@@ -2,9 +2,13 @@
 
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{ComparisonOperator, Dimension, MetricDatum, StateValue, Statistic};
-use failoverd::ports::{Action, Figure};
+use failoverd::adapters::clock::SystemClock;
+use failoverd::ports::{Action, Age, Clock, Figure, Weighed};
 use failoverd_domain::ids::Region;
+use failoverd_domain::route53::{CheckKind, HealthCheckConfig};
 use failoverd_domain::service::{Store, StoreKind};
+use failoverd_domain::time::Timestamp;
+use failoverd_domain::traffic::{FIGURE, FLEET, GROUP, REGION, SwitchAlarm, switch_alarm, word_weight};
 
 use crate::aws::ground::{EU, Ground, US, until};
 
@@ -68,7 +72,8 @@ pub async fn lag_comes_with_its_age(ground: &Ground) {
 }
 
 pub async fn figures_of_the_fleet_are_published(ground: &Ground) {
-    let figure = |value| Figure { name: "Serving", dimensions: vec![("Service", "shop".to_owned())], value };
+    let figure =
+        |value| Figure { name: "Serving", dimensions: vec![("Service", "shop".to_owned())], value, weighed: None };
     let world = ground.world(EU);
     world.metrics.publish(&EU.into(), &[figure(1.0)]).await.unwrap();
     if ground.aws.is_some() && ground.name == "ports" {
@@ -82,6 +87,69 @@ pub async fn figures_of_the_fleet_are_published(ground: &Ground) {
         found.metrics().iter().any(named).then_some(()).ok_or_else(|| "no such metric".to_owned())
     })
     .await;
+}
+
+fn word(alarm: &SwitchAlarm, on: bool, at: Timestamp) -> Figure {
+    let of = |name: &str| alarm.rule.dimensions.iter().find(|(held, _)| held == name).unwrap().1.clone();
+    let dimensions = [FLEET, GROUP, REGION].map(|name| (name, of(name))).to_vec();
+    Figure {
+        name: FIGURE,
+        dimensions,
+        value: if on { 1.0 } else { 0.0 },
+        weighed: Some(Weighed { at, count: word_weight(at) }),
+    }
+}
+
+pub async fn an_alarm_of_a_switch_comes_back_as_it_was_made(ground: &Ground) {
+    let (eu, world) = (Region::from(EU), ground.world(EU));
+    let alarm = switch_alarm(&"prod".into(), &"made".into(), &US.into(), &eu);
+    let named = [alarm.name.clone(), "failoverd/prod/sw/nowhere".to_owned()];
+    assert_eq!(world.alarms.describe(&eu, &named).await.unwrap(), []);
+    let mut other = alarm.clone();
+    (other.rule.periods, other.datapoints) = (2, 2);
+    // Once wrong, and twice right.
+    for put in [&other, &alarm, &alarm] {
+        world.alarms.put(&eu, put).await.unwrap();
+        let standing = world.alarms.describe(&eu, &named).await.unwrap();
+        assert_eq!(standing.iter().map(|stands| &stands.alarm).collect::<Vec<_>>(), [put]);
+    }
+    assert_eq!(world.alarms.describe(&US.into(), &named).await.unwrap(), [], "it is in one Region");
+}
+
+pub async fn a_switchs_alarm_says_what_was_published(ground: &Ground) {
+    let (eu, world) = (Region::from(EU), ground.world(EU));
+    let alarm = switch_alarm(&"prod".into(), &"said".into(), &US.into(), &eu);
+    world.alarms.put(&eu, &alarm).await.unwrap();
+    let names = [alarm.name.clone()];
+    // All within a minute, and so each against what was said before it.
+    for on in [true, false, true, false] {
+        world.metrics.publish(&eu, &[word(&alarm, on, SystemClock.now())]).await.unwrap();
+        until("the alarm follows", || async {
+            let standing = world.alarms.describe(&eu, &names).await.map_err(|error| error.to_string())?;
+            let state = standing.first().and_then(|stands| stands.state);
+            (state == Some(!on)).then_some(()).ok_or_else(|| format!("{standing:?}"))
+        })
+        .await;
+    }
+}
+
+pub async fn a_check_copies_its_alarms_rule_when_it_is_made_and_when_it_is_updated(ground: &Ground) {
+    let (eu, world) = (Region::from(EU), ground.world(US));
+    let alarm = switch_alarm(&"prod".into(), &"copied".into(), &US.into(), &eu);
+    let mut old = alarm.clone();
+    old.rule.periods = 3;
+    world.alarms.put(&eu, &old).await.unwrap();
+    let kind = CheckKind::Alarm { region: eu.clone(), name: alarm.name.clone() };
+    let config = HealthCheckConfig { kind, inverted: false, disabled: false };
+    let made = world.health_checks.create("failoverd/prod/sw/copied/us-east-1/alarm", config.clone()).await.unwrap();
+    assert_eq!(made.copied.as_ref(), Some(&old.rule));
+    world.alarms.put(&eu, &alarm).await.unwrap();
+    let listed = world.health_checks.list(Age::Now).await.unwrap();
+    let held = listed.into_iter().find(|check| check.id == made.id).unwrap();
+    assert_eq!(held.copied.as_ref(), Some(&old.rule), "a change of the alarm alone is not seen");
+    let updated = world.health_checks.update(&held, config.clone()).await.unwrap();
+    assert_eq!((updated.copied.as_ref(), &updated.config), (Some(&alarm.rule), &config));
+    world.health_checks.delete(&updated).await.unwrap();
 }
 
 pub async fn we_know_who_we_are_and_what_we_may_not(ground: &Ground) {
