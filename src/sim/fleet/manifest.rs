@@ -42,6 +42,8 @@ pub struct Spread {
     pub failover: &'static str,
     /// For how long each wave is watched, seconds.
     pub restore_pause_s: u64,
+    /// Whether it has a database, which one Region only can write.
+    pub database: bool,
 }
 
 impl Default for Shop {
@@ -67,6 +69,7 @@ impl Spread {
             routing: if coin(2) == 0 { "weighted" } else { "geolocation" },
             failover: ["automatic", "automatic", "approval", "manual"][usize::try_from(coin(4)).unwrap_or(0)],
             restore_pause_s: 2 + coin(6),
+            database: coin(2) == 0,
         }
     }
 
@@ -110,7 +113,8 @@ impl Shop {
     }
 
     fn spread_text(&self, spread: &Spread) -> String {
-        let Spread { routing, failover, restore_pause_s } = spread;
+        let Spread { routing, failover, restore_pause_s, database } = spread;
+        let data = if *database { SPREAD_DATA } else { "" };
         let ([us, eu], cooldown_s) = (spread.targets(), self.cooldown_s);
         format!(
             r#"apiVersion: failoverd.dev/v1
@@ -125,6 +129,7 @@ spec:
     announce: 1s
     cooldown: {cooldown_s}s
     restore_pause: {restore_pause_s}s
+    unfenced: proceed
   health:
     breach_after: 5s
     recover_after: 10s
@@ -141,7 +146,7 @@ spec:
         targets:
           us-east-1: {{ values: ["198.51.100.10"], {us} }}
           eu-west-1: {{ values: ["198.51.100.20"], {eu} }}
-"#
+{data}"#
         )
     }
 
@@ -193,6 +198,12 @@ spec:
         )
     }
 }
+
+const SPREAD_DATA: &str = r"  data:
+    - name: search-db
+      aurora: { global_cluster: search-global, clusters: { us-east-1: search-use1, eu-west-1: search-euw1 } }
+      canary: { dsn_env: SEARCH_DSN }
+";
 
 const MORE_STORES: &str = r"    - name: orders
       dynamodb: { table: Orders, ensure_replicas: true }

@@ -139,8 +139,11 @@ impl SimulatedFleet {
             (10, _) => {
                 let drawn = Shop::drawn(draws);
                 // Stores and records are for life here; policies are not.
-                let policies =
-                    |kept: &Spread| Spread { routing: kept.routing, ..drawn.spread.clone().unwrap_or(kept.clone()) };
+                let policies = |kept: &Spread| Spread {
+                    routing: kept.routing,
+                    database: kept.database,
+                    ..drawn.spread.clone().unwrap_or(kept.clone())
+                };
                 let spread = self.shop.spread.as_ref().map(policies);
                 let Shop { fence, more_stores, switch, .. } = self.shop;
                 self.shop = Shop { fence, more_stores, switch, spread, ..drawn };

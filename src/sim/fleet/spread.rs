@@ -58,13 +58,16 @@ impl SpreadExam {
             }
         }
         let lasts = |(since, _): &(u64, LogIndex)| now - since >= CHECKERS_MEMORY_MS;
-        let off: Vec<&Region> = self.held.iter().filter(|(_, held)| lasts(held)).map(|(region, _)| region).collect();
+        let off: Vec<Region> =
+            self.held.iter().filter(|(_, held)| lasts(held)).map(|(region, _)| region.clone()).collect();
         judge.count(1);
         for (place, answer) in answers(aws, service) {
             match answer {
                 None => judge.blame(format!("I9 does not hold: {SPREAD} has no answer for {place}")),
-                Some(answer) if off.contains(&&answer) => {
+                Some(answer) if off.contains(&answer) => {
                     judge.blame(format!("I9 does not hold: {place} is answered {answer} for {SPREAD}, which is off"));
+                    // Once is enough.
+                    self.held.clear();
                 }
                 Some(_) => {}
             }
@@ -96,6 +99,11 @@ impl SimulatedFleet {
         let state = self.state();
         let service = state.services.get(&ServiceName::from(SPREAD)).cloned()?;
         Some((state, service))
+    }
+
+    /// Where its database is written, where it has one.
+    fn spread_writer(&self) -> Option<Region> {
+        self.writer_of("search-global")
     }
 
     /// Anything a person could type about it.
@@ -132,6 +140,14 @@ impl SimulatedFleet {
             return;
         }
         let serving = state.serving(&service);
+        // A move that was stopped half-way is made once more: it looks first, and finds what is done already.
+        let astray = self.spread_writer().is_some_and(|writer| writer != service.primary);
+        if astray && serving.len() == service.spec.regions.len() {
+            if let Ok(again) = self.decision(at, SPREAD, Movement::Evacuate, &service.primary, None) {
+                self.type_at(at, again);
+            }
+            return;
+        }
         let off = service.spec.regions.iter().find(|region| !serving.contains(region));
         let command = match off {
             Some(off) => self.decision(at, SPREAD, Movement::Restore, off, None).ok(),
@@ -154,6 +170,9 @@ impl SimulatedFleet {
         }
         if serving.len() != service.spec.regions.len() {
             return Some(format!("{SPREAD} serves from {serving:?} only"));
+        }
+        if let Some(writer) = self.spread_writer().filter(|writer| *writer != service.primary) {
+            return Some(format!("{writer} writes for {SPREAD}, {} should", service.primary));
         }
         let lost = answers(&self.aws, &service).into_iter().find(|(_, answer)| answer.is_none());
         lost.map(|(place, _)| format!("{SPREAD} has no answer for {place}"))

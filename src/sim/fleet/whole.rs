@@ -334,7 +334,16 @@ impl SimulatedFleet {
     /// The Region where the database is written, by AWS's own word.
     #[must_use]
     pub fn writer(&self) -> Option<Region> {
-        self.aws.with(|world| world.clusters().next().and_then(|cluster| cluster.writer().cloned()))
+        self.writer_of("checkout-global")
+    }
+
+    /// The Region where a global cluster is written, by AWS's own word.
+    #[must_use]
+    pub(super) fn writer_of(&self, global_cluster: &str) -> Option<Region> {
+        self.aws.with(|world| {
+            let mut named = world.clusters().filter(|cluster| cluster.id == global_cluster);
+            named.next().and_then(|cluster| cluster.writer().cloned())
+        })
     }
 
     /// Every mutating call of a name that AWS accepted.
