@@ -15,7 +15,7 @@ use failoverd_domain::iam::{Place, Subject, needs};
 use failoverd_domain::ids::{Epoch, LogIndex, Region};
 use failoverd_domain::route53::{HealthCheck, RecordSet};
 use failoverd_domain::service::{Pattern, ServiceSpec, Store, StoreKind};
-use failoverd_domain::traffic::{Desired, FenceMark, Inputs, compare_checks, desired, preview};
+use failoverd_domain::traffic::{DesireProblem, Desired, FenceMark, Inputs, compare_checks, desired, preview};
 
 pub use answers::{LOOK_LIMIT, look_up, probes_through};
 
@@ -61,12 +61,12 @@ pub fn serving<'a>(spec: &'a ServiceSpec, primary: &'a Region) -> &'a [Region] {
 /// What should stand in Route 53 for a service, by the agreed state.
 ///
 /// # Errors
-/// What is still missing for that, in words.
-pub fn wanted(state: &FleetState, service: &ServiceState) -> Result<Desired, String> {
+/// What is still missing for that.
+pub fn wanted(state: &FleetState, service: &ServiceState) -> Result<Desired, DesireProblem> {
     let members = state.members.iter().map(|(region, member)| (region.clone(), member.switch.clone())).collect();
     let group = service.spec.switch_group();
-    let switch = state.switches.get(&group).ok_or_else(|| format!("there is no switch {group}"))?;
-    let inputs = Inputs {
+    let switch = state.switches.get(&group).ok_or(DesireProblem::NoSwitch(group))?;
+    desired(&Inputs {
         fleet: &state.fleet,
         spec: &service.spec,
         spec_index: service.spec_index,
@@ -74,8 +74,7 @@ pub fn wanted(state: &FleetState, service: &ServiceState) -> Result<Desired, Str
         switch,
         members: &members,
         record_ttl_s: RECORD_TTL_S,
-    };
-    desired(&inputs).map_err(|problem| problem.to_string())
+    })
 }
 
 /// A mark that no intent of this generation is newer than: for looking, never for writing.
@@ -117,7 +116,8 @@ pub async fn surroundings(world: &World, zone: &str, age: Age) -> Surroundings {
 #[must_use]
 pub fn traffic_checks(state: &FleetState, service: &ServiceState, around: &Surroundings) -> Vec<Check> {
     let zone = &service.spec.traffic.hosted_zone;
-    let wanted = wanted(state, service).map_err(|words| NoAnswer { code: "NotFormed".to_owned(), words });
+    let wanted =
+        wanted(state, service).map_err(|problem| NoAnswer { code: "NotFormed".to_owned(), words: problem.to_string() });
     let mut checks = zone_found(zone, around.zone.as_ref().map(|zone| zone.id.as_str()));
     let (wanted, existing) = match (&wanted, &around.checks) {
         (Ok(wanted), Ok(existing)) => (wanted, existing),

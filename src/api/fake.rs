@@ -18,7 +18,7 @@ use failoverd_domain::service::{
     ServiceSpec, Signal, Store, StoreKind, SwitchTransport, Target, Traffic, Weight,
 };
 use failoverd_domain::time::Timestamp;
-use failoverd_domain::traffic::{AnswerSeen, LookUp, NameProbe, Sighting};
+use failoverd_domain::traffic::{AnswerSeen, LookUp, NameProbe, Sighting, SwitchEndpoint};
 use tokio::sync::{mpsc, watch};
 
 use super::{Handles, RaftEndpoint};
@@ -446,4 +446,14 @@ pub fn daemon(state: FleetState, peers: FakePeers, outbox: Vec<HistoryEvent>) ->
         raft: Arc::new(Echo),
     };
     Daemon { handles, log, history, matrix, inbox: received, aws }
+}
+
+/// A fleet whose daemons can be reached, without services.
+pub fn reachable() -> FleetState {
+    let mut state = state_with(&[]);
+    for (region, member) in &mut state.members {
+        let host = format!("switch.{region}.example.net");
+        member.switch = Some(SwitchEndpoint { host, port: 443, https: true });
+    }
+    state
 }

@@ -6,11 +6,10 @@ use failoverd_domain::ids::LogIndex;
 use failoverd_domain::manifest::read_set;
 use failoverd_domain::route53::{AliasTarget, Change, Policy, RecordSet, RecordType};
 use failoverd_domain::service::ServiceSpec;
-use failoverd_domain::traffic::SwitchEndpoint;
 
 use super::apply;
 use super::error::ErrorCode;
-use super::fake::{NOW, simulated_aws, state_with};
+use super::fake::{NOW, reachable, simulated_aws};
 use super::review::review;
 use crate::sim::world::SimulatedAws;
 
@@ -91,16 +90,6 @@ enum Zone {
     Owned,
     Missing,
     Private,
-}
-
-/// A fleet whose daemons can be reached, without services.
-fn state() -> FleetState {
-    let mut state = state_with(&[]);
-    for (region, member) in &mut state.members {
-        let host = format!("switch.{region}.example.net");
-        member.switch = Some(SwitchEndpoint { host, port: 443, https: true });
-    }
-    state
 }
 
 /// An account with that zone and these records in it, and the zone's id.
@@ -294,7 +283,7 @@ async fn what_route_53_would_not_take_is_refused_with_the_reason_before_anything
     for (case, text, zone, records, code, words) in cases {
         let (aws, id) = account(zone, records);
         let (before, effects) = (aws.with(|world| world.list_records(&id)), aws.effects().len());
-        let (found, said) = apply_to(&state(), &aws, &text.replace("ZONEID", &id)).await.expect_err(case);
+        let (found, said) = apply_to(&reachable(), &aws, &text.replace("ZONEID", &id)).await.expect_err(case);
         assert_eq!(found, code, "{case}: {said}");
         assert!(said.contains(&words.replace("ZONEID", &id)), "{case}: {said}");
         assert!(said.lines().count() == 1 || code == InvalidManifest, "{case} is said once: {said}");
@@ -318,7 +307,7 @@ async fn what_route_53_would_take_is_taken() {
         ("an alias to a neighbour", to_neighbour, vec![]),
     ] {
         let (aws, id) = account(Zone::Owned, records);
-        let taken = apply_to(&state(), &aws, &text.replace("ZONEID", &id)).await;
+        let taken = apply_to(&reachable(), &aws, &text.replace("ZONEID", &id)).await;
         assert!(taken.is_ok(), "{case}: {taken:?}");
     }
 }
@@ -330,7 +319,7 @@ async fn two_services_that_alias_each_other_are_refused() {
         .replace("values: [192.0.2.1]", "alias: { dns_name: shop.example.com, hosted_zone: ZONEID }");
     let text = format!("{neighbour}---\n{}", aliased("cart.example.com"));
     let (aws, id) = account(Zone::Owned, vec![]);
-    let (code, said) = apply_to(&state(), &aws, &text.replace("ZONEID", &id)).await.unwrap_err();
+    let (code, said) = apply_to(&reachable(), &aws, &text.replace("ZONEID", &id)).await.unwrap_err();
     assert_eq!(code, ErrorCode::Route53Refuses);
     assert!(said.contains("cart.example.com → ") && said.lines().count() == 1, "{said}");
 }
@@ -338,7 +327,7 @@ async fn two_services_that_alias_each_other_are_refused() {
 #[tokio::test(start_paused = true)]
 async fn what_is_applied_already_is_not_refused_again() {
     let (aws, _) = account(Zone::Owned, vec![]);
-    let mut state = state();
+    let mut state = reachable();
     let specs = apply_to(&state, &aws, PAIR).await.unwrap();
     let entry = Entry { at: NOW, actor: Actor::Operator("somebody".to_owned()), command: apply::command(specs, false) };
     state.apply(LogIndex(state.applied.0 + 1), &entry).result.unwrap();

@@ -5,28 +5,18 @@ use failoverd_domain::ids::ServiceName;
 use failoverd_domain::manifest::read_set;
 use failoverd_domain::route53::{Change, Policy, RecordType};
 use failoverd_domain::service::Endpoint;
-use failoverd_domain::traffic::{SettleAction, SwitchEndpoint, settle};
+use failoverd_domain::traffic::{SettleAction, settle};
 
 use super::*;
 use crate::api::apply;
-use crate::api::fake::{NOW, simulated_aws, state_with};
+use crate::api::fake::{NOW, reachable, simulated_aws};
 use crate::sim::world::SimulatedAws;
 
 /// The checkout example, as its owner wrote it.
 fn example() -> ServiceSpec {
     let text = include_bytes!("../../examples/checkout.yaml");
-    let regions = state().members.iter().map(|(region, member)| (region.clone(), member.role)).collect();
+    let regions = reachable().members.iter().map(|(region, member)| (region.clone(), member.role)).collect();
     read_set([("checkout.yaml", text.as_slice())], &regions, &[]).unwrap().remove(0)
-}
-
-/// A fleet whose daemons can be reached, without services.
-fn state() -> FleetState {
-    let mut state = state_with(&[]);
-    for (region, member) in &mut state.members {
-        let host = format!("switch.{region}.example.net");
-        member.switch = Some(SwitchEndpoint { host, port: 443, https: true });
-    }
-    state
 }
 
 fn entry(spec: &ServiceSpec) -> Entry {
@@ -44,7 +34,7 @@ async fn asked(aws: &SimulatedAws, state: &FleetState, spec: &ServiceSpec) -> Re
 
 /// Applies the service and settles it, by settlement's own function.
 async fn settled(aws: &SimulatedAws, spec: &ServiceSpec) -> FleetState {
-    let mut state = state();
+    let mut state = reachable();
     state.apply(LogIndex(state.applied.0 + 1), &entry(spec)).result.unwrap();
     let (world, name) = (ports(aws), ServiceName::new("checkout"));
     let service = state.services[&name].clone();
@@ -88,7 +78,7 @@ fn with_values(spec: &ServiceSpec, value: &str) -> ServiceSpec {
 async fn the_example_applies_to_a_near_empty_zone_without_any_confirmation() {
     let (aws, spec) = (simulated_aws(), example());
     aws.provision(&spec);
-    let review = asked(&aws, &state(), &spec).await;
+    let review = asked(&aws, &reachable(), &spec).await;
     assert_eq!(review.judge(&[]), Ok(()));
     assert!(review.changes.iter().all(|change| change.action == "create"), "{:#?}", review.changes);
     assert!(review.changes.iter().any(|change| change.resource == "record A api.example.com \"us-east-1\""));
@@ -101,7 +91,7 @@ async fn the_example_applies_to_a_near_empty_zone_without_any_confirmation() {
 async fn what_is_not_there_is_said_by_name_with_what_to_do() {
     let (aws, spec) = (simulated_aws(), example());
     aws.create_zone("example.com", &[]);
-    let review = asked(&aws, &state(), &spec).await;
+    let review = asked(&aws, &reachable(), &spec).await;
     let said = |words: &[&str]| review.warnings.iter().any(|it| words.iter().all(|word| it.contains(word)));
     for words in [
         ["checkout/orders-db in eu-west-1: replica-present is not-ready", "create-global-cluster"],
@@ -119,7 +109,7 @@ async fn buckets_without_versions_and_roles_that_may_not_are_warned_about() {
     aws.create_bucket(&"us-east-1".into(), "media-use1", false);
     aws.provision(&spec);
     aws.deny(&"us-east-1".into(), "rds:FailoverGlobalCluster", true);
-    let review = asked(&aws, &state(), &spec).await;
+    let review = asked(&aws, &reachable(), &spec).await;
     for words in ["versioning is not-ready: media-use1", "IAM denies rds:FailoverGlobalCluster on arn:aws:rds"] {
         assert!(review.warnings.iter().any(|it| it.contains(words)), "{words} is not in {:#?}", review.warnings);
     }
@@ -131,7 +121,7 @@ async fn a_region_that_does_not_answer_is_said_and_holds_nobody_up() {
     aws.provision(&spec);
     aws.break_region(&"eu-west-1".into());
     let before = tokio::time::Instant::now();
-    let review = asked(&aws, &state(), &spec).await;
+    let review = asked(&aws, &reachable(), &spec).await;
     assert!(before.elapsed() < Duration::from_secs(15));
     let silent = |it: &&String| it.contains("in eu-west-1: replica-present is unknown");
     assert_eq!(review.warnings.iter().filter(silent).count(), 3, "{:#?}", review.warnings);
@@ -153,7 +143,7 @@ async fn a_foreign_record_refuses_the_apply_and_is_named() {
         health_check: None,
     };
     ports(&aws).records.change("example.com", vec![Change::Create(foreign)]).await.unwrap();
-    let review = asked(&aws, &state(), &spec).await;
+    let review = asked(&aws, &reachable(), &spec).await;
     let refusal = review.judge(&["example.com".to_owned()]).unwrap_err();
     assert_eq!((refusal.code, refusal.violations.len()), (ErrorCode::InTheWay, 1));
     assert!(refusal.violations[0].description.starts_with("api.example.com: "), "{refusal:?}");
@@ -207,7 +197,7 @@ async fn a_manifest_that_the_state_would_refuse_is_refused_beforehand() {
     let (aws, spec) = (simulated_aws(), example());
     let mut other = spec.clone();
     other.regions.reverse();
-    let mut state = state();
+    let mut state = reachable();
     state.apply(LogIndex(state.applied.0 + 1), &entry(&spec)).result.unwrap();
     let refused = review(&ports(&aws), &state, &entry(&other), &[other.clone()]).await.unwrap_err();
     assert_eq!(refused.reason, "SWITCH_FIXED");

@@ -14,11 +14,11 @@ use crate::simulation::virtually;
 /// Of a move that a breach began, data first.
 const PARTS: [&str; 5] = ["detect", "decide", "data", "commit", "answer"];
 
-const fn seconds(s: u64) -> Duration {
+pub const fn seconds(s: u64) -> Duration {
     Duration::from_secs(s)
 }
 
-async fn steady(seed: u64, shop: Shop) -> SimulatedFleet {
+pub async fn steady(seed: u64, shop: Shop) -> SimulatedFleet {
     let mut fleet = SimulatedFleet::steady(seed, shop).await;
     // Canaries, metrics and checkers have something to say by then.
     fleet.run_for(seconds(30)).await;
@@ -27,11 +27,11 @@ async fn steady(seed: u64, shop: Shop) -> SimulatedFleet {
 }
 
 /// The newest run of the service.
-fn newest_run(fleet: &SimulatedFleet) -> Option<Run> {
+pub fn newest_run(fleet: &SimulatedFleet) -> Option<Run> {
     fleet.state().runs.values().max_by_key(|run| run.decided_index).cloned()
 }
 
-fn run_is(fleet: &SimulatedFleet, state: RunState) -> bool {
+pub fn run_is(fleet: &SimulatedFleet, state: RunState) -> bool {
     newest_run(fleet).is_some_and(|run| run.state == state)
 }
 
@@ -44,7 +44,7 @@ fn events(fleet: &SimulatedFleet, kind: EventKind) -> usize {
 }
 
 #[track_caller]
-fn holds(fleet: &SimulatedFleet, so: bool, what: &str) {
+pub fn holds(fleet: &SimulatedFleet, so: bool, what: &str) {
     if so && fleet.judge.violations().is_empty() {
         return;
     }
@@ -98,6 +98,19 @@ fn the_primary_region_dies_and_the_other_takes_over_by_itself() {
     the_primary_region_dies(1, "http", 30_000);
 }
 
+/// Route 53's API is away, so that records and checks still say what was before the move; both Regions are well again.
+async fn moved_but_not_settled(seed: u64, shop: Shop) -> SimulatedFleet {
+    let mut fleet = steady(seed, shop).await;
+    let us = region(US_EAST);
+    fleet.aws.break_route53_api();
+    fleet.aws.set_endpoint(&us, &SERVICE.into(), false);
+    let moved = fleet.until(seconds(90), |fleet| run_is(fleet, RunState::Succeeded)).await;
+    holds(&fleet, moved && fleet.answer() == Some(region(EU_WEST)), "moved, not settled");
+    fleet.aws.set_endpoint(&us, &SERVICE.into(), true);
+    assert_eq!(fleet.phase(), Some(ServicePhase::Unsettled));
+    fleet
+}
+
 /// Route 53 is simulated as reading an alarm's data when it comes: in AWS it takes a minute or two more.
 #[test]
 fn the_primary_region_dies_and_the_other_takes_over_through_cloudwatch() {
@@ -108,14 +121,8 @@ fn the_primary_region_dies_and_the_other_takes_over_through_cloudwatch() {
 #[test]
 fn through_cloudwatch_the_last_words_stay_when_every_daemon_is_gone() {
     virtually(31, async {
-        let mut fleet = steady(31, Shop { switch: "cloudwatch", ..Shop::default() }).await;
-        let (us, eu) = (region(US_EAST), region(EU_WEST));
-        fleet.aws.break_route53_api();
-        fleet.aws.set_endpoint(&us, &SERVICE.into(), false);
-        let moved = fleet.until(seconds(90), |fleet| run_is(fleet, RunState::Succeeded)).await;
-        holds(&fleet, moved && fleet.answer().as_ref() == Some(&eu), "moved, not settled");
-        fleet.aws.set_endpoint(&us, &SERVICE.into(), true);
-        assert_eq!(fleet.phase(), Some(ServicePhase::Unsettled));
+        let mut fleet = moved_but_not_settled(31, Shop { switch: "cloudwatch", ..Shop::default() }).await;
+        let eu = region(EU_WEST);
         let all = fleet.running();
         for one in &all {
             fleet.crash(one).await;
@@ -388,14 +395,8 @@ fn a_service_that_comes_back_before_the_point_of_no_return_is_put_back() {
 #[test]
 fn all_daemons_gone_means_what_the_table_says() {
     virtually(13, async {
-        let mut fleet = steady(13, Shop::default()).await;
-        let (us, eu) = (region(US_EAST), region(EU_WEST));
-        fleet.aws.break_route53_api();
-        fleet.aws.set_endpoint(&us, &SERVICE.into(), false);
-        let moved = fleet.until(seconds(90), |fleet| run_is(fleet, RunState::Succeeded)).await;
-        holds(&fleet, moved && fleet.answer().as_ref() == Some(&eu), "moved, not settled");
-        fleet.aws.set_endpoint(&us, &SERVICE.into(), true);
-        assert_eq!(fleet.phase(), Some(ServicePhase::Unsettled));
+        let mut fleet = moved_but_not_settled(13, Shop::default()).await;
+        let eu = region(EU_WEST);
         let all = fleet.running();
         // One of three may go at any time.
         for one in &all {

@@ -8,28 +8,14 @@ use failoverd_domain::ids::Region;
 use failoverd_domain::plan::Mode;
 use failoverd_domain::traffic::AnswerSeen;
 
+use crate::outages::{self, holds, newest_run, run_is, seconds};
 use crate::simulation::virtually;
 
 const NAME: &str = "api.example.com";
 const OLD: &[&str] = &["192.0.2.10"];
 
-const fn seconds(s: u64) -> Duration {
-    Duration::from_secs(s)
-}
-
 async fn steady(seed: u64) -> SimulatedFleet {
-    let mut fleet = SimulatedFleet::steady(seed, Shop { announce_s: 0, ..Shop::default() }).await;
-    fleet.run_for(seconds(30)).await;
-    assert!(fleet.is_steady(), "{:#?}", fleet.judge.log());
-    fleet
-}
-
-fn newest_run(fleet: &SimulatedFleet) -> Option<Run> {
-    fleet.state().runs.values().max_by_key(|run| run.decided_index).cloned()
-}
-
-fn run_is(fleet: &SimulatedFleet, state: RunState) -> bool {
-    newest_run(fleet).is_some_and(|run| run.state == state)
+    outages::steady(seed, Shop { announce_s: 0, ..Shop::default() }).await
 }
 
 fn verification(fleet: &SimulatedFleet) -> StepProgress {
@@ -40,12 +26,6 @@ fn verification(fleet: &SimulatedFleet) -> StepProgress {
 fn from(fleet: &SimulatedFleet, daemon: &str) -> AnswerSeen {
     let seen = verification(fleet).seen;
     seen.into_iter().find(|seen| seen.daemon == region(daemon)).unwrap_or_else(|| panic!("nothing from {daemon}"))
-}
-
-#[track_caller]
-fn holds(fleet: &SimulatedFleet, so: bool, what: &str) {
-    let sound = fleet.judge.violations().is_empty();
-    assert!(so && sound, "{what}\n{}\n{:?}", fleet.judge.log().join("\n"), newest_run(fleet));
 }
 
 #[test]

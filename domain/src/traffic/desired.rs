@@ -53,6 +53,9 @@ pub enum DesireProblem {
     /// A daemon that checkers shall ask has not said where. It will, once it has applied the fleet's entries.
     #[error("{0} has not said yet where checkers reach it (advertise.switch in its configuration)")]
     NoEndpoint(Region),
+    /// There is no such switch.
+    #[error("there is no switch {0}")]
+    NoSwitch(SwitchGroup),
     /// The switch has no bit for a Region of the service.
     #[error("switch {group} has no bit for {region}")]
     NoBit {

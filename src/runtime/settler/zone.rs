@@ -6,16 +6,14 @@ use failoverd_domain::fleet::{Command, ServiceState};
 use failoverd_domain::ids::{LogIndex, Region};
 use failoverd_domain::route53::CheckKind;
 use failoverd_domain::traffic::{
-    DesireProblem, Desired, DesiredKind, FenceMark, Inputs, SettleAction, SwitchAlarm, desired, settle,
-    switch_alarm_name,
+    DesireProblem, Desired, DesiredKind, FenceMark, SettleAction, SwitchAlarm, settle, switch_alarm_name,
 };
 
 use super::packer::Ticket;
 use super::{Settler, Unsettled, lane_of};
 use crate::ports::{Age, Effect};
+use crate::survey;
 
-/// Seconds, for plain values whose manifest names none.
-const RECORD_TTL_S: u32 = 60;
 /// Rounds of checks and records in one go: children, parents, records.
 const MOST_ROUNDS: usize = 8;
 
@@ -56,21 +54,7 @@ impl Settler {
     }
 
     fn wanted(&self, service: &ServiceState) -> Result<Desired, Unsettled> {
-        let state = self.state();
-        let members = state.members.iter().map(|(region, member)| (region.clone(), member.switch.clone())).collect();
-        let group = service.spec.switch_group();
-        let switch =
-            state.switches.get(&group).ok_or_else(|| Unsettled::Stuck(format!("there is no switch {group}")))?;
-        desired(&Inputs {
-            fleet: &state.fleet,
-            spec: &service.spec,
-            spec_index: service.spec_index,
-            primary: &service.primary,
-            switch,
-            members: &members,
-            record_ttl_s: RECORD_TTL_S,
-        })
-        .map_err(|problem| match problem {
+        survey::wanted(&self.state(), service).map_err(|problem| match problem {
             DesireProblem::NoEndpoint(_) => Unsettled::Yield(problem.to_string()),
             _ => Unsettled::Stuck(problem.to_string()),
         })
