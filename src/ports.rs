@@ -88,8 +88,8 @@ pub enum Age {
 pub trait Records: Send + Sync {
     /// The public zone of that name. Refused when there is none, only a private one, or two.
     async fn zone(&self, zone: &str) -> Call<ZoneInfo>;
-    /// All record sets of the zone with that name.
-    async fn list(&self, zone: &str, age: Age) -> Call<Vec<RecordSet>>;
+    /// All record sets of the zone with that name. Shared, as a thousand services may look at one zone at once.
+    async fn list(&self, zone: &str, age: Age) -> Call<Arc<Vec<RecordSet>>>;
     /// One batch, all or nothing. Returns a change id.
     async fn change(&self, zone: &str, changes: Vec<Change>) -> Call<String>;
     /// Whether every name server has the change (INSYNC).
@@ -100,7 +100,7 @@ pub trait Records: Send + Sync {
 #[async_trait]
 pub trait HealthChecks: Send + Sync {
     /// All health checks of the account.
-    async fn list(&self, age: Age) -> Call<Vec<HealthCheck>>;
+    async fn list(&self, age: Age) -> Call<Arc<Vec<HealthCheck>>>;
     /// Creates one; the same reference and configuration again gives the same check.
     async fn create(&self, caller_reference: &str, config: HealthCheckConfig) -> Call<HealthCheck>;
     /// Replaces children and threshold of the check at that version; an older version is refused.

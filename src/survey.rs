@@ -5,6 +5,7 @@
 mod answers;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use failoverd_domain::fleet::{FleetState, ServiceState};
 use failoverd_domain::health::readiness::{
@@ -68,6 +69,7 @@ pub fn wanted(state: &FleetState, service: &ServiceState) -> Result<Desired, Str
     let inputs = Inputs {
         fleet: &state.fleet,
         spec: &service.spec,
+        spec_index: service.spec_index,
         primary: &service.primary,
         switch,
         members: &members,
@@ -88,9 +90,9 @@ pub struct Surroundings {
     /// Its zone.
     pub zone: Result<ZoneInfo, NoAnswer>,
     /// The record sets of the zone.
-    pub records: Result<Vec<RecordSet>, NoAnswer>,
+    pub records: Result<Arc<Vec<RecordSet>>, NoAnswer>,
     /// Health checks of the account.
-    pub checks: Result<Vec<HealthCheck>, NoAnswer>,
+    pub checks: Result<Arc<Vec<HealthCheck>>, NoAnswer>,
     /// How many there may be.
     pub quota: Result<Quota, NoAnswer>,
 }

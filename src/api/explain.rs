@@ -1,6 +1,7 @@
 //! What Route 53 would answer, from the records as they are now and the health that the fleet believes in.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use failoverd_domain::ids::{HealthCheckId, Region};
@@ -23,8 +24,8 @@ const LATENCY_IS_ESTIMATED: &str =
 /// The zone that holds a name, and what is in it.
 struct Zone {
     name: String,
-    records: Vec<RecordSet>,
-    checks: Vec<HealthCheck>,
+    records: Arc<Vec<RecordSet>>,
+    checks: Arc<Vec<HealthCheck>>,
 }
 
 /// What was asked, valid.

@@ -17,6 +17,8 @@ pub struct Timing {
     pub tick: Duration,
     /// Between two rounds of settlement.
     pub settle: Duration,
+    /// Longest that one service's record changes wait for those of others of the same zone, to go in one batch.
+    pub gather: Duration,
     /// Reports and readings older than this do not count.
     pub stale_after: Duration,
     /// One mutating call to AWS; shorter than the leader's lease.
@@ -35,6 +37,7 @@ impl Default for Timing {
             canary: Duration::from_secs(1),
             tick: Duration::from_millis(250),
             settle: Duration::from_secs(2),
+            gather: Duration::from_secs(15),
             stale_after: Duration::from_secs(30),
             mutation: Duration::from_millis(1_200),
             afterlife: Duration::from_secs(3),
@@ -51,6 +54,7 @@ impl Timing {
             look: Duration::from_secs(1),
             tick: Duration::from_millis(100),
             settle: Duration::from_millis(500),
+            gather: Duration::from_secs(2),
             stale_after: Duration::from_secs(5),
             ..Self::default()
         }

@@ -17,7 +17,9 @@ use failoverd_domain::route53::{Change, HealthCheck, HealthCheckConfig, RecordSe
 use failoverd_domain::service::NewTable;
 use tokio::time::sleep;
 
-use super::world::{ACCOUNT, Gate, Plane, ROUTE53_REGION, Refusal, Service, SimulatedAws, World as SimulatedWorld};
+use super::world::{
+    ACCOUNT, Gate, Plane, ROUTE53_REGION, Refusal, Service, SimulatedAws, World as SimulatedWorld, Zone,
+};
 use crate::ports::{
     Action, Age, AuroraGlobal, Buckets, Call, CallError, DbInstances, Effect, GlobalTables, HealthChecks, Identity,
     Permissions, Quota, Records, ReplicationWish, Roles, World, ZoneInfo,
@@ -197,12 +199,8 @@ impl Records for SimulatedPorts {
         .await
     }
 
-    async fn list(&self, zone: &str, _: Age) -> Call<Vec<RecordSet>> {
-        self.route53("ListResourceRecordSets", false, |world| {
-            world.public_zone(zone)?;
-            world.list_records(zone)
-        })
-        .await
+    async fn list(&self, zone: &str, _: Age) -> Call<Arc<Vec<RecordSet>>> {
+        self.route53("ListResourceRecordSets", false, |world| world.public_zone(zone).map(Zone::listing)).await
     }
 
     async fn change(&self, zone: &str, changes: Vec<Change>) -> Call<String> {
@@ -216,8 +214,8 @@ impl Records for SimulatedPorts {
 
 #[async_trait]
 impl HealthChecks for SimulatedPorts {
-    async fn list(&self, _: Age) -> Call<Vec<HealthCheck>> {
-        self.route53("ListHealthChecks", false, |world| Ok(world.checks.iter().cloned().collect())).await
+    async fn list(&self, _: Age) -> Call<Arc<Vec<HealthCheck>>> {
+        self.route53("ListHealthChecks", false, |world| Ok(Arc::new(world.checks.iter().cloned().collect()))).await
     }
 
     async fn create(&self, caller_reference: &str, config: HealthCheckConfig) -> Call<HealthCheck> {

@@ -15,6 +15,13 @@ impl FleetState {
         self.services.values().filter(move |service| service.spec.is_of_switch(group))
     }
 
+    /// The service whose manifest decides for the switch: the lead, or the only one.
+    #[must_use]
+    pub fn lead_of(&self, group: &SwitchGroup) -> Option<&ServiceState> {
+        let named = self.services.get(group.as_str()).filter(|service| service.spec.is_of_switch(group));
+        named.or_else(|| self.services.values().find(|service| service.spec.is_of_switch(group)))
+    }
+
     /// The lead that this service moves with; absent where it moves by itself.
     #[must_use]
     pub fn moves_with(&self, spec: &ServiceSpec) -> Option<&ServiceName> {

@@ -173,10 +173,12 @@ impl FleetState {
         self.runs.values().find(|run| &run.service == moved && !run.state.is_closed())
     }
 
-    /// Whether automatic action is off for a service, by itself or with the fleet.
+    /// Whether automatic action is off for a service: by itself, with the one that it moves with, or with the fleet.
     #[must_use]
     pub fn is_paused(&self, service: &ServiceName) -> bool {
-        self.paused || self.services.get(service).is_some_and(|service| service.paused)
+        let Some(found) = self.services.get(service) else { return self.paused };
+        let lead = self.moves_with(&found.spec).and_then(|lead| self.services.get(lead));
+        self.paused || found.paused || lead.is_some_and(|lead| lead.paused)
     }
 
     /// Regions that serve by the committed switch, in the manifest's order.

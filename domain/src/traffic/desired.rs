@@ -12,7 +12,7 @@ use super::naming::{fence_name, own_references};
 use super::records::{add_canary, add_two_levels};
 use super::switch_checks::switch_checks;
 use crate::fleet::Switch;
-use crate::ids::{FleetId, Region, ServiceName, SwitchGroup};
+use crate::ids::{FleetId, LogIndex, Region, ServiceName, SwitchGroup};
 use crate::route53::{EndpointCheck, RecordSet, RecordType};
 use crate::service::{ServiceSpec, SwitchTransport};
 
@@ -34,6 +34,8 @@ pub struct Inputs<'a> {
     pub fleet: &'a FleetId,
     /// Service.
     pub spec: &'a ServiceSpec,
+    /// Log index at which that manifest was agreed.
+    pub spec_index: LogIndex,
     /// Active-passive: the Region that serves by committed state.
     pub primary: &'a Region,
     /// The committed switch of the service's group. Its bits also say what silence shall mean once this is written.
@@ -74,6 +76,8 @@ pub struct Desired {
     pub service: ServiceName,
     /// Its zone.
     pub zone: String,
+    /// Log index of the manifest that wants this: who wrote before it may have wanted something else.
+    pub since: LogIndex,
     /// Its public names, with their types.
     pub public: Vec<(String, RecordType)>,
     /// Health checks, children before those who refer to them.
@@ -142,6 +146,7 @@ pub fn desired(inputs: &Inputs<'_>) -> Result<Desired, DesireProblem> {
     let mut wanted = Desired {
         service: inputs.spec.name.clone(),
         zone,
+        since: inputs.spec_index,
         public: inputs.spec.traffic.records.iter().map(|record| (lower(&record.name), record.record_type)).collect(),
         checks: Vec::new(),
         records: Vec::new(),

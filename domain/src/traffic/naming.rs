@@ -44,9 +44,8 @@ pub(super) fn is_canary_name(name: &str, service: &ServiceName, zone: &str) -> b
 
 /// Whether a name could be an internal record of a public one, of whatever Region.
 pub(super) fn is_internal_name(name: &str, public_name: &str) -> bool {
-    let region = name
-        .strip_prefix("fo-")
-        .and_then(|rest| rest.strip_suffix(public_name.replace('*', "_any").as_str())?.strip_suffix('.'));
+    let Some(rest) = name.strip_prefix("fo-") else { return false };
+    let region = rest.strip_suffix(public_name.replace('*', "_any").as_str()).and_then(|rest| rest.strip_suffix('.'));
     region.is_some_and(|region| !region.is_empty() && !region.contains('.'))
 }
 

@@ -87,6 +87,10 @@ pub(super) fn can_become(from: &HealthCheckConfig, to: &HealthCheckConfig) -> bo
 
 /// Whether two records answer the same; the order of values means nothing.
 pub(super) fn same_record(a: &RecordSet, b: &RecordSet) -> bool {
+    // A zone has thousands: most are told apart by their names.
+    if a.name != b.name || a.record_type != b.record_type || a.set_identifier != b.set_identifier {
+        return false;
+    }
     let sorted = |record: &RecordSet| {
         let mut record = record.clone();
         record.values.sort();

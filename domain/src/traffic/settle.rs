@@ -241,8 +241,12 @@ impl<'a> Zone<'a> {
         let same = |a: &RecordSet, among: &[RecordSet]| among.iter().any(|b| same_record(a, b));
         let obsolete: Vec<&RecordSet> = self.ours().filter(|record| !same(record, &wanted)).collect();
         let missing: Vec<&RecordSet> = wanted.iter().filter(|record| !same(record, self.records)).collect();
-        // A mark of an older epoch or generation still lets in the writers of that time.
-        let marked = fence.is_some_and(|f| f.mark.generation == mark.generation && f.mark.epoch == mark.epoch);
+        // An older mark still lets in whoever wrote for an older generation, epoch or manifest and is not heard of any
+        // more: a call of theirs may be under way, exact about records that were put back meanwhile.
+        let is_of_now = |of: &FenceMark| {
+            of.generation == mark.generation && of.epoch == mark.epoch && of.index >= self.desired.since
+        };
+        let marked = fence.is_some_and(|fence| is_of_now(&fence.mark));
         if obsolete.is_empty() && missing.is_empty() && marked {
             return None;
         }

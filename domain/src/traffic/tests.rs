@@ -2,8 +2,10 @@
 
 mod cloudwatch;
 mod coming_back;
+mod packing;
 mod previewing;
 mod settling;
+mod stale_writers;
 
 use std::collections::BTreeMap;
 
@@ -84,6 +86,7 @@ impl Scene {
         desired(&Inputs {
             fleet: &self.fleet,
             spec: &self.spec,
+            spec_index: LogIndex(0),
             primary: &self.primary,
             switch: &self.switch,
             members: &self.members,

@@ -10,10 +10,6 @@ use std::time::Duration;
 pub(super) const RECORDS_PAGE: i32 = 300;
 /// Health checks listed a page (AWS: at most 100).
 pub(super) const CHECKS_PAGE: i32 = 100;
-/// Changes in one batch.
-pub(super) const MOST_CHANGES: usize = 1_000;
-/// Characters of values in one batch.
-pub(super) const MOST_VALUE_CHARACTERS: usize = 32_000;
 /// Queries in one `GetMetricData`.
 pub(super) const MOST_QUERIES: usize = 500;
 /// Names in one `DescribeAlarms`.

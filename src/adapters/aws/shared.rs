@@ -13,8 +13,10 @@ use crate::ports::Call;
 #[derive(Debug)]
 pub(super) struct Shared<T> {
     held: Mutex<Option<Held<T>>>,
-    /// Raised by every change: what was fetched before is not to be given to anybody any more.
+    /// Raised by every change: what was fetched before is not to be given to whoever asks after it.
     version: AtomicU64,
+    /// Fetches that have begun.
+    begun: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -22,25 +24,34 @@ struct Held<T> {
     value: Arc<T>,
     at: Instant,
     version: u64,
+    /// Which fetch it was.
+    number: u64,
 }
 
 impl<T> Default for Shared<T> {
     fn default() -> Self {
-        Self { held: Mutex::new(None), version: AtomicU64::new(0) }
+        Self { held: Mutex::new(None), version: AtomicU64::new(0), begun: AtomicU64::new(0) }
     }
 }
 
 impl<T> Shared<T> {
     /// What is held, if it is young enough; else what `fetch` brings. Whoever asks meanwhile waits for that. A fetch
-    /// that a change overtook is given to its caller and kept for nobody else.
+    /// that a change overtook is given to those who had asked before it began, and kept for nobody else: while a
+    /// thousand services are settled something changes all the time, and none of them may need a listing of its own.
     pub(super) async fn get(&self, age: Duration, fetch: impl Future<Output = Call<T>>) -> Call<Arc<T>> {
+        let asked = self.begun.load(Ordering::SeqCst);
         let mut held = self.held.lock().await;
         let version = self.version.load(Ordering::SeqCst);
-        if let Some(found) = held.as_ref().filter(|found| found.version == version && found.at.elapsed() < age) {
+        let will_do = |found: &&Held<T>| {
+            let is_of_now = found.version == version && found.at.elapsed() < age;
+            is_of_now || found.number > asked
+        };
+        if let Some(found) = held.as_ref().filter(will_do) {
             return Ok(found.value.clone());
         }
+        let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
         let value = Arc::new(fetch.await?);
-        *held = Some(Held { value: value.clone(), at: Instant::now(), version });
+        *held = Some(Held { value: value.clone(), at: Instant::now(), version, number });
         Ok(value)
     }
 
@@ -85,5 +96,28 @@ mod tests {
         });
         assert_eq!(*fetch.await.unwrap(), 1);
         assert_eq!(*shared.get(AGE, async { Ok(2) }).await.unwrap(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn however_much_is_changed_meanwhile_those_who_wait_need_two_fetches_at_most() {
+        let shared = Shared::default();
+        let fetches = AtomicU32::new(0);
+        let get = |after_ms| {
+            let (shared, fetches) = (&shared, &fetches);
+            async move {
+                tokio::time::sleep(Duration::from_millis(after_ms)).await;
+                let fetch = async {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    shared.drop_it();
+                    Ok(fetches.fetch_add(1, Ordering::SeqCst))
+                };
+                *shared.get(AGE, fetch).await.unwrap()
+            }
+        };
+        let early = futures_util::future::join_all((0..50).map(|_| get(0)));
+        let late = futures_util::future::join_all((0..50).map(|_| get(10)));
+        let (early, late) = tokio::join!(early, late);
+        assert!(early[0] == 0 && early[1..].iter().all(|number| *number <= 1), "{early:?}");
+        assert!(late.iter().all(|number| *number == 1), "one that began after they asked: {late:?}");
     }
 }

@@ -30,7 +30,7 @@ impl Reading<'_> {
             let zone = KnownZone {
                 name: &at.1,
                 id: around.zone.as_ref().map(|zone| zone.id.as_str()).unwrap_or_default(),
-                records: around.records.as_ref().ok().map(Vec::as_slice),
+                records: around.records.as_ref().ok().map(|records| records.as_slice()),
             };
             let beside = self.then.services.values().filter(|service| lives_here(&service.spec));
             let wanted: Vec<Desired> = beside.filter_map(|service| survey::wanted(self.then, service).ok()).collect();

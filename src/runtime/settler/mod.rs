@@ -3,7 +3,12 @@
 
 mod copies;
 mod instances;
+mod packer;
+mod post;
 mod tables;
+#[cfg(test)]
+mod tests;
+mod together;
 mod word;
 mod zone;
 
@@ -17,19 +22,26 @@ use failoverd_domain::ids::{LogIndex, ServiceName};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::timing::Timing;
 use crate::ports::{Agreement, Clock, World};
+use packer::{Lane, Packer, Ticket};
+use together::{CheckChanges, Confirmation};
 use word::Speaker;
 pub use word::{Standing, Word, Words};
 
 /// A settled service is looked at again this often, for drift.
 const LOOK_FOR_DRIFT: Duration = Duration::from_secs(60);
-/// Services settled at once.
-const MOST_AT_ONCE: usize = 8;
+/// Services settled at once: enough that all which share a zone go in one round. Each holds its state, what it wants and
+/// what it changes, some tens of kilobytes; listings are shared, and calls are held back by the account's own budget.
+const MOST_AT_ONCE: usize = 1_024;
+/// Looks for drift that begin together: there is no hurry, and a thousand services of a large zone are a lot to compare.
+const MOST_LOOKS: usize = 32;
+/// Entries proposed at once: each is written to the disk, and must not wait for a thousand others within its deadline.
+const MOST_PROPOSED: usize = 64;
 /// After a failure, at first and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
@@ -41,6 +53,10 @@ pub(super) struct Settler {
     pub(super) world: World,
     pub(super) agreement: Arc<dyn Agreement>,
     speaker: Speaker,
+    packer: Packer,
+    confirmation: Confirmation,
+    check_changes: CheckChanges,
+    proposals: Semaphore,
 }
 
 /// Why a round of settlement ended early. Every one of them is tried again later.
@@ -76,12 +92,28 @@ impl Settler {
         agreement: Arc<dyn Agreement>,
     ) -> (Self, watch::Receiver<Words>) {
         let (speaker, words) = Speaker::new();
-        (Self { view, timing, clock, world, agreement, speaker }, words)
+        let settler = Self {
+            packer: Packer::new(timing.gather),
+            confirmation: Confirmation::default(),
+            check_changes: CheckChanges::default(),
+            proposals: Semaphore::new(MOST_PROPOSED),
+            view,
+            timing,
+            clock,
+            world,
+            agreement,
+            speaker,
+        };
+        (settler, words)
     }
 
     /// Runs for ever; writes nothing while another daemon leads. Services are settled side by side: one that waits for
     /// AWS or for a person holds nobody else up.
     pub(super) async fn run(self) {
+        tokio::join!(self.rounds(), self.post());
+    }
+
+    async fn rounds(&self) {
         let mut ticks = tokio::time::interval(self.timing.settle);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut due: BTreeMap<ServiceName, Due> = BTreeMap::new();
@@ -101,9 +133,9 @@ impl Settler {
                     for service in self.due(&mut due, &busy, MOST_AT_ONCE - under_way.len()) {
                         let name = service.spec.name.clone();
                         busy.insert(name.clone());
-                        let this = &self;
                         let span = tracing::info_span!("settle", service = %name, epoch = service.epoch.0);
-                        let settling = async move { (name, this.settle(&service).await) };
+                        let unsettled = (!service.is_settled()).then(|| self.packer.ticket(lane_of(&service)));
+                        let settling = async move { (name, self.settle(&service, unsettled).await) };
                         under_way.push(Box::pin(settling.instrument(span)));
                     }
                 }
@@ -121,6 +153,7 @@ impl Settler {
         if !self.leads() {
             due.clear();
             self.speaker.retain(|_| false);
+            self.check_changes.forget();
             return Vec::new();
         }
         let state = self.state();
@@ -137,14 +170,19 @@ impl Settler {
         let mut ready: Vec<&ServiceState> = state.services.values().filter(is_due).collect();
         // What is not settled goes before looks for drift, and what has waited longest goes first.
         ready.sort_by_key(|service| (service.is_settled(), due.get(&service.spec.name).map(|due| due.at)));
-        ready.into_iter().take(room).cloned().collect()
+        let mut looks = 0;
+        let has_turn = |service: &&ServiceState| {
+            looks += usize::from(service.is_settled());
+            !service.is_settled() || looks <= MOST_LOOKS
+        };
+        ready.into_iter().filter(has_turn).take(room).cloned().collect()
     }
 
     /// First of all whoever serves must be able to write. Then traffic: a settled service keeps its answer whatever
     /// happens to the daemons. Copies may take hours. None of them waits for the others to go well.
-    async fn settle(&self, service: &ServiceState) -> Result<(), Unsettled> {
+    async fn settle(&self, service: &ServiceState, ticket: Option<Ticket<'_>>) -> Result<(), Unsettled> {
         let writers = self.free_writers(service).await;
-        let zone = self.settle_zone(service).await;
+        let zone = self.settle_zone(service, ticket).await;
         let copies = self.settle_copies(service).await;
         writers.and(zone).and(copies)
     }
@@ -165,8 +203,13 @@ impl Settler {
     /// Makes sure, by the others' word, that this daemon may still write for the service: before each single write, as
     /// whoever was leader a moment ago may not be any more.
     async fn may_write(&self, service: &ServiceState) -> Result<(), Unsettled> {
-        self.agreement.confirm_leadership().await.map_err(|error| Unsettled::Yield(error.to_string()))?;
+        self.confirm().await?;
         self.still(service)
+    }
+
+    async fn confirm(&self) -> Result<(), Unsettled> {
+        let confirmed = self.confirmation.confirm(self.agreement.as_ref()).await;
+        confirmed.map_err(|error| Unsettled::Yield(error.to_string()))
     }
 
     /// The service as it is now, as far as this daemon knows.
@@ -192,6 +235,8 @@ impl Settler {
     }
 
     async fn propose(&self, command: Command) -> Result<LogIndex, Unsettled> {
+        // Never closed: settlement goes on without a permit rather than not at all.
+        let _permit = self.proposals.acquire().await.ok();
         let entry = Entry { at: self.clock.now(), actor: Actor::Daemon(self.view.me.clone()), command };
         let applied = self.agreement.propose(entry).await.map_err(|error| Unsettled::Yield(error.to_string()))?;
         match applied.result {
@@ -199,6 +244,12 @@ impl Settler {
             Err(rejection) => Err(Unsettled::Yield(rejection.reason)),
         }
     }
+}
+
+/// Where a service's records are changed.
+fn lane_of(service: &ServiceState) -> Lane {
+    let zone = service.spec.traffic.hosted_zone.trim_end_matches('.').to_ascii_lowercase();
+    (service.spec.role_arn.clone(), zone)
 }
 
 /// Says when a service is due again after its round.

@@ -1,7 +1,6 @@
 //! Records and health checks.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use failoverd_domain::fleet::{Command, ServiceState};
 use failoverd_domain::ids::{LogIndex, Region};
@@ -10,26 +9,31 @@ use failoverd_domain::traffic::{
     DesireProblem, Desired, DesiredKind, FenceMark, Inputs, SettleAction, SwitchAlarm, desired, settle,
     switch_alarm_name,
 };
-use tokio::time::{Instant, sleep};
 
-use super::{Settler, Unsettled};
-use crate::ports::{Age, Effect, World};
+use super::packer::Ticket;
+use super::{Settler, Unsettled, lane_of};
+use crate::ports::{Age, Effect};
 
 /// Seconds, for plain values whose manifest names none.
 const RECORD_TTL_S: u32 = 60;
 /// Rounds of checks and records in one go: children, parents, records.
 const MOST_ROUNDS: usize = 8;
-/// Longest wait for every name server to have a change.
-const INSYNC_PATIENCE: Duration = Duration::from_secs(120);
 
 impl Settler {
-    pub(super) async fn settle_zone(&self, service: &ServiceState) -> Result<(), Unsettled> {
+    /// A service that is not settled comes with its ticket; another needs one only when something has drifted.
+    pub(super) async fn settle_zone(
+        &self,
+        service: &ServiceState,
+        ticket: Option<Ticket<'_>>,
+    ) -> Result<(), Unsettled> {
         let wanted = self.wanted(service)?;
         let mut intent = None;
         for _ in 0..MOST_ROUNDS {
             self.still(service)?;
+            let read_at = self.check_changes.now();
             let actions = self.next_actions(service, &wanted, intent).await?;
             if actions.is_empty() {
+                drop(ticket);
                 return self.declare_settled(service).await;
             }
             self.alarms_speak(service, &wanted, &actions).await?;
@@ -39,8 +43,13 @@ impl Settler {
                 continue;
             }
             for action in actions {
-                self.may_write(service).await?;
-                self.perform(service, &wanted.zone, action).await?;
+                match (action, &ticket) {
+                    (SettleAction::ChangeRecords { changes }, Some(ticket)) => ticket.hand_in(service, changes).await?,
+                    (SettleAction::ChangeRecords { changes }, None) => {
+                        self.packer.ticket(lane_of(service)).hand_in(service, changes).await?;
+                    }
+                    (action, _) => self.perform(service, read_at, action).await?,
+                }
             }
         }
         Err(Unsettled::Stuck(format!("records of {} do not converge", service.spec.name)))
@@ -55,6 +64,7 @@ impl Settler {
         desired(&Inputs {
             fleet: &state.fleet,
             spec: &service.spec,
+            spec_index: service.spec_index,
             primary: &service.primary,
             switch,
             members: &members,
@@ -115,6 +125,8 @@ impl Settler {
         let world = self.world_of(service);
         let checks = world.health_checks.list(Age::Shared).await?;
         let records = world.records.list(&wanted.zone, Age::Shared).await?;
+        // A thousand services compare a zone one by one: whatever else this daemon does goes in between.
+        tokio::task::yield_now().await;
         let actions = settle(wanted, &mark, &checks, &records);
         match actions.first() {
             Some(SettleAction::Refused { reason }) => Err(Unsettled::Yield(reason.clone())),
@@ -123,35 +135,30 @@ impl Settler {
         }
     }
 
-    async fn perform(&self, service: &ServiceState, zone: &str, action: SettleAction) -> Result<(), Unsettled> {
+    async fn perform(&self, service: &ServiceState, read_at: u64, action: SettleAction) -> Result<(), Unsettled> {
+        self.may_write(service).await?;
         let world = self.world_of(service);
         let checks = &world.health_checks;
+        let key = |reference: &str| (service.spec.role_arn.clone(), reference.to_owned());
         let done = match action {
-            SettleAction::CreateCheck { reference, config } => checks.create(&reference, config).await.map(drop),
-            SettleAction::UpdateCheck { check, config } => checks.update(&check, config).await.map(drop),
-            SettleAction::DeleteCheck { check } => checks.delete(&check).await,
-            SettleAction::ChangeRecords { changes } => match world.records.change(zone, changes).await {
-                Ok(change) => return self.wait_in_sync(&world, &change).await,
-                Err(error) => Err(error),
-            },
-            SettleAction::Refused { .. } | SettleAction::Foreign { .. } => Ok(()),
+            SettleAction::CreateCheck { reference, config } => {
+                let create = async { checks.create(&reference, config).await.map(drop) };
+                self.check_changes.once(key(&reference), read_at, create).await
+            }
+            SettleAction::UpdateCheck { check, config } => {
+                let update = async { checks.update(&check, config).await.map(drop) };
+                self.check_changes.once(key(&check.caller_reference), read_at, update).await
+            }
+            SettleAction::DeleteCheck { check } => {
+                self.check_changes.once(key(&check.caller_reference), read_at, checks.delete(&check)).await
+            }
+            SettleAction::ChangeRecords { .. } | SettleAction::Refused { .. } | SettleAction::Foreign { .. } => Ok(()),
         };
         match done {
             // Unknown: the next round reads what came of it, and every action is exact about what it replaces.
             Err(error) if error.effect == Effect::Unknown => Ok(()),
             other => other.map_err(Unsettled::Call),
         }
-    }
-
-    async fn wait_in_sync(&self, world: &World, change: &str) -> Result<(), Unsettled> {
-        let deadline = Instant::now() + INSYNC_PATIENCE;
-        while !world.records.in_sync(change).await? {
-            if Instant::now() >= deadline {
-                return Err(Unsettled::Stuck(format!("change {change} is still not INSYNC")));
-            }
-            sleep(self.timing.settle).await;
-        }
-        Ok(())
     }
 
     async fn declare_settled(&self, service: &ServiceState) -> Result<(), Unsettled> {

@@ -12,7 +12,8 @@ use failoverd_domain::route53::{Change, Policy, RecordSet, RecordType, Together}
 use super::refusal::Refusal;
 use super::zones::{Key, Zone, canonical, is_within, key_of};
 
-const MAX_CHANGES: usize = 1_000;
+/// `ResourceRecord` elements.
+const MAX_RECORDS: usize = 1_000;
 const MAX_VALUE_CHARACTERS: usize = 32_000;
 
 /// The records after the batch.
@@ -75,8 +76,10 @@ fn within_limits(changes: &[Change]) -> Result<(), Refusal> {
     if changes.is_empty() {
         return Err(Refusal::new("InvalidInput", "1 validation error detected: changes must not be empty"));
     }
-    if changes.len() > MAX_CHANGES {
-        return Err(invalid(&[format!("Number of records limit of {MAX_CHANGES} exceeded.")]));
+    // An alias has no resource record of its own, and counts as one.
+    let elements: usize = changes.iter().map(|change| set_of(change).values.len().max(1)).sum();
+    if elements > MAX_RECORDS {
+        return Err(invalid(&[format!("Number of records limit of {MAX_RECORDS} exceeded.")]));
     }
     let characters: usize = changes.iter().flat_map(|change| &set_of(change).values).map(|v| v.chars().count()).sum();
     if characters > MAX_VALUE_CHARACTERS {
@@ -167,9 +170,16 @@ fn no_such_check(set: &RecordSet, change: &Change, exists: &dyn Fn(&HealthCheckI
     (!exists(check)).then(|| format!("The specified health check id {check} does not exist"))
 }
 
+/// The record sets of a name.
+fn named<'a>(records: &'a BTreeMap<Key, RecordSet>, name: &str) -> impl Iterator<Item = &'a RecordSet> {
+    let first: Key = (name.to_owned(), RecordType::ALL[0], None);
+    let name = name.to_owned();
+    records.range(first..).map(|(_, set)| set).take_while(move |set| set.name == name)
+}
+
 /// Rules between the record sets of one name.
 fn consistent(records: &BTreeMap<Key, RecordSet>, name: &str, record_type: RecordType) -> Vec<String> {
-    let at_name: Vec<&RecordSet> = records.values().filter(|set| set.name == name).collect();
+    let at_name: Vec<&RecordSet> = named(records, name).collect();
     let sets: Vec<&RecordSet> = at_name.iter().copied().filter(|set| set.record_type == record_type).collect();
     let mut problems = Vec::new();
     let rrset = format!("RRSet with DNS name {name}., type {record_type}");

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use failoverd_domain::ids::{HealthCheckId, Region};
 use failoverd_domain::route53::{Answer, Change, Place, Policy, Query, RecordSet, RecordType, answer};
@@ -26,8 +27,10 @@ pub struct Zone {
     /// Answered inside VPCs only; nobody outside gets an answer.
     pub private: bool,
     pub(super) records: BTreeMap<Key, RecordSet>,
+    /// The same as they are listed.
+    listing: Arc<Vec<RecordSet>>,
     /// What the name servers have.
-    visible: Vec<RecordSet>,
+    visible: Arc<Vec<RecordSet>>,
     pending: VecDeque<Pending>,
     /// Newest change that all name servers have.
     in_sync_up_to: u64,
@@ -37,7 +40,7 @@ pub struct Zone {
 struct Pending {
     change: u64,
     due_ms: u64,
-    records: Vec<RecordSet>,
+    records: Arc<Vec<RecordSet>>,
 }
 
 /// What a name server says to a question.
@@ -79,6 +82,11 @@ impl Zone {
         self.records.values()
     }
 
+    /// As the API lists them, to be shared.
+    pub fn listing(&self) -> Arc<Vec<RecordSet>> {
+        self.listing.clone()
+    }
+
     fn knows(&self, name: &str) -> bool {
         let below = format!(".{name}");
         self.visible.iter().any(|set| set.name == name || set.name.ends_with(&below))
@@ -109,7 +117,7 @@ impl World {
         let id = format!("Z{:012X}", self.draws.next_u64() & 0xFFFF_FFFF_FFFF);
         let records: BTreeMap<Key, RecordSet> =
             apex_records(&name).into_iter().map(|set| (key_of(&set), set)).collect();
-        let visible = records.values().cloned().collect();
+        let listing: Arc<Vec<RecordSet>> = Arc::new(records.values().cloned().collect());
         let (regions, pending) = (regions.to_vec(), VecDeque::new());
         let zone = Zone {
             name: name.clone(),
@@ -117,7 +125,8 @@ impl World {
             regions,
             private: false,
             records,
-            visible,
+            visible: listing.clone(),
+            listing,
             pending,
             in_sync_up_to: self.changes,
         };
@@ -180,10 +189,11 @@ impl World {
         self.changes += 1;
         let change = self.changes;
         let due_ms = self.now_ms + self.timing.dns_propagation_ms;
-        let visible = records.values().cloned().collect();
+        let listing: Arc<Vec<RecordSet>> = Arc::new(records.values().cloned().collect());
         if let Some(zone) = self.zones.get_mut(&name) {
             zone.records = records;
-            zone.pending.push_back(Pending { change, due_ms, records: visible });
+            zone.listing = listing.clone();
+            zone.pending.push_back(Pending { change, due_ms, records: listing });
         }
         let arguments = zone_rules::describe(&name, changes);
         self.note(Service::Route53, "ChangeResourceRecordSets", &ROUTE53_REGION.into(), arguments, true);
@@ -227,7 +237,7 @@ impl World {
             }
             None => set.values.contains(&text),
         };
-        let records = self.zones.values().flat_map(|zone| &zone.visible);
+        let records = self.zones.values().flat_map(|zone| zone.visible.iter());
         records.filter(leads_there).find_map(|set| {
             let own = set.name.strip_prefix("fo-")?;
             Some(Region::from(own.split_once('.')?.0))

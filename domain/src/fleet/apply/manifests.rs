@@ -233,9 +233,12 @@ impl FleetState {
                 context.say(Draft::new(EventKind::Paused, format!("automatic action {word} for the whole fleet")));
             }
             Some(name) => {
-                let Some(state) = self.services.get_mut(name) else {
-                    return Err(Rejection::new("NO_SUCH_SERVICE", format!("there is no service {name}")));
-                };
+                let no_service = || Rejection::new("NO_SUCH_SERVICE", format!("there is no service {name}"));
+                if paused {
+                    // It would move all the same, with the one that leads.
+                    self.moves_by_itself(&self.services.get(name).ok_or_else(no_service)?.spec)?;
+                }
+                let state = self.services.get_mut(name).ok_or_else(no_service)?;
                 state.paused = paused;
                 let draft = Draft::new(EventKind::Paused, format!("automatic action {word} for {name}"));
                 context.say(draft.service(name));

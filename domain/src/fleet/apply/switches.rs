@@ -64,8 +64,7 @@ impl FleetState {
 
     /// What a Region that comes back has at first.
     fn give(&mut self, group: &SwitchGroup, region: &Region, at_once: bool) {
-        let of_group = self.services.values().find(|service| service.spec.is_of_switch(group));
-        let share = of_group.filter(|_| !at_once).map(|service| first_share(&service.spec, region));
+        let share = self.lead_of(group).filter(|_| !at_once).map(|service| first_share(&service.spec, region));
         if let Some(bit) = self.switches.get_mut(group).and_then(|switch| switch.bits.get_mut(region)) {
             bit.share = share.unwrap_or(WHOLE_SHARE);
         }

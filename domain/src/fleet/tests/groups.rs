@@ -5,15 +5,23 @@ use super::fixture::*;
 use crate::fleet::*;
 use crate::ids::{Epoch, Region, ServiceName};
 use crate::plan::{Mode, Movement};
-use crate::service::{Pattern, ServiceSpec};
+use crate::service::{Pattern, Routing, ServiceSpec};
 
-const WEB: &str = "web";
+/// Before the lead by name, so that what merely takes the first one shows.
+const WEB: &str = "app";
 
 /// A service without data that moves with `lead`.
 fn companion(lead: &ServiceSpec, name: &str) -> ServiceSpec {
     let mut spec = ServiceSpec { name: name.into(), data: vec![], ..lead.clone() };
     spec.traffic.switch_group = Some(lead.name.as_str().into());
-    spec.traffic.records.iter_mut().for_each(|record| record.name = format!("{name}.example.com"));
+    for record in &mut spec.traffic.records {
+        record.name = format!("{name}.example.com");
+        if spec.pattern == Pattern::ActiveActive {
+            // Knows no parts: the lead's records make the waves.
+            record.routing = Routing::Latency;
+            record.targets.values_mut().for_each(|target| target.geo.clear());
+        }
+    }
     spec
 }
 
@@ -54,7 +62,7 @@ fn what_cannot_share_a_switch_is_refused_by_name() {
     };
     let mut with_data = companion(&shop(), WEB);
     with_data.data = shop().data;
-    assert!(why(vec![shop(), with_data]).starts_with("web shares the switch of shop and has data of its own"));
+    assert!(why(vec![shop(), with_data]).starts_with("app shares the switch of shop and has data of its own"));
     let mut turned = companion(&shop(), WEB);
     turned.regions.reverse();
     assert!(why(vec![shop(), turned]).contains("another list of Regions"));
@@ -105,7 +113,7 @@ fn a_run_of_the_lead_moves_all_and_nothing_else_does() {
     assert!(!web(&bench).is_settled());
     let told = |event: &&HistoryEvent| event.service.as_ref().is_some_and(|service| service.as_str() == WEB);
     let told: Vec<&str> = bench.events.iter().filter(told).map(|event| event.message.as_str()).collect();
-    assert_eq!(told.last(), Some(&"web moves with shop: eu-west-1 serves"));
+    assert_eq!(told.last(), Some(&"app moves with shop: eu-west-1 serves"));
 }
 
 #[test]
@@ -125,7 +133,7 @@ fn nobody_is_left_behind_without_records() {
     bench.ok(person(), apply(vec![shop(), companion(&shop(), WEB)]));
     bench.settle();
     let refused = bench.propose(breach(), &by_itself()).unwrap_err();
-    assert!(refused.reason.contains("web, which moves along, has no records"), "{}", refused.reason);
+    assert!(refused.reason.contains("app, which moves along, has no records"), "{}", refused.reason);
     settle_web(&mut bench);
     bench.propose(breach(), &by_itself()).unwrap();
 }
@@ -139,7 +147,7 @@ fn the_controller_asks_the_lead() {
     assert_eq!(decision.plan.service.as_str(), "shop");
     let region = Region::from(US);
     let forecasts = what_if_region_vanishes(bench.now, &bench.state, &bench.matrix(breach()), &view(), &region);
-    let [shop, web] = forecasts.as_slice() else { panic!("{forecasts:?}") };
+    let [web, shop] = forecasts.as_slice() else { panic!("{forecasts:?}") };
     assert_eq!(shop.outcome, web.outcome);
     assert!(web.reason.starts_with("moves with shop: "), "{}", web.reason);
 }

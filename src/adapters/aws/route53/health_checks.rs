@@ -1,6 +1,6 @@
 //! Health checks of the account: listed once for all, made under a caller reference, tagged.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 use aws_sdk_route53::operation::create_health_check::CreateHealthCheckError;
@@ -71,12 +71,12 @@ fn tags(reference: &str) -> Vec<(&'static str, String)> {
 
 #[async_trait]
 impl HealthChecks for Route53 {
-    async fn list(&self, age: Age) -> Call<Vec<HealthCheck>> {
+    async fn list(&self, age: Age) -> Call<Arc<Vec<HealthCheck>>> {
         if age == Age::Now {
             self.checks.drop_it();
         }
         self.tag_what_is_not().await;
-        Ok(self.checks.get(LISTING_AGE, self.all_checks()).await?.as_ref().clone())
+        self.checks.get(LISTING_AGE, self.all_checks()).await
     }
 
     async fn create(&self, caller_reference: &str, config: HealthCheckConfig) -> Call<HealthCheck> {

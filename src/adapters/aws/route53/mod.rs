@@ -13,10 +13,11 @@ use aws_sdk_route53::error::ProvideErrorMetadata;
 use aws_sdk_route53::types::{ChangeBatch, ChangeStatus, HostedZoneLimitType};
 use failoverd_domain::ids::Region;
 use failoverd_domain::route53::{Change, HealthCheck, RecordSet};
+use failoverd_domain::traffic::Load;
 
 use super::account::{Account, Ask, GLOBAL};
 use super::budget::Kind;
-use super::limits::{LISTING_AGE, MOST_CHANGES, MOST_VALUE_CHARACTERS, RECORDS_PAGE};
+use super::limits::{LISTING_AGE, RECORDS_PAGE};
 use super::shared::Shared;
 use crate::ports::{Age, Call, CallError, Effect, Quota, Records, ZoneInfo};
 use zones::Zone;
@@ -101,13 +102,13 @@ impl Records for Route53 {
         })
     }
 
-    async fn list(&self, zone: &str, age: Age) -> Call<Vec<RecordSet>> {
+    async fn list(&self, zone: &str, age: Age) -> Call<Arc<Vec<RecordSet>>> {
         let zone = self.find_zone(zone).await?;
         if age == Age::Now {
             zone.records.drop_it();
         }
         let found = zone.records.get(LISTING_AGE, self.all_records(&zone)).await;
-        Ok(found.map_err(|error| self.forget_if_gone(&zone, error))?.as_ref().clone())
+        found.map_err(|error| self.forget_if_gone(&zone, error))
     }
 
     async fn change(&self, zone: &str, changes: Vec<Change>) -> Call<String> {
@@ -152,20 +153,10 @@ fn with_messages(
     }
 }
 
-/// <https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DNSLimitations.html#limits-api-requests-changeresourcerecordsets>
+/// Asked before it is sent, so that what Route 53 would refuse costs no call.
 fn fits(changes: &[Change]) -> Result<(), String> {
-    if changes.len() > MOST_CHANGES {
-        return Err(format!("{} changes: one batch holds {MOST_CHANGES} at most", changes.len()));
-    }
-    let values = changes.iter().flat_map(|change| match change {
-        Change::Create(set) | Change::Delete(set) => &set.values,
-    });
-    match values.map(|value| value.chars().count()).sum::<usize>() {
-        characters if characters > MOST_VALUE_CHARACTERS => {
-            Err(format!("{characters} characters of values: one batch holds {MOST_VALUE_CHARACTERS} at most"))
-        }
-        _ => Ok(()),
-    }
+    let load = Load::of(changes);
+    if load.fits() { Ok(()) } else { Err(format!("{load}: one batch holds {} at most", Load::MOST)) }
 }
 
 /// Whether a failed call may have changed something: then what is known of the listing is not.

@@ -40,7 +40,7 @@ fn routed(name: &str, set: &str, policy: Policy, value: &str) -> RecordSet {
 
 async fn sorted(ground: &Ground, zone: &str) -> Vec<RecordSet> {
     // As a daemon that has just started reads it.
-    let mut all = ground.world(US).records.list(zone, Age::Shared).await.unwrap();
+    let mut all = ground.world(US).records.list(zone, Age::Shared).await.unwrap().as_ref().clone();
     all.retain(|set| !matches!(set.record_type, RecordType::Ns | RecordType::Soa));
     all.sort_by(|a, b| (&a.name, a.record_type, &a.set_identifier).cmp(&(&b.name, b.record_type, &b.set_identifier)));
     all

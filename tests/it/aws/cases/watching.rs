@@ -145,7 +145,7 @@ pub async fn a_check_copies_its_alarms_rule_when_it_is_made_and_when_it_is_updat
     assert_eq!(made.copied.as_ref(), Some(&old.rule));
     world.alarms.put(&eu, &alarm).await.unwrap();
     let listed = world.health_checks.list(Age::Now).await.unwrap();
-    let held = listed.into_iter().find(|check| check.id == made.id).unwrap();
+    let held = listed.iter().find(|check| check.id == made.id).cloned().unwrap();
     assert_eq!(held.copied.as_ref(), Some(&old.rule), "a change of the alarm alone is not seen");
     let updated = world.health_checks.update(&held, config.clone()).await.unwrap();
     assert_eq!((updated.copied.as_ref(), &updated.config), (Some(&alarm.rule), &config));
