@@ -396,7 +396,7 @@ fn a_service_that_comes_back_before_the_point_of_no_return_is_put_back() {
 fn all_daemons_gone_means_what_the_table_says() {
     virtually(13, async {
         let mut fleet = moved_but_not_settled(13, Shop::default()).await;
-        let eu = region(EU_WEST);
+        let (us, eu) = (region(US_EAST), region(EU_WEST));
         let all = fleet.running();
         // One of three may go at any time.
         for one in &all {

@@ -1,9 +1,7 @@
 //! The answer of a run, verified from every daemon, on virtual time.
 
-use std::time::Duration;
-
 use failoverd::sim::fleet::{EU_WEST, SERVICE, Shop, SimulatedFleet, US_EAST, US_WEST, region};
-use failoverd_domain::fleet::{Command, EventKind, Run, RunState, StepProgress, StepState};
+use failoverd_domain::fleet::{Command, EventKind, RunState, StepProgress, StepState};
 use failoverd_domain::ids::Region;
 use failoverd_domain::plan::Mode;
 use failoverd_domain::traffic::AnswerSeen;
