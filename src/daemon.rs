@@ -211,7 +211,8 @@ fn listen(
 ) {
     let (agreement, token) = (handles.agreement.clone(), stop.clone());
     let switch = api::switch::serve(listeners.switch, agreement.state(), agreement.leadership(), switch, token.clone());
-    let ops = api::ops::serve(listeners.ops, agreement.leadership(), token.clone());
+    let known = api::ops::Known { leadership: agreement.leadership(), state: agreement.state() };
+    let ops = api::ops::serve(listeners.ops, known, token.clone());
     let grpc = api::serve(listeners.grpc, handles.clone(), tls, token);
     supervisor.spawn(
         TaskKind::Listener,

@@ -1,9 +1,12 @@
 //! The ops listener: for those who run the daemon, on loopback or inside the cluster.
 
+use std::sync::Arc;
+
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use failoverd_domain::fleet::FleetState;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -11,23 +14,38 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ports::Leadership;
 
-/// Serves `/livez` and `/readyz` until `stop` is cancelled.
+/// Serves `/livez`, `/readyz` and `/drainz` until `stop` is cancelled.
 ///
 /// # Errors
 /// When the listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    leadership: watch::Receiver<Leadership>,
-    stop: CancellationToken,
-) -> std::io::Result<()> {
-    axum::serve(listener, router(leadership)).with_graceful_shutdown(stop.cancelled_owned()).await
+pub async fn serve(listener: TcpListener, known: Known, stop: CancellationToken) -> std::io::Result<()> {
+    axum::serve(listener, router(known)).with_graceful_shutdown(stop.cancelled_owned()).await
+}
+
+/// What the answers rest on.
+pub struct Known {
+    /// Who leads.
+    pub leadership: watch::Receiver<Leadership>,
+    /// The newest state applied here.
+    pub state: watch::Receiver<Arc<FleetState>>,
 }
 
 /// The routes, for listeners that serve more beside them.
-pub fn router(leadership: watch::Receiver<Leadership>) -> Router {
+pub fn router(Known { leadership, state }: Known) -> Router {
+    let leader = leadership.clone();
     Router::new()
         .route("/livez", get(|| async { Json(json!({ "live": true })) }))
         .route("/readyz", get(move || std::future::ready(readiness(&leadership.borrow()))))
+        .route("/drainz", get(move || std::future::ready(drain(&leader.borrow(), &state.borrow()))))
+}
+
+/// Whether this daemon may be stopped: for a hook before the stop, and for whoever restarts one after the other. A daemon
+/// that does not know what was agreed cannot say so.
+fn drain(leadership: &Leadership, state: &FleetState) -> Response {
+    let unknown = reasons(leadership).into_iter().map(str::to_owned);
+    let reasons: Vec<String> = unknown.chain(state.why_stay()).collect();
+    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "may_stop": reasons.is_empty(), "reasons": reasons }))).into_response()
 }
 
 /// Ready: a leader is known and everything agreed before the start has been applied.
@@ -62,5 +80,18 @@ mod tests {
         assert_eq!(readiness(&leadership).status(), StatusCode::SERVICE_UNAVAILABLE);
         leadership.caught_up = true;
         assert_eq!(readiness(&leadership).status(), StatusCode::OK);
+    }
+
+    #[test]
+    fn a_daemon_may_be_stopped_when_nothing_rests_on_it() {
+        let knows = Leadership { leader: Some("eu-west-1".into()), caught_up: true, ..Leadership::default() };
+        let mut state = crate::api::fake::state_with(&["checkout"]);
+        let service = state.services.values_mut().next().unwrap();
+        service.settlement.settled = Some((service.epoch, service.spec_index));
+        assert_eq!(drain(&knows, &state).status(), StatusCode::OK);
+        assert_eq!(drain(&Leadership::default(), &state).status(), StatusCode::SERVICE_UNAVAILABLE, "knows nothing");
+        let service = state.services.values_mut().next().unwrap();
+        service.epoch = service.epoch.next();
+        assert_eq!(drain(&knows, &state).status(), StatusCode::SERVICE_UNAVAILABLE, "moved, and not settled");
     }
 }

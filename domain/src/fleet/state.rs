@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::event::EventHead;
 use super::run::Run;
 use crate::ids::{Epoch, FleetId, Generation, LogIndex, Region, RunId, ServiceName, StoreName, SwitchGroup};
-use crate::service::{Pattern, ServiceSpec};
+use crate::service::{Pattern, ServiceSpec, SwitchTransport};
 use crate::time::Timestamp;
 use crate::traffic::SwitchEndpoint;
 
@@ -213,6 +213,27 @@ impl FleetState {
     #[must_use]
     pub fn are_settled(&self, service: &ServiceState) -> bool {
         self.moved_together(service).into_iter().all(ServiceState::is_settled)
+    }
+
+    /// Why no daemon should be stopped now, service by service. While a move is not settled, losing every daemon would send
+    /// its traffic back; over CloudWatch the last words stay, and it would not.
+    #[must_use]
+    pub fn why_stay(&self) -> Vec<String> {
+        let why = |service: &ServiceState| {
+            let name = &service.spec.name;
+            if let Some(run) = self.open_run(name).filter(|run| run.epoch.is_some()) {
+                return Some(format!("run {} is moving {name}", run.id));
+            }
+            let (settled, _) = service.settlement.settled?;
+            let falls_back = service.spec.traffic.switch == SwitchTransport::Http && settled != service.epoch;
+            falls_back.then(|| {
+                format!(
+                    "{name} is not settled since epoch {}: without daemons its traffic would go where epoch {settled} had it",
+                    service.epoch
+                )
+            })
+        };
+        self.services.values().filter_map(why).collect()
     }
 
     /// What users see of a service in a word.

@@ -131,3 +131,19 @@ fn each_snapshot_of_lost_writes_goes_on_record_once() {
     assert!(event.message.ends_with("rds:unplanned-global-failover-b"), "{}", event.message);
     assert_eq!(bench.refused(daemon(), lost("no-such-store", &["x"])), "NO_SUCH_STORE");
 }
+
+/// What is asked before a daemon is stopped.
+#[test]
+fn daemons_stay_while_a_move_rests_on_them() {
+    let (mut bench, run) = Bench::running();
+    assert_eq!(bench.state.why_stay(), ["run shop-1 is moving shop"]);
+    bench.finish(&run);
+    let why = bench.state.why_stay();
+    assert!(why.len() == 1 && why[0].contains("without daemons its traffic would go where epoch 1 had it"), "{why:?}");
+    bench.settle();
+    assert_eq!(bench.state.why_stay(), [] as [&str; 0]);
+    // Another manifest under the same epoch changes no answer.
+    bench.ok(person(), apply(vec![ServiceSpec { labels: [("tier".into(), "1".into())].into(), ..shop() }]));
+    assert!(!bench.shop().is_settled());
+    assert_eq!(bench.state.why_stay(), [] as [&str; 0]);
+}
