@@ -15,6 +15,7 @@ use failoverd_domain::data::store::{BucketState, DbInstance, GlobalCluster, Glob
 use failoverd_domain::ids::Region;
 use failoverd_domain::route53::{Change, HealthCheck, HealthCheckConfig, RecordSet};
 use failoverd_domain::service::NewTable;
+use failoverd_domain::traffic::{MOST_LIVES, reference_for_life};
 use tokio::time::sleep;
 
 use super::world::{
@@ -219,7 +220,11 @@ impl HealthChecks for SimulatedPorts {
     }
 
     async fn create(&self, caller_reference: &str, config: HealthCheckConfig) -> Call<HealthCheck> {
-        self.route53("CreateHealthCheck", true, move |world| world.create_check(caller_reference, config)).await
+        self.route53("CreateHealthCheck", true, move |world| {
+            let life = (1..MOST_LIVES).find(|life| !world.was_deleted(&reference_for_life(caller_reference, *life)));
+            world.create_check(&reference_for_life(caller_reference, life.unwrap_or(MOST_LIVES)), config)
+        })
+        .await
     }
 
     async fn update(&self, check: &HealthCheck, config: HealthCheckConfig) -> Call<HealthCheck> {

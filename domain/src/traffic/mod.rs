@@ -30,7 +30,10 @@ pub use desired::{DesireProblem, Desired, DesiredCheck, DesiredKind, DesiredReco
 pub use endpoint::INTERVAL_S as CHECK_INTERVAL_S;
 pub use endpoint::through_name;
 pub use mark::{FenceMark, MarkError};
-pub use naming::{canary_name, fence_name, internal_name, switch_alarm_name, switch_path};
+pub use naming::{
+    MOST_LIVES, canary_name, fence_name, internal_name, reference_for_life, switch_alarm_name, switch_path,
+    wanted_reference,
+};
 pub use packing::{Batch, Load, MOST_CHARACTERS, MOST_RECORDS, Piece, TooLarge, least_batches, pack};
 pub use preview::{Deed, Line, MOST_TOUCHED_PERCENT, Preview, Share, compare_checks, preview};
 pub use prices::{CHECKED, PAGES, monthly_checks_usd, monthly_reads_usd, monthly_voices_usd};

@@ -8,6 +8,12 @@ use crate::ids::{FleetId, Region, ServiceName, SwitchGroup};
 /// Longest caller reference that Route 53 takes
 /// (<https://docs.aws.amazon.com/Route53/latest/APIReference/API_CreateHealthCheck.html>).
 const REFERENCE_MAX: usize = 64;
+/// What stands between a reference and its number, where it had to be made anew.
+const LIFE: char = '#';
+/// Room for that number.
+const LIFE_MAX: usize = 4;
+/// How often a check can be made anew while Route 53 remembers those before it.
+pub const MOST_LIVES: u32 = 999;
 
 /// The record that carries a Region's switch check and its real target, below a public name. `*` is only a wildcard
 /// as the leftmost label, so it gets a word of its own here.
@@ -73,14 +79,28 @@ pub(super) fn own_references(fleet: &FleetId, group: &SwitchGroup, service: &Ser
     [format!("failoverd/{fleet}/sw/{group}/"), format!("failoverd/{fleet}/hc/{service}/")]
 }
 
+/// A reference for the check to be made under it: its own for the first, and another one for each after that. Route 53
+/// refuses the reference of a check that was deleted, for a number of days
+/// (<https://docs.aws.amazon.com/Route53/latest/APIReference/API_CreateHealthCheck.html>).
+#[must_use]
+pub fn reference_for_life(reference: &str, life: u32) -> String {
+    if life <= 1 { reference.to_owned() } else { format!("{reference}{LIFE}{life}") }
+}
+
+/// The reference under which a check is wanted, whichever of its lives it is.
+#[must_use]
+pub fn wanted_reference(caller_reference: &str) -> &str {
+    caller_reference.split(LIFE).next().unwrap_or(caller_reference)
+}
+
 /// Too long a reference keeps its readable beginning and gets a digest of the whole.
 fn fitting(reference: String) -> String {
-    if reference.len() <= REFERENCE_MAX {
+    if reference.len() <= REFERENCE_MAX - LIFE_MAX {
         return reference;
     }
     let digest: String =
         Sha256::digest(reference.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    let mut kept = REFERENCE_MAX - digest.len() - 1;
+    let mut kept = REFERENCE_MAX - LIFE_MAX - digest.len() - 1;
     while !reference.is_char_boundary(kept) {
         kept -= 1;
     }
@@ -99,6 +119,9 @@ mod tests {
         };
         let (on, off) = (reference("us-east-1/on/https"), reference("us-east-1/off/https"));
         assert!(on.len() <= 64 && off.len() <= 64 && on != off, "{on} {off}");
+        let last = reference_for_life(&on, MOST_LIVES);
+        assert!(last.len() <= 64 && wanted_reference(&last) == on && wanted_reference(&on) == on, "{last}");
+        assert_eq!(reference_for_life(&on, 1), on);
         assert_eq!(on, reference("us-east-1/on/https"));
         assert_eq!(
             switch_reference(&"prod".into(), &"checkout".into(), &"us-east-1".into(), "p"),

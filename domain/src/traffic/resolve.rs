@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::desired::{DesiredCheck, DesiredKind, DesiredRecord};
+use super::naming::wanted_reference;
 use crate::route53::{CheckKind, HealthCheck, HealthCheckConfig, RecordSet};
 
 /// Existing checks by caller reference.
@@ -10,7 +11,7 @@ pub(super) struct Existing<'a>(BTreeMap<&'a str, &'a HealthCheck>);
 
 impl<'a> Existing<'a> {
     pub(super) fn new(checks: &'a [HealthCheck]) -> Self {
-        Self(checks.iter().map(|check| (check.caller_reference.as_str(), check)).collect())
+        Self(checks.iter().map(|check| (wanted_reference(&check.caller_reference), check)).collect())
     }
 
     pub(super) fn get(&self, reference: &str) -> Option<&'a HealthCheck> {

@@ -6,7 +6,7 @@
 
 use super::desired::{Desired, DesiredCheck};
 use super::mark::FenceMark;
-use super::naming::{is_canary_name, is_internal_name};
+use super::naming::{is_canary_name, is_internal_name, wanted_reference};
 use super::resolve::{Existing, can_become, follows_old_rule, same_config, same_record};
 use crate::route53::{Change, CheckKind, HealthCheck, HealthCheckConfig, RecordSet, RecordType};
 
@@ -93,7 +93,7 @@ fn obsolete<'a>(
     let is_ours = |check: &&HealthCheck| {
         let reference = &check.caller_reference;
         desired.own_references.iter().any(|own| reference.starts_with(own))
-            && desired.checks.iter().all(|wanted| wanted.reference != *reference)
+            && desired.checks.iter().all(|wanted| wanted.reference != wanted_reference(reference))
     };
     let is_free = |check: &&HealthCheck| {
         let counts = |other: &HealthCheck| match &other.config.kind {

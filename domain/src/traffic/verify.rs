@@ -15,6 +15,8 @@ use crate::time::Timestamp;
 
 /// How often a weighted name is asked: a Region that still had a quarter of the weight would show with 99 in 100.
 const WEIGHTED_ASKS: u32 = 16;
+/// A daemon that was given a wrong answer and then none at all counts as one that cannot be asked after so long.
+const EXCUSED_AFTER_MS: u64 = 10_000;
 /// Values of one answer that are told.
 const MOST_TOLD: usize = 4;
 
@@ -176,8 +178,8 @@ struct Memory {
     answered_by: BTreeSet<Region>,
     /// The longest that any answer may be kept, old or new.
     ttl_s: u32,
-    /// What was wrong when it was last asked.
-    wrong: Option<String>,
+    /// What was wrong when it last answered, and when that was.
+    wrong: Option<(Timestamp, String)>,
     not_asked: Option<String>,
 }
 
@@ -199,7 +201,7 @@ impl Watch {
             return Verdict::CannotTell(why);
         }
         let asked = self.daemons.iter().filter(|(_, memory)| memory.not_asked.is_none());
-        let wrong = asked.filter_map(|(daemon, memory)| Some(format!("{daemon}: {}", memory.wrong.as_ref()?)));
+        let wrong = asked.filter_map(|(daemon, memory)| Some(format!("{daemon}: {}", memory.wrong.as_ref()?.1)));
         let wrong: Vec<String> = wrong.collect();
         if !wrong.is_empty() {
             return Verdict::Wrong(wrong.join("; "));
@@ -219,9 +221,11 @@ impl Memory {
                 self.right_since.get_or_insert(at);
             }
             Judged::Wrong(what) => {
-                self.wrong = Some(what);
+                self.wrong = Some((at, what));
                 self.right_since = None;
             }
+            // One lost packet excuses nobody who was given a wrong answer a moment ago.
+            Judged::NoAnswer(_) if self.wrong.as_ref().is_some_and(|(told, _)| at.since(*told) < EXCUSED_AFTER_MS) => {}
             Judged::NoAnswer(why) => self.not_asked = Some(why),
         }
     }
@@ -237,7 +241,7 @@ impl Memory {
             after_ms: since.map(|since| since.since(wanted.flipped_at)),
             tail_s: since.map(|since| left_ms(since).div_ceil(1_000)),
             not_asked: not_asked.map(|why| match &self.wrong {
-                Some(wrong) => format!("{why}; before that {wrong}"),
+                Some((_, wrong)) => format!("{why}; before that {wrong}"),
                 None => why,
             }),
             probes: Vec::new(),
@@ -258,11 +262,14 @@ enum Judged {
 }
 
 fn judge(wanted: &Wanted, sighting: &Sighting) -> Judged {
-    let mut by = BTreeSet::new();
+    let (mut by, mut unanswered) = (BTreeSet::new(), None);
     for question in wanted.questions.iter().filter(|question| question.region.is_none()) {
         let answers = match heard(sighting, question) {
             Ok(answers) => answers,
-            Err(why) => return Judged::NoAnswer(why),
+            Err(why) => {
+                unanswered.get_or_insert(why);
+                continue;
+            }
         };
         let mut regions: Vec<(&Region, Result<&[Heard], String>)> = wanted
             .questions
@@ -277,11 +284,16 @@ fn judge(wanted: &Wanted, sighting: &Sighting) -> Judged {
                 Some(region) if wanted.regions.contains(region) => {
                     by.insert(region.clone());
                 }
-                found => return not_wanted(wanted, question, answer, found, &regions),
+                found => match not_wanted(wanted, question, answer, found, &regions) {
+                    Judged::NoAnswer(why) => {
+                        unanswered.get_or_insert(why);
+                    }
+                    wrong => return wrong,
+                },
             }
         }
     }
-    Judged::Right(by)
+    unanswered.map_or(Judged::Right(by), Judged::NoAnswer)
 }
 
 fn heard<'a>(sighting: &'a Sighting, question: &Question) -> Result<&'a [Heard], String> {

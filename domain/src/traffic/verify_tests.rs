@@ -94,9 +94,24 @@ fn one_who_is_answered_wrongly_again_starts_anew_and_one_who_falls_silent_does_n
 fn one_who_falls_silent_over_a_wrong_answer_does_not_hold_the_step_and_says_so() {
     let (mut watch, wanted) = (Watch::default(), wanted(&[WEST]));
     wrong(watch.take(&wanted, &[sees(WEST, 1_000, &["192.0.2.2"]), sees(EAST, 1_000, &["192.0.2.1"])]));
-    let seen = right(watch.take(&wanted, &[sees(WEST, 2_000, &["192.0.2.2"]), silent(EAST, "unreachable")]));
+    let silent_at = |after_ms| Looked { at: FLIP.plus_ms(after_ms), ..silent(EAST, "unreachable") };
+    wrong(watch.take(&wanted, &[sees(WEST, 2_000, &["192.0.2.2"]), silent_at(2_000)]));
+    let seen = right(watch.take(&wanted, &[sees(WEST, 11_000, &["192.0.2.2"]), silent_at(11_000)]));
     let said = sentence(&seen);
     assert!(said.contains("us-east-1 not asked (unreachable; before that api.example.com answers 192.0.2.1"), "{said}");
+}
+
+/// A name that nobody answered for hides no wrong answer by another.
+#[test]
+fn a_wrong_answer_weighs_more_than_none() {
+    let other = |region: Option<&str>| Question { name: format!("a.{}", asked(region).name), ..asked(region) };
+    let mut wanted = wanted(&[WEST]);
+    wanted.questions.insert(0, other(None));
+    let mut look = sees(WEST, 1, &["192.0.2.1"]);
+    if let Ok(sighting) = &mut look.saw {
+        sighting.names.insert(0, NameSeen { question: other(None), heard: Err("lost".to_owned()) });
+    }
+    wrong(Watch::default().take(&wanted, &[look]));
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub fn service(at: &Snapshot, service: &ServiceState, findings: &BTreeMap<Region
         follows: spec.follows.as_ref().map(ToString::to_string),
         objectives: Some(proto::Objectives { rto_ms: spec.objectives.rto_ms, rpo_ms: spec.objectives.rpo_ms }),
         policy: Some(policy(&spec.policy)),
-        settlement: Some(settlement(service, &checks)),
+        settlement: Some(settlement(service, at.state.returning(service).is_some(), &checks)),
         attention: service.attention.clone(),
         open_run: open_run.map(|run| run.id.to_string()),
         stores: spec.data.iter().map(|store| store_status(at, service, store)).collect(),
@@ -102,10 +102,13 @@ fn policy(policy: &Policy) -> proto::Policy {
 }
 
 /// What the settler says of it goes first: a foreign record by name, what is being written, what is waited for.
-fn settlement(service: &ServiceState, checks: &[SeenCheck]) -> proto::Settlement {
+fn settlement(service: &ServiceState, returning: bool, checks: &[SeenCheck]) -> proto::Settlement {
     let settled = service.is_settled();
     let detail = match service.settlement.settled {
         Some(_) if settled => "health checks and records match reality".to_owned(),
+        Some((epoch, _)) if epoch != service.epoch && returning => {
+            format!("records are still those of epoch {epoch}, the wave before")
+        }
         Some((epoch, _)) if epoch != service.epoch => {
             format!("records still say what epoch {epoch} was; losing every daemon now would undo the move")
         }

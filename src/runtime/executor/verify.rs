@@ -11,7 +11,7 @@ use failoverd_domain::service::ServiceSpec;
 use failoverd_domain::time::Timestamp;
 use failoverd_domain::traffic::{AnswerSeen, LookUp, Looked, Sighting, Verdict, Wanted, Watch, questions, sentence};
 use futures_util::future::join_all;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::Executor;
 use super::effect::{Effect, Look};
@@ -22,6 +22,9 @@ use crate::survey::{LOOK_LIMIT, look_up, probes_through};
 const PATIENCE: Duration = LOOK_LIMIT.saturating_add(Duration::from_millis(500));
 /// The same for one that nobody has heard of lately: the others do not wait for a Region that is dead.
 const LITTLE_PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long those that move along are waited for once the service itself is answered right.
+const PATIENCE_BESIDE: Duration = Duration::from_secs(30);
 
 /// The step that verifies the answer of one run.
 pub(super) struct VerifyAnswer {
@@ -35,6 +38,10 @@ pub(super) struct VerifyAnswer {
 #[derive(Default)]
 struct Memory {
     watch: Watch,
+    /// Of the names of those that move along.
+    beside: Watch,
+    /// Since when the service's own names are answered right.
+    right_since: Option<Instant>,
     seen: Vec<AnswerSeen>,
 }
 
@@ -89,18 +96,44 @@ impl VerifyAnswer {
         }
     }
 
-    fn wanted(&self, state: &FleetState) -> Option<Wanted> {
+    /// What is wanted of the service's own names, and of the names of those that move along and have records.
+    fn wanted(&self, state: &FleetState) -> Option<(Wanted, Wanted)> {
         let service = state.services.get(&self.run.service)?;
+        let companions = state.companions(&service.spec).into_iter();
+        let companions = companions.filter(|companion| companion.settlement.carries_traffic);
+        let beside = companions.flat_map(|companion| questions(&companion.spec)).collect();
         let regions = match self.run.plan.movement {
             Movement::Failover => vec![self.run.plan.to.clone()],
             Movement::Evacuate | Movement::Restore => state.serving(service).into_iter().cloned().collect(),
         };
-        Some(Wanted {
-            questions: moved_together(state, &self.run.service).into_iter().flat_map(questions).collect(),
+        let own = Wanted {
+            questions: questions(&service.spec),
             regions,
             judge: self.executor.view.me.clone(),
             flipped_at: self.flipped_at(state),
-        })
+        };
+        let beside = Wanted { questions: beside, ..own.clone() };
+        Some((own, beside))
+    }
+
+    /// What is not right of those that move along. They are waited for, but not for long: traffic of the service itself
+    /// has moved, and until the run ends nobody is settled.
+    fn beside(&self, wanted: &Wanted, looks: &[Looked]) -> Option<String> {
+        let verdict = (!wanted.questions.is_empty()).then(|| self.memory().beside.take(wanted, looks));
+        match verdict? {
+            Verdict::Right(_) => None,
+            Verdict::Wrong(what) | Verdict::CannotTell(what) => Some(what),
+        }
+    }
+
+    /// What is to be said beside who answered whom.
+    fn remarks(&self, seen: &[AnswerSeen], beside: Option<String>) -> String {
+        let to = &self.run.plan.to;
+        let unseen =
+            self.run.plan.movement == Movement::Restore && !seen.iter().any(|one| one.answered_by.contains(to));
+        let unseen = unseen.then(|| format!("; nobody was answered by {to} yet"));
+        let beside = beside.map(|what| format!("; WARNING: of what moves along, {what}"));
+        unseen.unwrap_or_default() + &beside.unwrap_or_default()
     }
 
     /// When the switch was turned, and no earlier than the run began: it may have been so before.
@@ -128,22 +161,29 @@ fn why_not(error: PeerError) -> String {
 impl Effect for VerifyAnswer {
     async fn look(&self) -> Look {
         let state = self.executor.agreement.state().borrow().clone();
-        let Some(wanted) = self.wanted(&state) else {
+        let Some((wanted, wanted_beside)) = self.wanted(&state) else {
             return Look::CannotTell("the service is gone".to_owned());
         };
         let asked = LookUp { service: self.run.service.clone(), through: false };
         let looks = self.ask_all(&self.executor.view.members, &state, &asked).await;
+        let beside = self.beside(&wanted_beside, &looks);
         let verdict = self.memory().watch.take(&wanted, &looks);
-        match verdict {
-            Verdict::Right(mut seen) => {
-                self.probe_through(&state, &mut seen).await;
-                let note = sentence(&seen);
-                self.memory().seen = seen;
-                Look::Done(note)
-            }
-            Verdict::Wrong(what) => Look::NotDone(what),
-            Verdict::CannotTell(why) => Look::CannotTell(why),
+        if !matches!(verdict, Verdict::Right(_)) {
+            self.memory().right_since = None;
         }
+        let mut seen = match verdict {
+            Verdict::Right(seen) => seen,
+            Verdict::Wrong(what) => return Look::NotDone(what),
+            Verdict::CannotTell(why) => return Look::CannotTell(why),
+        };
+        let right_since = *self.memory().right_since.get_or_insert_with(Instant::now);
+        if let Some(what) = beside.as_ref().filter(|_| right_since.elapsed() < PATIENCE_BESIDE) {
+            return Look::NotDone(format!("of what moves along, {what}"));
+        }
+        self.probe_through(&state, &mut seen).await;
+        let note = sentence(&seen) + &self.remarks(&seen, beside);
+        self.memory().seen = seen;
+        Look::Done(note)
     }
 
     fn acts(&self) -> bool {

@@ -24,14 +24,16 @@ impl Settler {
         service: &ServiceState,
         ticket: Option<Ticket<'_>>,
     ) -> Result<(), Unsettled> {
-        let wanted = self.wanted(service)?;
         let mut intent = None;
         for _ in 0..MOST_ROUNDS {
             self.still(service)?;
+            // Anew in each: where daemons are reached may change under the same epoch and manifest.
+            let wanted = self.wanted(service)?;
             let read_at = self.check_changes.now();
             let actions = self.next_actions(service, &wanted, intent).await?;
             if actions.is_empty() {
                 drop(ticket);
+                self.still_wanted(service, &wanted)?;
                 return self.declare_settled(service).await;
             }
             self.alarms_speak(service, &wanted, &actions).await?;
@@ -41,6 +43,7 @@ impl Settler {
                 continue;
             }
             for action in actions {
+                self.still_wanted(service, &wanted)?;
                 match (action, &ticket) {
                     (SettleAction::ChangeRecords { changes }, Some(ticket)) => ticket.hand_in(service, changes).await?,
                     (SettleAction::ChangeRecords { changes }, None) => {
@@ -51,6 +54,13 @@ impl Settler {
             }
         }
         Err(Unsettled::Stuck(format!("records of {} do not converge", service.spec.name)))
+    }
+
+    fn still_wanted(&self, service: &ServiceState, wanted: &Desired) -> Result<(), Unsettled> {
+        if self.wanted(service)? == *wanted {
+            return Ok(());
+        }
+        Err(Unsettled::Yield("what should stand in Route 53 has changed".to_owned()))
     }
 
     fn wanted(&self, service: &ServiceState) -> Result<Desired, Unsettled> {

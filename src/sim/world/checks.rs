@@ -2,7 +2,7 @@
 //!
 //! "How Amazon Route 53 determines whether a health check is healthy". Checkers live outside all Regions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use failoverd_domain::ids::HealthCheckId;
 use failoverd_domain::route53::{
@@ -30,6 +30,8 @@ const MAX_CHILDREN: usize = 255;
 #[derive(Clone, Debug, Default)]
 pub struct Checks {
     held: BTreeMap<HealthCheckId, Held>,
+    /// References of those that were deleted.
+    deleted: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -176,6 +178,12 @@ impl World {
         }
     }
 
+    /// Whether a check of that reference was deleted: Route 53 remembers it for days, here it does for ever.
+    #[must_use]
+    pub fn was_deleted(&self, reference: &str) -> bool {
+        self.checks.deleted.contains(reference)
+    }
+
     /// `CreateHealthCheck`: the same reference and configuration again gives the same check.
     pub fn create_check(&mut self, reference: &str, config: HealthCheckConfig) -> Result<HealthCheck, Refusal> {
         if let Some(held) = self.checks.held.values().find(|held| held.check.caller_reference == reference) {
@@ -188,6 +196,10 @@ impl World {
             };
         }
         self.valid_config(&config)?;
+        if self.was_deleted(reference) {
+            let message = format!("A health check with caller reference {reference} was deleted a short time ago.");
+            return Err(Refusal::new("HealthCheckAlreadyExists", message));
+        }
         if self.checks.held.len() >= self.timing.health_check_quota {
             return Err(Refusal::new("TooManyHealthChecks", "This account has reached its limit of health checks."));
         }
@@ -276,7 +288,9 @@ impl World {
         if self.checks.iter().any(counts_it) {
             return Err(Refusal::new("HealthCheckInUse", format!("Health check {id} is a child of a calculated one.")));
         }
-        self.checks.held.remove(id);
+        if let Some(held) = self.checks.held.remove(id) {
+            self.checks.deleted.insert(held.check.caller_reference);
+        }
         self.note(Service::Route53, "DeleteHealthCheck", &ROUTE53_REGION.into(), id.to_string(), true);
         Ok(())
     }

@@ -27,6 +27,7 @@ cases![
     traffic::a_change_comes_in_sync,
     traffic::checks_of_every_kind_come_back_as_they_were_made,
     traffic::a_check_is_made_once_and_changed_at_its_version,
+    traffic::a_check_that_was_deleted_is_made_anew,
     databases::a_global_cluster_switches_over_and_fails_over,
     databases::a_headless_member_is_told,
     databases::what_is_no_global_cluster_is_refused,

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{Context, Draft, Outcome, Rejection};
 use crate::fleet::event::EventKind;
+use crate::fleet::run::Run;
 use crate::fleet::state::{Bit, FleetState, Retired, ServiceState, Settlement, Switch, WHOLE_SHARE};
 use crate::ids::{Epoch, Region, ServiceName, SwitchGroup};
 use crate::service::{Pattern, ServiceSpec, SwitchTransport};
@@ -30,10 +31,11 @@ impl FleetState {
         } else {
             Vec::new()
         };
-        // A service that joins a switch must not join it half-way through a move.
-        let leads = specs.iter().map(|spec| ServiceName::new(spec.switch_group().as_str()));
-        for name in specs.iter().map(|spec| spec.name.clone()).chain(leads).chain(dropped.iter().cloned()) {
-            self.nothing_open(&name)?;
+        for name in specs.iter().map(|spec| &spec.name).chain(&dropped) {
+            self.nothing_open(name)?;
+        }
+        for spec in specs {
+            self.nothing_moves(&spec.switch_group())?;
         }
         one_of_each(specs)?;
         self.groups_fit(specs, &dropped)?;
@@ -64,7 +66,7 @@ impl FleetState {
     /// Asked before anything is changed: a refused entry leaves nothing behind.
     fn has_tokens(&self, spec: &ServiceSpec, tokens: &[Token]) -> Result<(), Rejection> {
         let group = spec.switch_group();
-        if self.switches.contains_key(&group) {
+        if self.switches.get(&group).is_some_and(|switch| switch.is_for(spec)) {
             return Ok(());
         }
         match bit_owners(spec).iter().find(|owner| token_of(tokens, &group, owner).is_none()) {
@@ -98,7 +100,7 @@ impl FleetState {
         let is_used = self.services.values().any(|service| service.spec.switch_group() == spec.switch_group());
         if let Some(switch) = self.switches.get(&spec.switch_group())
             && is_used
-            && (switch.pattern != spec.pattern || switch.regions != spec.regions)
+            && !switch.is_for(spec)
         {
             let reason = format!(
                 "{}: pattern and Regions of switch {} cannot change while it exists (delete the service first)",
@@ -118,7 +120,7 @@ impl FleetState {
         if spec.traffic.switch != SwitchTransport::Cloudwatch || was {
             return Ok(());
         }
-        let switch = self.switches.get(&group).filter(|it| it.pattern == spec.pattern && it.regions == spec.regions);
+        let switch = self.switches.get(&group).filter(|switch| switch.is_for(spec));
         let off = switch.and_then(|switch| switch.bits.iter().find(|(_, bit)| !bit.on));
         match off {
             Some((region, _)) => Err(Rejection::new(
@@ -136,8 +138,7 @@ impl FleetState {
     fn take_spec(&mut self, context: &mut Context<'_>, spec: &ServiceSpec, tokens: &[Token]) -> Outcome {
         let group = spec.switch_group();
         // One that a deleted service left behind goes on, unless it is for other Regions.
-        let fits = |switch: &Switch| switch.pattern == spec.pattern && switch.regions == spec.regions;
-        if !self.switches.get(&group).is_some_and(fits) {
+        if !self.switches.get(&group).is_some_and(|switch| switch.is_for(spec)) {
             let switch = new_switch(context, spec, &group, tokens)?;
             self.switches.insert(group.clone(), switch);
         }
@@ -198,6 +199,19 @@ impl FleetState {
         Ok(None)
     }
 
+    /// A service that joins a switch must not join it half-way through a move, whoever of the switch is moving.
+    fn nothing_moves(&self, group: &SwitchGroup) -> Result<(), Rejection> {
+        let is_of_switch =
+            |run: &&Run| self.services.get(&run.service).is_some_and(|service| service.spec.is_of_switch(group));
+        match self.runs.values().filter(is_of_switch).find(|run| !run.state.is_closed()) {
+            Some(run) => {
+                let reason = format!("run {} of switch {group} is open: wait for it or abort it", run.id);
+                Err(Rejection::new("RUN_OPEN", reason))
+            }
+            None => Ok(()),
+        }
+    }
+
     fn nothing_open(&self, name: &ServiceName) -> Result<(), Rejection> {
         match self.open_run(name) {
             Some(run) => {
@@ -245,6 +259,13 @@ impl FleetState {
             }
         }
         Ok(None)
+    }
+}
+
+impl Switch {
+    /// Whether its bits are those that the service needs.
+    fn is_for(&self, spec: &ServiceSpec) -> bool {
+        self.pattern == spec.pattern && self.regions == spec.regions
     }
 }
 

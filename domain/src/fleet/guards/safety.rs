@@ -71,7 +71,8 @@ pub(super) fn traffic_ready(asked: &Asked<'_>) -> Says {
     let settlement = &asked.service.settlement;
     let waits = asked.plan.movement == Movement::Restore && !asked.state.are_settled(asked.service);
     let companions = asked.state.companions(&asked.service.spec);
-    if let Some(unready) = companions.into_iter().find(|service| !service.settlement.carries_traffic) {
+    // One whose manifest was changed has records all the same, and they follow the switch.
+    if let Some(unready) = companions.into_iter().find(|service| service.settlement.settled.is_none()) {
         let name = &unready.spec.name;
         return no(format!("{name}, which moves along, has no records and health checks yet: it would be left behind"));
     }

@@ -86,6 +86,11 @@ fn the_lead_stays_as_long_as_others_move_with_it() {
     // Alone, it has a switch of another name, and that is all: it moves by itself.
     bench.ok(person(), pruned);
     assert_eq!(bench.state.moves_with(&web(&bench).spec), None);
+    // While it moves, no lead may come and take its run for nobody's.
+    settle_web(&mut bench);
+    let run = bench.propose(sound(), &FailoverRequest { service: WEB.into(), ..by_person(Mode::Forced) }).unwrap();
+    bench.decide(run);
+    assert_eq!(bench.refused(person(), apply(vec![shop()])), "RUN_OPEN");
     let mut bench = both(shop());
     bench.ok(person(), Command::Delete { service: WEB.into() });
     bench.ok(person(), Command::Delete { service: "shop".into() });
@@ -135,6 +140,12 @@ fn nobody_is_left_behind_without_records() {
     let refused = bench.propose(breach(), &by_itself()).unwrap_err();
     assert!(refused.reason.contains("app, which moves along, has no records"), "{}", refused.reason);
     settle_web(&mut bench);
+    bench.propose(breach(), &by_itself()).unwrap();
+    // One whose manifest changes has the records of before, which follow the switch too.
+    let mut changed = companion(&shop(), WEB);
+    changed.traffic.hosted_zone = "example.org".to_owned();
+    bench.ok(person(), apply(vec![changed]));
+    assert!(!web(&bench).settlement.carries_traffic);
     bench.propose(breach(), &by_itself()).unwrap();
 }
 

@@ -252,3 +252,23 @@ fn a_check_that_a_record_still_follows_stays() {
     model.settle(&smaller, &mark(1, 20));
     assert!(model.checks.iter().any(|check| check.id == followed.id));
 }
+
+/// Route 53 refuses the reference of a check that was deleted, so one that comes back has a number behind it.
+#[test]
+fn a_check_in_its_second_life_is_the_one_that_is_wanted() {
+    let scene = Scene::new(3, true);
+    let mut model = settled(&scene, 10);
+    let first = model.checks[0].caller_reference.clone();
+    model.checks[0].caller_reference = reference_for_life(&first, 2);
+    assert_eq!(model.next(&scene.desired(), &mark(1, 20)), []);
+    // And one that nobody wants any more goes, whichever life it is in.
+    let smaller = Scene::new(2, true).desired();
+    let gone =
+        |check: &&mut HealthCheck| smaller.checks.iter().all(|wanted| wanted.reference != check.caller_reference);
+    let unwanted = model.checks.iter_mut().filter(|check| check.caller_reference != reference_for_life(&first, 2));
+    let unwanted = { unwanted }.find(gone).unwrap();
+    unwanted.caller_reference = reference_for_life(&unwanted.caller_reference, 3);
+    let unwanted = unwanted.id.clone();
+    model.settle(&smaller, &mark(1, 30));
+    assert!(model.checks.iter().all(|check| check.id != unwanted));
+}

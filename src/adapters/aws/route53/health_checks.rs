@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use aws_sdk_route53::operation::create_health_check::CreateHealthCheckError;
 use aws_sdk_route53::types::{AccountLimitType, InsufficientDataHealthStatus, Tag, TagResourceType};
 use failoverd_domain::route53::{CheckKind, HealthCheck, HealthCheckConfig};
+use failoverd_domain::traffic::{MOST_LIVES, reference_for_life, wanted_reference};
 
 use super::checks::{alarm_to_aws, from_aws, to_aws, whole};
 use super::{Route53, may_have_happened};
@@ -82,19 +83,31 @@ impl HealthChecks for Route53 {
     async fn create(&self, caller_reference: &str, config: HealthCheckConfig) -> Call<HealthCheck> {
         let ask = self.action("CreateHealthCheck");
         let sent = to_aws(&config).map_err(|why| ask.refuse("InvalidInput", why))?;
-        let client = self.client(Kind::Action).await;
-        let request = client.create_health_check().caller_reference(caller_reference).health_check_config(sent);
-        let made = self.account.try_call(ask, request.send()).await;
-        self.checks.drop_it();
-        let made = match made {
-            Ok(made) => made.health_check().and_then(from_aws),
-            // Made before, with a configuration that has been changed since: it is the one.
-            Err((error, Some(CreateHealthCheckError::HealthCheckAlreadyExists(_)))) => {
-                let all = self.all_checks().await?;
-                let same = all.into_iter().find(|check| check.caller_reference == caller_reference);
-                return same.ok_or(error);
+        let mut life = 1;
+        let made = loop {
+            let reference = reference_for_life(caller_reference, life);
+            let client = self.client(Kind::Action).await;
+            let request = client.create_health_check().caller_reference(reference).health_check_config(sent.clone());
+            let made = self.account.try_call(ask, request.send()).await;
+            self.checks.drop_it();
+            match made {
+                Ok(made) => break made.health_check().and_then(from_aws),
+                Err((error, Some(CreateHealthCheckError::HealthCheckAlreadyExists(_)))) => {
+                    let all = self.all_checks().await?;
+                    // Made before, with a configuration that has been changed since: it is the one.
+                    if let Some(same) =
+                        all.into_iter().find(|check| wanted_reference(&check.caller_reference) == caller_reference)
+                    {
+                        return Ok(same);
+                    }
+                    // Deleted, by us or by somebody else, and remembered for days.
+                    if life == MOST_LIVES {
+                        return Err(error);
+                    }
+                    life += 1;
+                }
+                Err((error, _)) => return Err(error),
             }
-            Err((error, _)) => return Err(error),
         };
         let made = made
             .ok_or_else(|| ask.error("UnreadableAnswer", "no health check came back", crate::ports::Effect::Unknown))?;

@@ -4,6 +4,7 @@ use failoverd::ports::{Age, Effect};
 use failoverd_domain::route53::{
     AliasTarget, Change, CheckKind, EndpointCheck, HealthCheckConfig, Location, Policy, Protocol, RecordSet, RecordType,
 };
+use failoverd_domain::traffic::wanted_reference;
 
 use crate::aws::ground::{Ground, US, until};
 
@@ -208,4 +209,21 @@ pub async fn a_check_is_made_once_and_changed_at_its_version(ground: &Ground) {
     assert_eq!((late.code.as_str(), late.effect), ("HealthCheckVersionMismatch", Effect::None));
     let listed = ground.world(US).health_checks.list(Age::Shared).await.unwrap();
     assert_eq!(listed.iter().filter(|check| check.caller_reference == reference).count(), 1);
+}
+
+/// Route 53 remembers the reference of a check that was deleted, for days.
+pub async fn a_check_that_was_deleted_is_made_anew(ground: &Ground) {
+    let world = ground.world(US);
+    let reference = "failoverd/test/sw/anew/us-east-1/p";
+    let config = plain(CheckKind::Calculated { children: vec![], threshold: 1 });
+    let mut before = Vec::new();
+    for _ in 0..3 {
+        let made = world.health_checks.create(reference, config.clone()).await.unwrap();
+        assert_eq!(wanted_reference(&made.caller_reference), reference);
+        let again = ground.world(US).health_checks.create(reference, config.clone()).await.unwrap();
+        assert_eq!(again.id, made.id);
+        assert!(!before.contains(&made.id), "made anew");
+        before.push(made.id.clone());
+        world.health_checks.delete(&made).await.unwrap();
+    }
 }
