@@ -45,9 +45,11 @@ pub async fn look_up(world: &World, state: &FleetState, asked: &LookUp) -> Resul
     let answers = iter(each).map(|(n, question)| async move {
         let ask = || timeout_at(deadline, world.dns.ask(&question.name, question.record_type));
         let mut answer = ask().await;
-        if let Ok(Err(_)) = answer {
-            // Of many questions one is lost now and then.
-            answer = ask().await;
+        // Of many questions one is lost now and then.
+        if let Ok(Err(_)) = answer
+            && let Ok(Ok(second)) = ask().await
+        {
+            answer = Ok(Ok(second));
         }
         let limit = LOOK_LIMIT.as_secs();
         let answer = answer.unwrap_or_else(|_| Err(format!("{}: no answer within {limit} s", question.name)));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use failoverd::ports::Dns;
 use failoverd_domain::fleet::ServicePhase;
 use failoverd_domain::ids::{Region, ServiceName};
-use failoverd_domain::route53::RecordType;
+use failoverd_domain::route53::{Change, Policy, RecordSet, RecordType};
 
 use crate::sandbox::Fixture;
 
@@ -75,6 +75,29 @@ async fn services_of_one_switch_move_together() {
     assert!(out.contains("ask for checkout"), "{out}");
     it.until_moved(&["evacuate", WEST, "--wait", "--yes"]).await;
     assert_eq!(answers(&it).await, ["192.0.2.10", "192.0.2.11"]);
+
+    // Somebody's edit of the other's record holds nobody up, and is said.
+    it.until("both to be settled", PATIENCE, all_steady).await;
+    it.sandbox.aws().with(|world| {
+        let records = world.list_records("example.com").unwrap();
+        let edited: Vec<RecordSet> = records.into_iter().filter(|record| record.name == "shop.example.com").collect();
+        let plain = RecordSet {
+            set_identifier: None,
+            policy: Policy::Simple,
+            ttl_s: Some(60),
+            values: vec!["203.0.113.9".to_owned()],
+            alias: None,
+            ..edited[0].clone()
+        };
+        let deletes = edited.into_iter().map(Change::Delete);
+        world.change_records("example.com", &deletes.chain([Change::Create(plain)]).collect::<Vec<_>>()).unwrap();
+    });
+    it.until_moved(&["failover", "checkout", "--to", WEST, "--wait", "--yes"]).await;
+    assert_eq!(answers(&it).await, ["192.0.2.20", "203.0.113.9"]);
+    let runs = it.json(&["get", "runs"]).await;
+    let newest = runs["runs"][0]["id"].as_str().unwrap().to_owned();
+    let said = it.expect(0, &["describe", "run", &newest]).await;
+    assert!(said.contains("WARNING: of what moves along") && said.contains("203.0.113.9"), "{said}");
 
     // The lead cannot be taken away from under the other.
     let refused = it.expect(3, &["delete", "service", "checkout", "--yes"]).await;
