@@ -179,6 +179,13 @@ pub fn fleet() -> proto::Fleet {
         loss: run().loss,
         loss_bound_ms: Some(1_200),
         eta: Some(proto::Eta { p50_ms: None, p95_ms: Some(95_000), basis: "no step measured".to_owned() }),
+        shifts: vec![proto::TrafficShift {
+            name: "api.example.com".to_owned(),
+            r#type: "A".to_owned(),
+            place: "everywhere".to_owned(),
+            now: vec!["eu-west-1".to_owned()],
+            then: vec!["us-east-1".to_owned()],
+        }],
     };
     let waiting = proto::Run {
         id: "search-4".to_owned(),

@@ -47,6 +47,18 @@ async fn services_of_one_switch_move_together() {
     assert_eq!(answers(&it).await, ["192.0.2.10", "192.0.2.11"]);
     assert_eq!(it.state().switches.len(), 1);
 
+    it.until_ready("checkout").await;
+    let status = it.json(&["status"]).await;
+    let forecasts = status["if_vanished"].as_array().unwrap().iter().find(|it| it["region"] == "us-east-1").unwrap();
+    let shifts = |service: &str| {
+        let of = forecasts["services"].as_array().unwrap().iter().find(|it| it["service"] == service).unwrap();
+        (of["shifts"][0]["place"].clone(), of["shifts"][0]["now"][0].clone(), of["shifts"][0]["then"][0].clone())
+    };
+    let moved = ("everywhere".into(), "us-east-1".into(), WEST.into());
+    assert_eq!([shifts("checkout"), shifts("storefront")], [moved.clone(), moved], "{status}");
+    let status = it.expect(0, &["status"]).await;
+    assert!(status.contains("everywhere to eu-west-1"), "{status}");
+
     // Whoever asks the wrong one is told whom to ask, and is told who moves along.
     let refused = it.expect(3, &["failover", "storefront", "--to", WEST, "--yes"]).await;
     assert!(refused.contains("moves with it: ask for checkout"), "{refused}");

@@ -1,12 +1,17 @@
 //! The fleet: its Regions, its switches, and what would happen if one of them vanished.
 
+use std::collections::BTreeSet;
+
 use failoverd_domain::fleet::{Bit, Forecast, ForecastOutcome, Member, what_if_region_vanishes};
 use failoverd_domain::health::{Received, Vote};
 use failoverd_domain::ids::{Region, SwitchGroup};
+use failoverd_domain::traffic::shifts;
 
+use super::plan::shift;
 use super::{loss, run, service, words};
 use crate::api::snapshot::Snapshot;
 use crate::api::{eta, proto};
+use crate::survey;
 
 /// The fleet at a glance.
 #[must_use]
@@ -120,13 +125,13 @@ pub fn what_if(at: &Snapshot) -> Vec<proto::RegionForecast> {
         region: region.to_string(),
         services: what_if_region_vanishes(at.now, &at.state, &at.matrix, &at.view, region)
             .into_iter()
-            .map(|forecast| service_forecast(at, forecast))
+            .map(|forecast| service_forecast(at, region, forecast))
             .collect(),
     };
     at.state.members.keys().map(forecast).collect()
 }
 
-fn service_forecast(at: &Snapshot, forecast: Forecast) -> proto::Forecast {
+fn service_forecast(at: &Snapshot, region: &Region, forecast: Forecast) -> proto::Forecast {
     let outcome = match forecast.outcome {
         ForecastOutcome::FailsOver => proto::ForecastOutcome::FailsOver,
         ForecastOutcome::AsksForApproval => proto::ForecastOutcome::AsksForApproval,
@@ -134,7 +139,12 @@ fn service_forecast(at: &Snapshot, forecast: Forecast) -> proto::Forecast {
         ForecastOutcome::StaysDown => proto::ForecastOutcome::StaysDown,
         ForecastOutcome::Unaffected => proto::ForecastOutcome::Unaffected,
     };
-    let spec = at.state.services.get(&forecast.service).map(|service| &service.spec);
+    let service = at.state.services.get(&forecast.service);
+    let spec = service.map(|service| &service.spec);
+    let moves = !matches!(forecast.outcome, ForecastOutcome::StaysDown | ForecastOutcome::Unaffected);
+    let wanted = service.filter(|_| moves).and_then(|service| survey::wanted(&at.state, service).ok());
+    let down = BTreeSet::from([region.clone()]);
+    let moved = wanted.map(|wanted| shifts(&wanted, &at.state, &down)).unwrap_or_default();
     let eta = forecast.plan.as_ref().zip(spec).map(|(plan, spec)| {
         let begins_ms = spec.health.breach_after_ms.saturating_add(spec.policy.announce_ms);
         eta::from_the_end(plan, at.state.runs.values(), begins_ms)
@@ -147,5 +157,6 @@ fn service_forecast(at: &Snapshot, forecast: Forecast) -> proto::Forecast {
         loss: forecast.loss.iter().map(loss).collect(),
         loss_bound_ms: bounds.and_then(|bounds| bounds.into_iter().max()),
         eta,
+        shifts: moved.into_iter().map(shift).collect(),
     }
 }

@@ -45,7 +45,8 @@ pub fn plan(answered: proto::Answered, outlook: &Outlook, eta: proto::Eta, shift
     }
 }
 
-fn shift(shift: Shift) -> proto::TrafficShift {
+/// People of one place who are answered otherwise.
+pub fn shift(shift: Shift) -> proto::TrafficShift {
     proto::TrafficShift {
         name: shift.name,
         r#type: shift.record_type.to_string(),

@@ -89,6 +89,17 @@ pub fn switch_json(switch: &proto::Switch) -> Value {
     })
 }
 
+/// People of one place who are answered otherwise.
+pub fn shift_json(shift: &proto::TrafficShift) -> Value {
+    json!({
+        "name": shift.name,
+        "type": shift.r#type,
+        "place": shift.place,
+        "now": shift.now,
+        "then": shift.then,
+    })
+}
+
 /// A service as lists show it.
 pub fn service_json(service: &proto::Service) -> Value {
     let region = |region: &proto::ServiceRegion| {

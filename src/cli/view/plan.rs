@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::json::{finding_json, guard_json, loss_json, mode, moved, movement, plane, step_json};
+use super::json::{finding_json, guard_json, loss_json, mode, moved, movement, plane, shift_json, step_json};
 use super::run::losses_text;
 use super::service::guards_text;
 use super::table::table;
@@ -27,13 +27,7 @@ pub fn plan(plan: &proto::PlanResponse) -> View {
             "guards": plan.guards.iter().map(guard_json).collect::<Vec<Value>>(),
             "loss": plan.loss.iter().map(loss_json).collect::<Vec<Value>>(),
             "findings": plan.findings.iter().map(finding_json).collect::<Vec<Value>>(),
-            "shifts": plan.shifts.iter().map(|shift| json!({
-                "name": shift.name,
-                "type": shift.r#type,
-                "place": shift.place,
-                "now": shift.now,
-                "then": shift.then,
-            })).collect::<Vec<Value>>(),
+            "shifts": plan.shifts.iter().map(shift_json).collect::<Vec<Value>>(),
         }),
         text: text(plan, &eta),
         names: vec![plan.hash.clone()],

@@ -1,9 +1,13 @@
 //! The fleet at a glance: what a person needs at 3 a.m., most urgent last so that it stands above the prompt.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Value, json};
 
 use super::fleet::regions_text;
-use super::json::{check_verdict, loss_json, outcome, region_json, run_json, run_state, service_json, switch_json};
+use super::json::{
+    check_verdict, loss_json, outcome, region_json, run_json, run_state, service_json, shift_json, switch_json,
+};
 use super::run::runs_text;
 use super::service::services_text;
 use super::table::table;
@@ -11,6 +15,9 @@ use crate::api::proto;
 use crate::cli::Style;
 use crate::cli::output::View;
 use crate::cli::style::duration;
+
+/// Places that are named one by one.
+const MOST_PLACES: usize = 3;
 
 /// `status`.
 #[must_use]
@@ -47,6 +54,7 @@ fn forecast_json(forecast: &proto::RegionForecast) -> Value {
             "loss_bound_ms": it.loss_bound_ms,
             "eta_ms": { "p50": eta.p50_ms, "p95": eta.p95_ms },
             "eta_basis": eta.basis,
+            "shifts": it.shifts.iter().map(shift_json).collect::<Vec<_>>(),
         })
     };
     json!({ "region": forecast.region, "services": forecast.services.iter().map(service).collect::<Vec<_>>() })
@@ -162,9 +170,27 @@ fn forecasts(fleet: &proto::Fleet) -> String {
                 outcome(it.outcome()),
                 within.map_or_else(|| "-".to_owned(), duration),
                 it.loss_bound_ms.map_or_else(|| if it.loss.is_empty() { "-" } else { "unknown" }.to_owned(), duration),
+                sends(&it.shifts),
                 it.reason.clone(),
             ]
         })
     });
-    table(&["REGION", "SERVICE", "WOULD", "WITHIN", "LOSING", "BECAUSE"], rows)
+    table(&["REGION", "SERVICE", "WOULD", "WITHIN", "LOSING", "SENDS", "BECAUSE"], rows)
+}
+
+/// Who would be sent where, in short: `everywhere to eu-west-1`; the JSON has all of them, name by name.
+fn sends(shifts: &[proto::TrafficShift]) -> String {
+    let mut by_target: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for shift in shifts {
+        by_target.entry(shift.then.join(" or ")).or_default().insert(&shift.place);
+    }
+    let to = |(target, places): (String, BTreeSet<&str>)| {
+        let told: Vec<&str> = places.iter().copied().take(MOST_PLACES).collect();
+        let more = places.len().saturating_sub(MOST_PLACES);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let target = if target.is_empty() { "nobody".to_owned() } else { target };
+        format!("{}{more} to {target}", told.join(", "))
+    };
+    let all: Vec<String> = by_target.into_iter().map(to).collect();
+    if all.is_empty() { "-".to_owned() } else { all.join("; ") }
 }
