@@ -162,6 +162,7 @@ pub fn state() -> FleetState {
             service: held.spec.name.clone(),
             epoch: held.epoch,
             spec_index: held.spec_index,
+            seen: LogIndex(0),
         })
         .collect();
     for command in settled {

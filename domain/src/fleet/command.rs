@@ -179,6 +179,9 @@ pub enum Command {
         epoch: Epoch,
         /// The manifest they match.
         spec_index: LogIndex,
+        /// The newest entry that whoever looked had applied before; 0 where an older version did not say.
+        #[serde(default)]
+        seen: LogIndex,
     },
     /// AWS kept snapshots of what a forced promotion of a store lost.
     LostWrites {

@@ -31,6 +31,9 @@ pub struct FleetState {
     pub retired: BTreeMap<ServiceName, Retired>,
     /// Automatic action is off everywhere.
     pub paused: bool,
+    /// The newest entry that changed where checkers reach a daemon.
+    #[serde(default)]
+    pub advertised: LogIndex,
     /// The newest entry applied.
     pub applied: LogIndex,
     /// The newest event made.

@@ -27,14 +27,14 @@ impl Settler {
         let mut intent = None;
         for _ in 0..MOST_ROUNDS {
             self.still(service)?;
+            let seen = self.state().applied;
             // Anew in each: where daemons are reached may change under the same epoch and manifest.
             let wanted = self.wanted(service)?;
             let read_at = self.check_changes.now();
             let actions = self.next_actions(service, &wanted, intent).await?;
             if actions.is_empty() {
                 drop(ticket);
-                self.still_wanted(service, &wanted)?;
-                return self.declare_settled(service).await;
+                return self.declare_settled(service, seen).await;
             }
             self.alarms_speak(service, &wanted, &actions).await?;
             if intent.is_none() {
@@ -155,7 +155,7 @@ impl Settler {
         }
     }
 
-    async fn declare_settled(&self, service: &ServiceState) -> Result<(), Unsettled> {
+    async fn declare_settled(&self, service: &ServiceState, seen: LogIndex) -> Result<(), Unsettled> {
         if self.state().services.get(&service.spec.name).is_some_and(ServiceState::is_settled) {
             return Ok(());
         }
@@ -163,6 +163,7 @@ impl Settler {
             service: service.spec.name.clone(),
             epoch: service.epoch,
             spec_index: service.spec_index,
+            seen,
         };
         self.propose(command).await?;
         tracing::info!(service = %service.spec.name, epoch = %service.epoch, "settled");

@@ -229,6 +229,7 @@ impl FleetState {
             return Ok(None);
         }
         member.switch = Some(switch.clone());
+        self.advertised = context.index;
         // Every service's checks name every daemon's endpoint, so none of them matches any more. What stands in Route 53
         // goes on working all the same: the other daemons' checks still vote.
         for service in self.services.values_mut() {

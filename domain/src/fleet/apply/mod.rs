@@ -127,7 +127,9 @@ impl FleetState {
             Command::SetSwitch { group, region, on, run } => self.set_switch(context, group, region, *on, run.as_ref()),
             Command::Receipt { run, losses } => self.receipt(context, run, losses),
             Command::SettleIntent { service, epoch, work } => self.settle_intent(context, service, *epoch, work),
-            Command::Settled { service, epoch, spec_index } => self.settled(context, service, *epoch, *spec_index),
+            Command::Settled { service, epoch, spec_index, seen } => {
+                self.settled(context, service, *epoch, *spec_index, *seen)
+            }
             Command::LostWrites { service, store, region, snapshots } => {
                 self.lost_writes(context, service, store, region, snapshots)
             }

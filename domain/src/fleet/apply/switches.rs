@@ -252,7 +252,12 @@ impl FleetState {
         name: &ServiceName,
         epoch: Epoch,
         spec_index: LogIndex,
+        seen: LogIndex,
     ) -> Outcome {
+        if seen != LogIndex(0) && seen < self.advertised {
+            let reason = format!("a daemon has said where checkers reach it since {name} was looked at");
+            return Err(Rejection::new("STALE_ENDPOINTS", reason));
+        }
         let service = self.services.get_mut(name).ok_or_else(|| no_service(name))?;
         if service.epoch != epoch || service.spec_index != spec_index {
             return Err(Rejection::new("STALE_EPOCH", format!("{name} has changed since it was settled")));

@@ -3,7 +3,7 @@
 use super::fixture::*;
 use crate::fleet::*;
 use crate::health::{ReplicaReadiness, Report, Status};
-use crate::ids::{RunId, ServiceName};
+use crate::ids::{LogIndex, RunId, ServiceName};
 use crate::plan::Mode;
 use crate::service::{Automation, ServiceSpec};
 
@@ -162,7 +162,12 @@ fn every_service_is_looked_at() {
     bench.ok(person(), apply(vec![ServiceSpec { name: "cart".into(), ..shop() }]));
     bench.ok(
         daemon(),
-        Command::Settled { service: "cart".into(), epoch: crate::ids::Epoch(1), spec_index: bench.state.applied },
+        Command::Settled {
+            service: "cart".into(),
+            epoch: crate::ids::Epoch(1),
+            spec_index: bench.state.applied,
+            seen: LogIndex(0),
+        },
     );
     let mut reports = breach();
     for report in &mut reports {
@@ -225,7 +230,7 @@ fn one_who_follows_is_forecast_with_the_one_it_follows() {
     bench.ok(person(), apply(vec![cart]));
     let held = &bench.state.services["cart"];
     let (service, epoch, spec_index) = (held.spec.name.clone(), held.epoch, held.spec_index);
-    bench.ok(daemon(), Command::Settled { service, epoch, spec_index });
+    bench.ok(daemon(), Command::Settled { service, epoch, spec_index, seen: LogIndex(0) });
     let forecast = |bench: &Bench| {
         let matrix = bench.matrix(about(&["cart".to_owned()], healthy()));
         let all = what_if_region_vanishes(bench.now, &bench.state, &matrix, &view(), &US.into());
@@ -275,7 +280,7 @@ fn a_mass_failover_is_decided_in_portions_each_on_fresh_evidence() {
     let states: Vec<_> =
         bench.state.services.values().map(|held| (held.spec.name.clone(), held.epoch, held.spec_index)).collect();
     for (service, epoch, spec_index) in states {
-        bench.ok(daemon(), Command::Settled { service, epoch, spec_index });
+        bench.ok(daemon(), Command::Settled { service, epoch, spec_index, seen: LogIndex(0) });
     }
     let mut portions = Vec::new();
     loop {

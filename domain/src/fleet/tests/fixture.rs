@@ -110,7 +110,7 @@ impl Bench {
     pub(crate) fn settle(&mut self) {
         let service = self.shop();
         let (service, epoch, spec_index) = (service.spec.name.clone(), service.epoch, service.spec_index);
-        self.ok(daemon(), Command::Settled { service, epoch, spec_index });
+        self.ok(daemon(), Command::Settled { service, epoch, spec_index, seen: LogIndex(0) });
     }
 
     pub(crate) fn put(&mut self, actor: Actor, command: Command) -> Applied {

@@ -3,7 +3,7 @@
 use super::active_active::{ask, many, serve, sound};
 use super::fixture::*;
 use crate::fleet::*;
-use crate::ids::{Epoch, Region, ServiceName};
+use crate::ids::{Epoch, LogIndex, Region, ServiceName};
 use crate::plan::{Mode, Movement};
 use crate::service::{Pattern, Routing, ServiceSpec};
 
@@ -40,7 +40,7 @@ fn web(bench: &Bench) -> &ServiceState {
 
 fn settle_web(bench: &mut Bench) {
     let (epoch, spec_index) = (web(bench).epoch, web(bench).spec_index);
-    bench.ok(daemon(), Command::Settled { service: WEB.into(), epoch, spec_index });
+    bench.ok(daemon(), Command::Settled { service: WEB.into(), epoch, spec_index, seen: LogIndex(0) });
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::fixture::*;
 use crate::fleet::*;
-use crate::ids::{Epoch, Region, RunId, ServiceName};
+use crate::ids::{Epoch, LogIndex, Region, RunId, ServiceName};
 use crate::service::{OnDoubt, Pattern, ServiceSpec, SwitchTransport};
 
 fn named(name: &str) -> ServiceSpec {
@@ -184,6 +184,13 @@ fn a_daemon_that_moves_its_endpoint_unsettles_every_service() {
     bench.ok(daemon(), advertise(EU, "elsewhere.example.com"));
     assert_eq!(bench.phase(), ServicePhase::Unsettled);
     assert_eq!(bench.refused(daemon(), advertise("mars-1", "x")), "UNKNOWN_REGION");
+    // Whoever looked before that does not know.
+    let (epoch, spec_index) = (bench.shop().epoch, bench.shop().spec_index);
+    let settled = |seen| Command::Settled { service: "shop".into(), epoch, spec_index, seen };
+    let moved = bench.state.advertised;
+    assert_eq!(bench.refused(daemon(), settled(LogIndex(moved.0 - 1))), "STALE_ENDPOINTS");
+    bench.ok(daemon(), settled(moved));
+    assert_eq!(bench.phase(), ServicePhase::Steady);
 }
 
 #[test]

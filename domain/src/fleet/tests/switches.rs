@@ -16,7 +16,7 @@ fn settle_intent(epoch: u64) -> Command {
 }
 
 fn settled(epoch: u64, spec_index: LogIndex) -> Command {
-    Command::Settled { service: "shop".into(), epoch: Epoch(epoch), spec_index }
+    Command::Settled { service: "shop".into(), epoch: Epoch(epoch), spec_index, seen: LogIndex(0) }
 }
 
 #[test]

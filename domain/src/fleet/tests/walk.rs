@@ -237,7 +237,12 @@ fn command(dice: &mut Dice, bench: &Bench, honest: &Decision) -> Command {
         4 if dice.one_in(2) => Command::Pause { service: dice.one_in(2).then_some(service) },
         3..6 => Command::Resume { service: dice.one_in(2).then_some(service) },
         6 => Command::SettleIntent { service, epoch: if dice.one_in(4) { Epoch(0) } else { epoch }, work: vec![] },
-        7 | 8 => Command::Settled { service, epoch, spec_index: index },
+        7 | 8 => Command::Settled {
+            service,
+            epoch,
+            spec_index: index,
+            seen: if dice.one_in(4) { index } else { LogIndex(0) },
+        },
         9 if dice.one_in(2) => {
             let share = dice.pick(&[10, 50, WHOLE_SHARE]);
             Command::Widen { service, region: dice.region(), epoch, share }
