@@ -3,7 +3,7 @@
 use failoverd_domain::fleet::Actor;
 use failoverd_domain::ids::ServiceName;
 use failoverd_domain::manifest::read_set;
-use failoverd_domain::route53::{Change, Policy, RecordType};
+use failoverd_domain::route53::{Change, RecordType};
 use failoverd_domain::service::Endpoint;
 use failoverd_domain::traffic::{SettleAction, settle};
 
@@ -132,16 +132,7 @@ async fn a_region_that_does_not_answer_is_said_and_holds_nobody_up() {
 async fn a_foreign_record_refuses_the_apply_and_is_named() {
     let (aws, spec) = (simulated_aws(), example());
     aws.provision(&spec);
-    let foreign = RecordSet {
-        name: "api.example.com".to_owned(),
-        record_type: RecordType::A,
-        set_identifier: None,
-        policy: Policy::Simple,
-        ttl_s: Some(60),
-        values: vec!["198.51.100.1".to_owned()],
-        alias: None,
-        health_check: None,
-    };
+    let foreign = RecordSet::simple("api.example.com", RecordType::A, 60, vec!["198.51.100.1".to_owned()]);
     ports(&aws).records.change("example.com", vec![Change::Create(foreign)]).await.unwrap();
     let review = asked(&aws, &reachable(), &spec).await;
     let refusal = review.judge(&["example.com".to_owned()]).unwrap_err();

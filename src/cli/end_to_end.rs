@@ -161,16 +161,7 @@ async fn a_record_of_somebody_else_refuses_the_apply_with_3_and_is_named() {
     let (state, _dir, path) = with_example();
     let served = served(state).await;
     served.daemon.aws.create_zone("example.com", &["us-east-1".into()]);
-    let foreign = RecordSet {
-        name: "api.example.com".to_owned(),
-        record_type: RecordType::A,
-        set_identifier: None,
-        policy: Policy::Simple,
-        ttl_s: Some(60),
-        values: vec!["198.51.100.1".to_owned()],
-        alias: None,
-        health_check: None,
-    };
+    let foreign = RecordSet::simple("api.example.com", RecordType::A, 60, vec!["198.51.100.1".to_owned()]);
     let made = served.daemon.aws.with(|world| world.change_records("example.com", &[Change::Create(foreign)]));
     assert!(made.is_ok());
     assert_eq!(exit(&served.url, &format!("apply -f {path} --dry-run -o json")).await, 3, "as it would be refused");

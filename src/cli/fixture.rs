@@ -179,13 +179,7 @@ pub fn fleet() -> proto::Fleet {
         loss: run().loss,
         loss_bound_ms: Some(1_200),
         eta: Some(proto::Eta { p50_ms: None, p95_ms: Some(95_000), basis: "no step measured".to_owned() }),
-        shifts: vec![proto::TrafficShift {
-            name: "api.example.com".to_owned(),
-            r#type: "A".to_owned(),
-            place: "everywhere".to_owned(),
-            now: vec!["eu-west-1".to_owned()],
-            then: vec!["us-east-1".to_owned()],
-        }],
+        shifts: vec![everybody("eu-west-1", "us-east-1")],
     };
     let waiting = proto::Run {
         id: "search-4".to_owned(),
@@ -234,12 +228,16 @@ pub fn plan() -> proto::PlanResponse {
         guards: vec![guard()],
         loss: run.loss,
         findings: run.evidence,
-        shifts: vec![proto::TrafficShift {
-            name: "api.example.com".to_owned(),
-            r#type: "A".to_owned(),
-            place: "everywhere".to_owned(),
-            now: vec!["us-east-1".to_owned()],
-            then: vec!["eu-west-1".to_owned()],
-        }],
+        shifts: vec![everybody("us-east-1", "eu-west-1")],
+    }
+}
+
+fn everybody(now: &str, then: &str) -> proto::TrafficShift {
+    proto::TrafficShift {
+        name: "api.example.com".to_owned(),
+        r#type: "A".to_owned(),
+        place: "everywhere".to_owned(),
+        now: vec![now.to_owned()],
+        then: vec![then.to_owned()],
     }
 }

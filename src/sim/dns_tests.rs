@@ -15,16 +15,7 @@ use super::*;
 use crate::sim::world::{Timing, TokioClock};
 
 fn set(name: &str, record_type: RecordType, values: &[&str]) -> RecordSet {
-    RecordSet {
-        name: name.into(),
-        record_type,
-        set_identifier: None,
-        policy: Policy::Simple,
-        ttl_s: Some(30),
-        values: values.iter().map(|v| (*v).to_owned()).collect(),
-        alias: None,
-        health_check: None,
-    }
+    RecordSet::simple(name, record_type, 30, values.iter().map(|v| (*v).to_owned()).collect())
 }
 
 fn alias(name: &str, to: &str) -> RecordSet {

@@ -126,6 +126,22 @@ pub struct RecordSet {
     pub health_check: Option<HealthCheckId>,
 }
 
+impl RecordSet {
+    /// The only set of its name and type, answered to everybody; `ttl_s` in seconds.
+    pub fn simple(name: impl Into<String>, record_type: RecordType, ttl_s: u32, values: Vec<String>) -> Self {
+        Self {
+            name: name.into(),
+            record_type,
+            set_identifier: None,
+            policy: Policy::Simple,
+            ttl_s: Some(ttl_s),
+            values,
+            alias: None,
+            health_check: None,
+        }
+    }
+}
+
 /// Routing policy of one record set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

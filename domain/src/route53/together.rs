@@ -166,16 +166,7 @@ mod tests {
     use crate::route53::Location;
 
     fn values(name: &str, record_type: RecordType, value: &str) -> RecordSet {
-        RecordSet {
-            name: name.to_owned(),
-            record_type,
-            set_identifier: None,
-            policy: Policy::Simple,
-            ttl_s: Some(60),
-            values: vec![value.to_owned()],
-            alias: None,
-            health_check: None,
-        }
+        RecordSet::simple(name, record_type, 60, vec![value.to_owned()])
     }
 
     fn alias(name: &str, record_type: RecordType, zone: &str, to: &str) -> RecordSet {

@@ -256,15 +256,6 @@ impl<'a> Zone<'a> {
     }
 
     fn fence_record(&self, mark: &FenceMark) -> RecordSet {
-        RecordSet {
-            name: self.desired.fence_name(),
-            record_type: RecordType::Txt,
-            set_identifier: None,
-            policy: crate::route53::Policy::Simple,
-            ttl_s: Some(FENCE_TTL_S),
-            values: vec![mark.to_string()],
-            alias: None,
-            health_check: None,
-        }
+        RecordSet::simple(self.desired.fence_name(), RecordType::Txt, FENCE_TTL_S, vec![mark.to_string()])
     }
 }

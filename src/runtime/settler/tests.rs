@@ -323,16 +323,7 @@ async fn one_services_rejected_change_holds_nobody_up() {
     values.endpoint = Endpoint::Values(vec!["300.1.1.1".into()]);
     let bench = Bench::new(specs);
     // Somebody's own record stands where the third would put its own.
-    let theirs = RecordSet {
-        name: format!("{}.{ZONE}", name(30)),
-        record_type: RecordType::A,
-        set_identifier: None,
-        policy: Policy::Simple,
-        ttl_s: Some(300),
-        values: vec!["203.0.113.9".into()],
-        alias: None,
-        health_check: None,
-    };
+    let theirs = RecordSet::simple(format!("{}.{ZONE}", name(30)), RecordType::A, 300, vec!["203.0.113.9".into()]);
     bench.aws.with(|world| world.change_records(ZONE, &[Change::Create(theirs.clone())])).unwrap();
     let took = bench.until_unsettled(&[7, 21, 30], MINUTE).await;
     assert!(took < Duration::from_secs(15), "{took:?}");

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use failoverd_domain::ids::{HealthCheckId, Region};
-use failoverd_domain::route53::{Answer, Change, Place, Policy, Query, RecordSet, RecordType, answer};
+use failoverd_domain::route53::{Answer, Change, Place, Query, RecordSet, RecordType, answer};
 
 use super::faults::{ROUTE53_REGION, Service};
 use super::refusal::Refusal;
@@ -271,16 +271,7 @@ fn no_such_zone(zone: &str) -> Refusal {
 }
 
 fn apex_records(zone: &str) -> [RecordSet; 2] {
-    let set = |record_type, ttl_s, values| RecordSet {
-        name: zone.to_owned(),
-        record_type,
-        set_identifier: None,
-        policy: Policy::Simple,
-        ttl_s: Some(ttl_s),
-        values,
-        alias: None,
-        health_check: None,
-    };
+    let set = |record_type, ttl_s, values| RecordSet::simple(zone, record_type, ttl_s, values);
     let servers: Vec<String> =
         ["com", "net", "org", "co.uk"].iter().enumerate().map(|(n, tld)| format!("ns-{n}.awsdns-0{n}.{tld}")).collect();
     let soa = format!("{}. awsdns-hostmaster.amazon.com. 1 7200 900 1209600 86400", servers[0]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use failoverd::ports::{Effect, World};
 use failoverd::sim::world::{Service, SimulatedAws};
 use failoverd_domain::ids::Region;
-use failoverd_domain::route53::{Change, Policy, RecordSet, RecordType};
+use failoverd_domain::route53::{Change, RecordSet, RecordType};
 use tokio::time::Instant;
 
 use super::ground::{EU, Ground, US, until};
@@ -48,16 +48,7 @@ impl Bad {
 }
 
 fn text(value: &str) -> RecordSet {
-    RecordSet {
-        name: "a.example.com".to_owned(),
-        record_type: RecordType::Txt,
-        set_identifier: None,
-        policy: Policy::Simple,
-        ttl_s: Some(60),
-        values: vec![value.to_owned()],
-        alias: None,
-        health_check: None,
-    }
+    RecordSet::simple("a.example.com", RecordType::Txt, 60, vec![value.to_owned()])
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

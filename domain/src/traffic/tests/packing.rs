@@ -5,16 +5,7 @@ use crate::fleet::Role;
 use crate::manifest::read_manifests;
 
 fn text(name: &str, value: &str) -> RecordSet {
-    RecordSet {
-        name: name.into(),
-        record_type: RecordType::Txt,
-        set_identifier: None,
-        policy: Policy::Simple,
-        ttl_s: Some(60),
-        values: vec![value.into()],
-        alias: None,
-        health_check: None,
-    }
+    RecordSet::simple(name, RecordType::Txt, 60, vec![value.into()])
 }
 
 /// `records` changes of `characters` characters together, as far as that goes.

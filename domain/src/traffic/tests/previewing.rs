@@ -66,16 +66,7 @@ fn more_than_thirty_percent_is_large_and_a_tie_is_not() {
 #[test]
 fn what_stands_in_the_way_is_named_and_nothing_else_is_shown() {
     let scene = Scene::new(3, true);
-    let foreign = RecordSet {
-        name: API.into(),
-        record_type: RecordType::A,
-        set_identifier: None,
-        policy: Policy::Simple,
-        ttl_s: Some(60),
-        values: vec!["198.51.100.1".into()],
-        alias: None,
-        health_check: None,
-    };
+    let foreign = RecordSet::simple(API, RecordType::A, 60, vec!["198.51.100.1".into()]);
     let seen = preview(&scene.desired(), &later(), &[], &[foreign]);
     assert_eq!((seen.in_the_way.len(), seen.lines.len()), (1, 0), "{seen:?}");
     assert!(seen.in_the_way[0].0 == API && seen.in_the_way[0].1.contains("not made by failoverd"));

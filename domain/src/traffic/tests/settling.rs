@@ -68,16 +68,7 @@ fn a_new_generation_or_epoch_renews_the_fence_alone() {
 }
 
 fn plain(name: &str) -> RecordSet {
-    RecordSet {
-        name: name.into(),
-        record_type: RecordType::A,
-        set_identifier: None,
-        policy: Policy::Simple,
-        ttl_s: Some(300),
-        values: vec!["203.0.113.1".into()],
-        alias: None,
-        health_check: None,
-    }
+    RecordSet::simple(name, RecordType::A, 300, vec!["203.0.113.1".into()])
 }
 
 fn foreign_names(actions: &[SettleAction]) -> Vec<&str> {

@@ -17,16 +17,7 @@ async fn zone(ground: &Ground, name: &str) -> String {
 }
 
 fn text(name: &str, value: &str) -> RecordSet {
-    RecordSet {
-        name: name.to_owned(),
-        record_type: RecordType::Txt,
-        set_identifier: None,
-        policy: Policy::Simple,
-        ttl_s: Some(60),
-        values: vec![value.to_owned()],
-        alias: None,
-        health_check: None,
-    }
+    RecordSet::simple(name, RecordType::Txt, 60, vec![value.to_owned()])
 }
 
 fn routed(name: &str, set: &str, policy: Policy, value: &str) -> RecordSet {
