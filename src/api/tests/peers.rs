@@ -1,0 +1,96 @@
+//! What daemons say to each other.
+
+use super::*;
+
+#[tokio::test]
+async fn peers_talk_over_the_wire_as_they_would_in_memory() {
+    let daemon = daemon(state_with(&["checkout"]), FakePeers::default(), fake::events(3).split_off(1));
+    let mut served = served(daemon).await;
+    *served.daemon.history.0.lock().unwrap() = fake::events(2);
+    let us = Region::from("us-east-1");
+    let peers = GrpcPeers::new(&BTreeMap::from([(us.clone(), served.url.clone())]), None).unwrap();
+
+    assert_eq!(peers.raft(&us, vec![1, 2, 3]).await.unwrap(), [3, 2, 1]);
+    assert!(peers.raft(&us, vec![]).await.unwrap_err().reason.contains("nothing said"));
+    assert_eq!(peers.events(&us, 1, 10).await.unwrap(), fake::events(2));
+    assert_eq!(peers.events(&us, 2, 10).await.unwrap(), fake::events(3).split_off(1));
+
+    let report = report("eu-west-1");
+    peers.share(&us, &report).await.unwrap();
+    assert_eq!(served.daemon.inbox.recv().await.unwrap(), report);
+    assert!(peers.share(&us, &self::report("mars-north-1")).await.is_err());
+
+    let entry = failoverd_domain::fleet::Entry {
+        at: failoverd_domain::time::Timestamp(1),
+        actor: Actor::Daemon("eu-west-1".into()),
+        command: Command::Pause { service: None },
+    };
+    let applied = peers.forward(&us, entry.clone()).await.unwrap().unwrap();
+    assert_eq!(applied.index.0, 8);
+    assert_eq!(served.daemon.log.proposed.lock().unwrap()[0].at, fake::NOW, "the proposer's clock counts");
+    served.daemon.log.lead(Some("eu-west-1"), false);
+    let refused = peers.forward(&us, entry).await.unwrap().unwrap_err();
+    assert_eq!(refused, crate::ports::ProposeError::NotLeader { leader: Some("eu-west-1".into()) });
+}
+
+#[tokio::test]
+async fn a_peer_looks_at_the_names_of_a_managed_service_and_is_nobodys_resolver() {
+    let served = plain().await;
+    let set =
+        |name: &str, value: &str| Change::Create(RecordSet::simple(name, RecordType::A, 30, vec![value.to_owned()]));
+    let changes = [
+        set("checkout.example.com", "192.0.2.2"),
+        set("fo-eu-west-1.checkout.example.com", "192.0.2.2"),
+        set("secret.example.com", "192.0.2.9"),
+    ];
+    let aws = &served.daemon.aws;
+    aws.create_zone("example.com", &["us-east-1".into()]);
+    aws.with(|world| {
+        world.timing.dns_propagation_ms = 0;
+        world.change_records("example.com", &changes).unwrap();
+    });
+    let us = Region::from("us-east-1");
+    let peers = GrpcPeers::new(&BTreeMap::from([(us.clone(), served.url.clone())]), None).unwrap();
+    let asked = |service: &str| LookUp { service: service.into(), through: false };
+    let saw = peers.look_up(&us, &asked("checkout")).await.unwrap();
+    let heard = |value: &str| Ok(vec![Heard { values: vec![value.to_owned()], ttl_s: 30 }]);
+    let names: Vec<_> = saw.names.into_iter().map(|seen| (seen.question.name, seen.heard)).collect();
+    let nothing = Ok(vec![Heard::default()]);
+    assert_eq!(
+        names,
+        [
+            ("checkout.example.com".to_owned(), heard("192.0.2.2")),
+            ("fo-eu-west-1.checkout.example.com".to_owned(), heard("192.0.2.2")),
+            ("fo-us-east-1.checkout.example.com".to_owned(), nothing),
+        ]
+    );
+    let refused = peers.look_up(&us, &asked("secret.example.com")).await.unwrap_err();
+    assert!(refused.reason.contains("is not known there"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_peer_of_an_older_version_cannot_look_and_that_is_said() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (_reporter, other) = tonic_health::server::health_reporter();
+    let mut serving = tokio::task::JoinSet::new();
+    let router = tonic::transport::Server::builder().add_service(other);
+    serving.spawn(router.serve_with_incoming(tonic::transport::server::TcpIncoming::from(listener)));
+    let us = Region::from("us-east-1");
+    let peers = GrpcPeers::new(&BTreeMap::from([(us.clone(), url)]), None).unwrap();
+    let error = peers.look_up(&us, &LookUp { service: "checkout".into(), through: false }).await.unwrap_err();
+    assert_eq!(error.reason, "it is of a version that cannot look");
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_no_connection_certainly_got_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let us = Region::from("us-east-1");
+    let peers = GrpcPeers::new(&BTreeMap::from([(us.clone(), url)]), None).unwrap();
+    let first = peers.raft(&us, vec![1]).await.unwrap_err();
+    assert!(!first.may_have_arrived, "{first}");
+    let second = peers.raft(&us, vec![1]).await.unwrap_err();
+    assert!(second.reason.contains("just now"), "{second}");
+}
