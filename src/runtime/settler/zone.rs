@@ -7,6 +7,7 @@ use failoverd_domain::ids::{LogIndex, Region};
 use failoverd_domain::route53::CheckKind;
 use failoverd_domain::traffic::{
     DesireProblem, Desired, DesiredKind, FenceMark, SettleAction, SwitchAlarm, settle, switch_alarm_name,
+    wanted_reference,
 };
 
 use super::packer::Ticket;
@@ -133,7 +134,8 @@ impl Settler {
         self.may_write(service).await?;
         let world = self.world_of(service);
         let checks = &world.health_checks;
-        let key = |reference: &str| (service.spec.role_arn.clone(), reference.to_owned());
+        // One key for all lives of a check.
+        let key = |reference: &str| (service.spec.role_arn.clone(), wanted_reference(reference).to_owned());
         let done = match action {
             SettleAction::CreateCheck { reference, config } => {
                 let create = async { checks.create(&reference, config).await.map(drop) };
