@@ -77,9 +77,13 @@ def whole_minute(minutes_ago):
 
 class Data(CloudwatchTest):
     def test_points_come_newest_first_by_period_and_statistic(self):
-        for minute, values in ((30, (1, 3)), (20, (5,)), (10, (7, 8, 9))):
+        # Taken once: a minute, or a day, may end while this runs.
+        present = whole_minute(0)
+        oldest, middle, newest = (present - timedelta(minutes=ago) for ago in (30, 20, 10))
+        points = {oldest: (1, 3), middle: (5,), newest: (7, 8, 9)}
+        for minute, values in points.items():
             for second, value in enumerate(values):
-                self.put("latency", value, whole_minute(minute) + timedelta(seconds=second), Unit="Seconds")
+                self.put("latency", value, minute + timedelta(seconds=second), Unit="Seconds")
         stats = ("Average", "Sum", "Minimum", "Maximum", "SampleCount", "p50")
         found = self.data(*(query(self.namespace, "latency", stat, name=f"q{n}") for n, stat in enumerate(stats)))
         self.assertEqual([result["StatusCode"] for result in found["MetricDataResults"]], ["Complete"] * 6)
@@ -94,13 +98,17 @@ class Data(CloudwatchTest):
         }
         self.assertEqual(by_stat, expected)
         result = found["MetricDataResults"][0]
-        self.assertEqual(result["Timestamps"], [whole_minute(minute) for minute in (10, 20, 30)])
+        self.assertEqual(result["Timestamps"], [newest, middle, oldest])
         self.assertEqual(result["Label"], "latency")
         rising = self.data(query(self.namespace, "latency"), ScanBy="TimestampAscending")["MetricDataResults"][0]
         self.assertEqual(rising["Values"], [3, 5, 9])
         self.assertEqual(self.values(self.namespace, "latency", unit="Seconds"), [9, 5, 3])
         self.assertEqual(self.values(self.namespace, "latency", unit="Count"), [])
-        self.assertEqual(self.values(self.namespace, "latency", period=86_400), [9])
+        # Days begin at midnight, UTC.
+        highest = {}
+        for minute, values in points.items():
+            highest[minute.date()] = max(highest.get(minute.date(), 0), *values)
+        self.assertEqual(self.values(self.namespace, "latency", period=86_400), list(highest.values())[::-1])
         self.assertEqual(self.values(self.namespace, "latency", Other="dimension"), [])
         self.assertEqual(self.values(self.namespace, "latency", region=EUW1), [])
 
@@ -135,9 +143,10 @@ class Data(CloudwatchTest):
             self.assertEqual(self.values(self.namespace, "size", stat), [value])
 
     def test_pages_hold_as_many_points_as_are_wanted(self):
+        present = whole_minute(0)
         for minute in range(1, 6):
-            self.put("a", minute, whole_minute(minute))
-            self.put("b", minute * 10, whole_minute(minute))
+            self.put("a", minute, present - timedelta(minutes=minute))
+            self.put("b", minute * 10, present - timedelta(minutes=minute))
         queries = [query(self.namespace, metric, name=metric) for metric in ("a", "none", "b")]
         pages, more = [], {}
         while True:
