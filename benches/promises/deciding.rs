@@ -22,7 +22,12 @@ const NOW: Timestamp = Timestamp(1_800_000_000_000);
 /// The controller's look at the whole fleet.
 pub fn tick() -> Vec<Measured> {
     let state = state();
-    let view = View { me: REGIONS[0].into(), members: REGIONS.map(Region::from).to_vec(), stale_after_ms: 30_000 };
+    let view = View {
+        me: REGIONS[0].into(),
+        members: REGIONS.map(Region::from).to_vec(),
+        stale_after_ms: 30_000,
+        rehearses: None,
+    };
     let case = |what: &str, matrix: &Matrix| {
         let mut took: Vec<f64> = (0..200)
             .map(|_| {
@@ -153,7 +158,7 @@ pub fn state() -> FleetState {
     for number in 0..SERVICES {
         let specs = read(&manifest(number));
         let token = (specs[0].switch_group(), specs[0].regions[0].clone(), format!("{number:032x}"));
-        apply(Command::Apply { specs, prune: false, tokens: vec![token] });
+        apply(Command::Apply { specs, drills: Vec::new(), prune: false, tokens: vec![token] });
     }
     let settled: Vec<Command> = state
         .services
@@ -201,6 +206,7 @@ fn matrix(state: &FleetState, down: Option<&str>) -> Matrix {
                 age_ms: 500,
                 breached: bad,
                 detail: String::new(),
+                latency_ms: None,
             }
         };
         let services = state.services.values().map(|service| &service.spec);
@@ -221,6 +227,8 @@ fn matrix(state: &FleetState, down: Option<&str>) -> Matrix {
             control_planes: BTreeMap::new(),
             votes: Vec::new(),
             checks: Vec::new(),
+            rehearsals: Vec::new(),
+            through: Vec::new(),
         };
         matrix.take(NOW.minus_ms(500), report);
     }

@@ -183,7 +183,7 @@ pub async fn turns() -> Vec<Measured> {
     let (group, region) = (specs[0].switch_group(), specs[0].regions[0].clone());
     let token = "0123456789abcdef0123456789abcdef";
     let tokens = vec![(group.clone(), region.clone(), token.to_owned())];
-    propose(Command::Apply { specs, prune: false, tokens }).await;
+    propose(Command::Apply { specs, drills: Vec::new(), prune: false, tokens }).await;
     let mut checkers = Vec::new();
     for address in &trio.switches {
         let mut checker = Checker::new(*address, token).await;

@@ -5,6 +5,7 @@
 //! a replay of the log reach the same state on every daemon.
 
 pub mod data;
+pub mod drill;
 pub mod fleet;
 pub mod freeze;
 pub mod health;

@@ -96,7 +96,7 @@ fn applied(name: &str, change: ManifestChange, fields: Vec<String>) -> AppliedMa
 #[must_use]
 pub fn command(specs: Vec<ServiceSpec>, prune: bool) -> Command {
     let tokens = specs.iter().flat_map(bits).map(|(group, region)| (group, region, token())).collect();
-    Command::Apply { specs, prune, tokens }
+    Command::Apply { specs, drills: Vec::new(), prune, tokens }
 }
 
 /// Active-passive: one bit, of the first Region. Active-active: one for each.

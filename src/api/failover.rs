@@ -39,6 +39,7 @@ impl Asked {
             actor,
             reason: given(self.reason),
             plan_hash: given(self.plan_hash),
+            drill: None,
         }
     }
 }

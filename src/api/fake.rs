@@ -127,6 +127,9 @@ pub fn service(name: &str) -> ServiceState {
         last_run_at: None,
         attention: None,
         lost_writes: BTreeMap::new(),
+        way_back: None,
+        licences: Vec::new(),
+        durations: BTreeMap::new(),
     }
 }
 
@@ -229,6 +232,8 @@ pub fn run(id: &str) -> Run {
         },
         abort: None,
         verdict: Some("eu-west-1 serves".to_owned()),
+        drill: None,
+        recorded: false,
     }
 }
 
@@ -440,7 +445,7 @@ pub fn daemon(state: FleetState, peers: FakePeers, outbox: Vec<HistoryEvent>) ->
         history: history.clone(),
         world: aws.ports("us-east-1".into()).into_world(),
         clock: Arc::new(FixedClock),
-        view: View { me: "us-east-1".into(), members, stale_after_ms: 5_000 },
+        view: View { me: "us-east-1".into(), members, stale_after_ms: 5_000, rehearses: None },
         inbox,
         outbox: Arc::new(outbox),
         raft: Arc::new(Echo),

@@ -130,6 +130,7 @@ fn view(parts: &Parts) -> View {
         me: parts.me.clone(),
         members: parts.members.keys().cloned().collect(),
         stale_after_ms: u64::try_from(parts.timing.stale_after.as_millis()).unwrap_or(u64::MAX),
+        rehearses: None,
     }
 }
 

@@ -279,6 +279,8 @@ mod tests {
                 control_planes: BTreeMap::new(),
                 votes: vec![],
                 checks: vec![],
+                rehearsals: Vec::new(),
+                through: Vec::new(),
             };
             matrix.take(NOW.minus_ms(*arrived_ms_ago), report);
         }
@@ -290,6 +292,7 @@ mod tests {
             me: "eu-west-1".into(),
             members: vec!["us-east-1".into(), "eu-west-1".into(), "us-west-2".into()],
             stale_after_ms: 5_000,
+            rehearses: None,
         };
         let (from, to) = ("us-east-1".into(), "eu-west-1".into());
         let mut losses = quote(NOW, &view, &spec(with_canary), &from, &to, &matrix(readings));
@@ -360,6 +363,7 @@ mod tests {
             me: "eu-west-1".into(),
             members: vec!["us-east-1".into(), "eu-west-1".into(), "us-west-2".into()],
             stale_after_ms: 5_000,
+            rehearses: None,
         };
         let outage = Outage::of(NOW, &view, &spec(true), &"us-east-1".into(), &matrix);
         assert_eq!((outage.held_ms, outage.slack_ms), (12_000, 5_000 + 1_000 + 2_000));

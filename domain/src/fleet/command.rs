@@ -9,8 +9,11 @@ use super::guard::GuardVerdict;
 use super::run::{Consent, Trigger};
 use super::state::Role;
 use crate::data::loss::Loss;
+use crate::drill::{Advance, Curves, DrillPhase, DrillSpec};
 use crate::health::Finding;
-use crate::ids::{Epoch, FleetId, LogIndex, Region, RunId, ServiceName, StepName, StoreName, SwitchGroup};
+use crate::ids::{
+    DrillName, DrillRunId, Epoch, FleetId, LogIndex, Region, RunId, ServiceName, StepName, StoreName, SwitchGroup,
+};
 use crate::plan::Plan;
 use crate::service::ServiceSpec;
 use crate::time::Timestamp;
@@ -68,7 +71,10 @@ pub enum Command {
     Apply {
         /// Validated manifests.
         specs: Vec<ServiceSpec>,
-        /// Delete services that are not among them.
+        /// Validated manifests of drills.
+        #[serde(default)]
+        drills: Vec<DrillSpec>,
+        /// Delete services and drills that are not among them.
         prune: bool,
         /// Unguessable tokens for switches that do not have one yet, by group and Region of the bit.
         tokens: Vec<(SwitchGroup, Region, String)>,
@@ -77,6 +83,11 @@ pub enum Command {
     Delete {
         /// Service.
         service: ServiceName,
+    },
+    /// Forget a drill. Its record stays in the history.
+    DeleteDrill {
+        /// Drill.
+        drill: DrillName,
     },
     /// Open a run.
     Decide(Box<Decision>),
@@ -194,6 +205,71 @@ pub enum Command {
         /// Identifiers of the snapshots.
         snapshots: Vec<String>,
     },
+    /// Open an execution of a drill.
+    OpenDrill {
+        /// Drill.
+        drill: DrillName,
+        /// The opening of its schedule that is used; absent where a person asks.
+        scheduled_for: Option<Timestamp>,
+    },
+    /// An opening of a drill's schedule passed without it.
+    MissDrill {
+        /// Drill.
+        drill: DrillName,
+        /// The newest opening that was missed.
+        scheduled_for: Timestamp,
+        /// How many there were since the last one that was dealt with.
+        openings: u64,
+        /// Why.
+        reason: String,
+    },
+    /// A person consents to an execution of a drill.
+    ApproveDrill {
+        /// Execution.
+        run: DrillRunId,
+    },
+    /// A person ends an execution of a drill: it returns.
+    CancelDrill {
+        /// Execution.
+        run: DrillRunId,
+        /// Why.
+        reason: String,
+    },
+    /// An execution of a drill goes on.
+    AdvanceDrill {
+        /// Execution.
+        run: DrillRunId,
+        /// Where the proposer saw it stand.
+        phase: DrillPhase,
+        /// What came of it.
+        advance: Advance,
+    },
+    /// Bring a service back to the first Region of its manifest as soon as that can be done without loss.
+    AskReturn {
+        /// Service.
+        service: ServiceName,
+        /// Why.
+        reason: String,
+    },
+    /// Take that back.
+    ForgetReturn {
+        /// Service.
+        service: ServiceName,
+    },
+    /// What was seen while a run went on.
+    Record {
+        /// Run.
+        run: RunId,
+        /// What.
+        curves: Box<Curves>,
+    },
+    /// News up to this event were delivered to a webhook.
+    Told {
+        /// Webhook, by its name in the configuration.
+        hook: String,
+        /// Number of the event.
+        seq: u64,
+    },
     /// Automatic action off, for one service or all.
     Pause {
         /// `None`: the fleet.
@@ -240,6 +316,9 @@ pub struct Decision {
     pub unfenced_consent: Option<Consent>,
     /// The service's epoch when this was decided; a newer one refuses it.
     pub epoch_seen: Epoch,
+    /// The execution of a drill that it is part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<DrillRunId>,
 }
 
 /// How an attempt of a step ended. Unknown is neither success nor failure.

@@ -131,6 +131,7 @@ fn automatic(me: &Region, service: &ServiceState, leaves: &Region) -> FailoverRe
         actor: Actor::Daemon(me.clone()),
         reason: None,
         plan_hash: None,
+        drill: None,
     }
 }
 

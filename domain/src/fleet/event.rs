@@ -72,13 +72,29 @@ pub enum EventKind {
     LostWrites,
     /// Automatic action was paused or resumed.
     Paused,
+    /// A drill is to be run.
+    DrillOpened,
+    /// A drill goes on.
+    DrillPhase,
+    /// A person approved a drill.
+    DrillApproved,
+    /// A drill is ended early: a guardrail, a person, a real breach, or a failure.
+    DrillEnded,
+    /// A drill has its verdict.
+    DrillFinished,
+    /// A window of a drill's schedule passed without it.
+    DrillMissed,
+    /// A service is to return as soon as it can, or no more.
+    ReturnAsked,
+    /// What was seen while a run went on.
+    Observations,
     /// An invariant check failed: a person must look.
     Violation,
 }
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 25] = [
         Self::Fleet,
         Self::Applied,
         Self::Deleted,
@@ -95,6 +111,14 @@ impl EventKind {
         Self::Settled,
         Self::LostWrites,
         Self::Paused,
+        Self::DrillOpened,
+        Self::DrillPhase,
+        Self::DrillApproved,
+        Self::DrillEnded,
+        Self::DrillFinished,
+        Self::DrillMissed,
+        Self::ReturnAsked,
+        Self::Observations,
         Self::Violation,
     ];
 

@@ -9,7 +9,7 @@ use super::run::{Consent, Trigger};
 use super::state::{FleetState, ServiceState};
 use crate::data::loss;
 use crate::health::{Diagnosis, Finding, Matrix, View, diagnose};
-use crate::ids::{Region, ServiceName};
+use crate::ids::{DrillRunId, Region, ServiceName};
 use crate::plan::{Mode, Movement, Plan, PlanRequest, plan};
 use crate::service::{OnDoubt, Store, StoreKind};
 use crate::time::Timestamp;
@@ -41,6 +41,8 @@ pub struct FailoverRequest {
     pub reason: Option<String>,
     /// Only this plan will do.
     pub plan_hash: Option<String>,
+    /// The execution of a drill that it is part of.
+    pub drill: Option<DrillRunId>,
 }
 
 /// Everything known about a move, whether or not it may happen.
@@ -159,6 +161,7 @@ fn decide(now: Timestamp, service: &ServiceState, request: &FailoverRequest, see
         needs_approval,
         unfenced_consent: consent(service, request),
         epoch_seen: service.epoch,
+        drill: request.drill.clone(),
         plan: seen.plan,
         evidence: seen.evidence,
         guards: seen.guards,

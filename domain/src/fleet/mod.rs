@@ -22,5 +22,8 @@ pub use event::{EventHead, EventKind, HistoryEvent, verify_chain};
 pub use failover::{FailoverRequest, Outlook, outlook, propose_failover, still_holds};
 pub use guard::{Guard, GuardVerdict, Severity};
 pub use run::{Consent, Intent, Run, RunState, StepProgress, StepState, Trigger};
-pub use state::{Bit, FleetState, Member, Retired, Role, ServicePhase, ServiceState, Settlement, Switch, WHOLE_SHARE};
+pub use state::{
+    Bit, FleetState, Licence, Member, Retired, Role, ServicePhase, ServiceState, Settlement, Switch, WHOLE_SHARE,
+    WayBack,
+};
 pub use timeline::{Cutter, Part, parts};

@@ -8,7 +8,7 @@ use super::command::Actor;
 use super::guard::GuardVerdict;
 use crate::data::loss::Loss;
 use crate::health::Finding;
-use crate::ids::{Epoch, LogIndex, RunId, ServiceName, StepName};
+use crate::ids::{DrillRunId, Epoch, LogIndex, RunId, ServiceName, StepName};
 use crate::plan::{Fencing, Plan, Step, StepKind};
 use crate::time::Timestamp;
 use crate::traffic::AnswerSeen;
@@ -64,6 +64,12 @@ pub struct Run {
     pub abort: Option<String>,
     /// The verdict in one sentence.
     pub verdict: Option<String>,
+    /// The execution of a drill that it is part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<DrillRunId>,
+    /// Whether what was seen meanwhile is on record.
+    #[serde(default)]
+    pub recorded: bool,
 }
 
 /// Who or what asked for a run.

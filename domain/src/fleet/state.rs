@@ -1,13 +1,17 @@
 //! The replicated state of the fleet.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::EventHead;
+use super::command::Actor;
+use super::event::{EventHead, HistoryEvent};
 use super::run::Run;
-use crate::ids::{Epoch, FleetId, Generation, LogIndex, Region, RunId, ServiceName, StoreName, SwitchGroup};
+use crate::drill::{DrillRun, DrillState};
+use crate::ids::{
+    DrillName, DrillRunId, Epoch, FleetId, Generation, LogIndex, Region, RunId, ServiceName, StoreName, SwitchGroup,
+};
 use crate::service::{Pattern, ServiceSpec, SwitchTransport};
 use crate::time::Timestamp;
 use crate::traffic::SwitchEndpoint;
@@ -29,6 +33,18 @@ pub struct FleetState {
     pub runs: BTreeMap<RunId, Run>,
     /// Services that were deleted: what must not begin anew if one of that name is applied again.
     pub retired: BTreeMap<ServiceName, Retired>,
+    /// Drills by name.
+    #[serde(default)]
+    pub drills: BTreeMap<DrillName, DrillState>,
+    /// Open executions of drills, and the newest closed ones (older ones are in the history).
+    #[serde(default)]
+    pub drill_runs: BTreeMap<DrillRunId, DrillRun>,
+    /// The newest events that webhooks tell, oldest first.
+    #[serde(default)]
+    pub news: VecDeque<HistoryEvent>,
+    /// How far each webhook was told, by its name.
+    #[serde(default)]
+    pub told: BTreeMap<String, u64>,
     /// Automatic action is off everywhere.
     pub paused: bool,
     /// The newest entry that changed where checkers reach a daemon.
@@ -98,6 +114,41 @@ pub struct ServiceState {
     /// Snapshots of lost writes that are on record, by store.
     #[serde(default)]
     pub lost_writes: BTreeMap<StoreName, BTreeSet<String>>,
+    /// It is to return to the first Region of its manifest as soon as that can be done without loss.
+    #[serde(default)]
+    pub way_back: Option<WayBack>,
+    /// Drills that it passed: what lets it fail over by itself where its manifest asks for one.
+    #[serde(default)]
+    pub licences: Vec<Licence>,
+    /// How long steps took in earlier runs, by mode and step: for forecasts.
+    #[serde(default)]
+    pub durations: BTreeMap<String, VecDeque<u64>>,
+}
+
+/// Somebody wants a service back where it belongs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WayBack {
+    /// Who.
+    pub actor: Actor,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: String,
+}
+
+/// A drill that was passed, and what it says something about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Licence {
+    /// Execution.
+    pub drill: DrillRunId,
+    /// When it was passed.
+    pub at: Timestamp,
+    /// The Region that was left.
+    pub from: Region,
+    /// Where the service went.
+    pub to: Region,
+    /// What the move rested on (`drill::fingerprint`).
+    pub fingerprint: String,
 }
 
 /// Whether records and checks match reality.

@@ -8,7 +8,7 @@ use super::matrix::Matrix;
 use super::opinion::{Look, look};
 use super::reading::Status;
 use super::sentence;
-use crate::ids::Region;
+use crate::ids::{DrillRunId, Region};
 use crate::service::ServiceSpec;
 use crate::time::Timestamp;
 
@@ -91,9 +91,18 @@ pub struct View {
     pub members: Vec<Region>,
     /// Reports and readings older than this do not count.
     pub stale_after_ms: u64,
+    /// Where a drill shows the fleet a lost Region, what it shows counts, not what is really read there. For the
+    /// decision of that drill alone; nobody else looks like this.
+    pub rehearses: Option<DrillRunId>,
 }
 
 impl View {
+    /// The same, with what a drill shows.
+    #[must_use]
+    pub fn rehearsing(&self, drill: &DrillRunId) -> Self {
+        Self { rehearses: Some(drill.clone()), ..self.clone() }
+    }
+
     /// How many of the fleet are a majority.
     #[must_use]
     pub fn majority(&self) -> usize {

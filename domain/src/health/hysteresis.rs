@@ -158,6 +158,7 @@ impl SignalTracker {
             age_ms: now.since(newest.at),
             breached: self.breached,
             detail: self.detail(&newest.detail),
+            latency_ms: None,
         })
     }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use super::diagnosis::View;
-use super::reading::{Report, Route53Reading, SignalReading, Status, StoreReading};
+use super::reading::{Rehearsal, Report, Route53Reading, SignalReading, Status, StoreReading};
 use super::sheets::{SeenCheck, Sheets, newest};
 use crate::ids::{Region, ServiceName, SignalName, StoreName};
 use crate::time::Timestamp;
@@ -89,6 +89,14 @@ impl Received {
     pub fn route53(&self, service: &ServiceName, region: &Region) -> Option<&Route53Reading> {
         let ranges = self.index.get(service)?;
         self.report.route53.get(ranges.route53.clone())?.iter().find(|reading| &reading.region == region)
+    }
+
+    /// What the drill that the view rehearses shows of one service in one Region.
+    #[must_use]
+    pub fn rehearsal(&self, view: &View, service: &ServiceName, region: &Region) -> Option<&Rehearsal> {
+        let drill = view.rehearses.as_ref()?;
+        let shown = |one: &&Rehearsal| &one.drill == drill && &one.service == service && &one.region == region;
+        self.report.rehearsals.iter().find(shown)
     }
 
     /// How old a reading is now that was `age_ms` old when it was sent.
@@ -214,7 +222,9 @@ impl Matrix {
             .iter()
             .filter_map(|observer| self.counting(now, view, observer))
             .filter_map(|received| {
-                let reading = received.route53(service, region)?;
+                let shown = received.rehearsal(view, service, region);
+                let shown = shown.map_or_else(|| received.route53(service, region), |shown| shown.route53.as_ref());
+                let reading = shown?;
                 Some((received.age_now_ms(now, reading.age_ms), reading.status))
             })
             .filter(|(age_ms, status)| *age_ms <= view.stale_after_ms && *status != Status::Unknown)

@@ -14,5 +14,8 @@ pub(crate) mod tests;
 pub use diagnosis::{Diagnosis, Finding, Opinion, View, diagnose};
 pub use hysteresis::{Counts, Limits, SignalTracker};
 pub use matrix::{Matrix, Received};
-pub use reading::{CanaryReading, ReplicaReadiness, Report, Route53Reading, SignalReading, Status, StoreReading, Vote};
+pub use reading::{
+    CanaryReading, Rehearsal, ReplicaReadiness, Report, Route53Reading, SignalReading, Status, StoreReading,
+    ThroughReading, Vote,
+};
 pub use sheets::SeenCheck;

@@ -66,7 +66,10 @@ pub(super) fn look<'a>(
         return look;
     }
     look.received = Some(received);
-    look.readings = received.signals(&spec.name, region);
+    look.readings = match received.rehearsal(view, &spec.name, region) {
+        Some(rehearsal) => &rehearsal.signals,
+        None => received.signals(&spec.name, region),
+    };
     look.weigh(now, view, received);
     look
 }

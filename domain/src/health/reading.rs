@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::readiness::Sheet;
-use crate::ids::{LogIndex, Region, ServiceName, SignalName, StoreName, SwitchGroup};
+use crate::ids::{DrillRunId, LogIndex, Region, ServiceName, SignalName, StoreName, SwitchGroup};
 use crate::time::Timestamp;
 
 /// Everything one daemon sees, whole; the newest replaces the one before.
@@ -41,6 +41,42 @@ pub struct Report {
     /// Sheets of readiness checks, some of all in turn: whoever holds the report keeps those of earlier ones.
     #[serde(default)]
     pub checks: Vec<Sheet>,
+    /// What drills show of Regions that are taken for lost. Never mixed with what is really read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rehearsals: Vec<Rehearsal>,
+    /// Services that are being moved, asked by their public names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub through: Vec<ThroughReading>,
+}
+
+/// What a drill shows of one service in a Region that is taken for lost.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rehearsal {
+    /// The execution of the drill.
+    pub drill: DrillRunId,
+    /// Service.
+    pub service: ServiceName,
+    /// The Region that is taken for lost.
+    pub region: Region,
+    /// One for each signal, as if it were read.
+    pub signals: Vec<SignalReading>,
+    /// Route 53's word, as if it were heard.
+    pub route53: Option<Route53Reading>,
+}
+
+/// How a service answered somebody who asked by its public name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThroughReading {
+    /// Service.
+    pub service: ServiceName,
+    /// How it answered.
+    pub status: Status,
+    /// How long the answer took, milliseconds.
+    pub latency_ms: Option<u64>,
+    /// How old the reading was, when it was sent.
+    pub age_ms: u64,
+    /// What was seen.
+    pub detail: String,
 }
 
 /// Good, bad, or cannot tell.
@@ -74,6 +110,9 @@ pub struct SignalReading {
     pub breached: bool,
     /// Answers and errors since the observer began to watch; for error counts and curves.
     pub detail: String,
+    /// How long the newest answer took, milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<u64>,
 }
 
 /// What one daemon knows of one store as seen in one Region.

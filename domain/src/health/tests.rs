@@ -57,7 +57,7 @@ pub(crate) fn spec(name: &str) -> ServiceSpec {
 }
 
 fn view() -> View {
-    View { me: "eu-west-1".into(), members: FLEET.map(Region::from).to_vec(), stale_after_ms: 5_000 }
+    View { me: "eu-west-1".into(), members: FLEET.map(Region::from).to_vec(), stale_after_ms: 5_000, rehearses: None }
 }
 
 /// A report of an observer that reaches everybody and finds every signal in the same state.
@@ -71,6 +71,7 @@ fn report(observer: &str, status: Status, breached: bool) -> Report {
         age_ms: 500,
         breached,
         detail: "seen".into(),
+        latency_ms: None,
     };
     Report {
         observer: observer.into(),
@@ -86,6 +87,8 @@ fn report(observer: &str, status: Status, breached: bool) -> Report {
         control_planes: FLEET.iter().map(|region| (Region::from(*region), Status::Good)).collect(),
         votes: vec![],
         checks: vec![],
+        rehearsals: Vec::new(),
+        through: Vec::new(),
     }
 }
 
@@ -261,7 +264,8 @@ fn when_i_am_isolated_nothing_else_is_said() {
 
 #[test]
 fn a_fleet_of_one_is_isolated_only_by_its_references() {
-    let view = View { me: "eu-west-1".into(), members: vec!["eu-west-1".into()], stale_after_ms: 5_000 };
+    let view =
+        View { me: "eu-west-1".into(), members: vec!["eu-west-1".into()], stale_after_ms: 5_000, rehearses: None };
     let isolated = |report: Report| matrix([report]).isolated(NOW, &view, &"eu-west-1".into());
     let mut alone = good("eu-west-1");
     alone.reaches.clear();
@@ -332,6 +336,7 @@ fn the_index_finds_every_reading_of_an_unsorted_report() {
                     age_ms: 0,
                     breached: false,
                     detail: format!("{n}/{region}/{signal}"),
+                    latency_ms: None,
                 };
                 report.signals.push(reading);
             }

@@ -93,5 +93,7 @@ fn report(observer: &str) -> failoverd_domain::health::Report {
         control_planes: BTreeMap::new(),
         votes: Vec::new(),
         checks: Vec::new(),
+        rehearsals: Vec::new(),
+        through: Vec::new(),
     }
 }

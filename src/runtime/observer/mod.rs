@@ -121,6 +121,8 @@ impl Observer {
             control_planes: sheet.control_planes(),
             votes: votes(&state, &leadership, &self.spoken.borrow()),
             checks: sheet.checks(now, seq),
+            rehearsals: Vec::new(),
+            through: Vec::new(),
         }
     }
 

@@ -179,7 +179,7 @@ impl Bench {
         }
         let tokens = specs.iter().map(|spec| (spec.switch_group(), EAST.into(), format!("token-of-{}", spec.name)));
         let tokens = tokens.collect();
-        log.commit(Command::Apply { specs, prune: false, tokens }).result.unwrap();
+        log.commit(Command::Apply { specs, drills: Vec::new(), prune: false, tokens }).result.unwrap();
         let supervisor = Supervisor::new();
         let daemons = [EAST, WEST].map(|me| {
             let world = aws.ports(me.into()).into_world();
@@ -188,7 +188,12 @@ impl Bench {
             let world = World { records: tally.clone(), ..world };
             let seat = watch::Sender::new(leadership(me == EAST));
             let agreement = Arc::new(Seat { log: log.clone(), leadership: seat.clone() });
-            let view = View { me: me.into(), members: members().into_keys().collect(), stale_after_ms: 5_000 };
+            let view = View {
+                me: me.into(),
+                members: members().into_keys().collect(),
+                stale_after_ms: 5_000,
+                rehearses: None,
+            };
             let timing = Timing { settle: Duration::from_secs(1), ..Timing::default() };
             let clock: Arc<dyn Clock> = clock.clone();
             let (settler, words) = Settler::new(view, timing, clock, world, agreement);

@@ -80,6 +80,7 @@ impl SimulatedFleet {
             actor: alice(),
             reason: Some("because".to_owned()),
             plan_hash: None,
+            drill: None,
         };
         let decision = propose_failover(now, &state, &matrix, &view, &request);
         decision.map(|decision| Command::Decide(Box::new(decision))).map_err(|rejection| rejection.to_string())
@@ -113,7 +114,7 @@ impl SimulatedFleet {
             spec.regions.iter().take(count).map(|region| (spec.switch_group(), region.clone()))
         });
         let tokens = bits.map(|(group, region)| (group.clone(), region.clone(), format!("{group}-{region}"))).collect();
-        Command::Apply { specs, prune: false, tokens }
+        Command::Apply { specs, drills: Vec::new(), prune: false, tokens }
     }
 
     /// Anything a person could type, at any daemon.

@@ -290,6 +290,7 @@ impl SimulatedFleet {
             actor: Actor::Daemon(region.clone()),
             reason: None,
             plan_hash: None,
+            drill: None,
         };
         outlook(now, &state, &matrix, &view, &request).map(|seen| seen.guards).unwrap_or_default()
     }

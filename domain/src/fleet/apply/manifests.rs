@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::{Context, Draft, Outcome, Rejection};
+use crate::drill::DrillSpec;
 use crate::fleet::event::EventKind;
 use crate::fleet::run::Run;
 use crate::fleet::state::{Bit, FleetState, Retired, ServiceState, Settlement, Switch, WHOLE_SHARE};
@@ -22,6 +23,7 @@ impl FleetState {
         &mut self,
         context: &mut Context<'_>,
         specs: &[ServiceSpec],
+        drills: &[DrillSpec],
         prune: bool,
         tokens: &[Token],
     ) -> Outcome {
@@ -49,6 +51,7 @@ impl FleetState {
         for name in &dropped {
             self.forget(context, name)?;
         }
+        self.take_drills(context, drills, prune)?;
         Ok(None)
     }
 
@@ -165,6 +168,9 @@ impl FleetState {
             last_run_at: None,
             attention: None,
             lost_writes: BTreeMap::new(),
+            way_back: None,
+            licences: Vec::new(),
+            durations: BTreeMap::new(),
         });
         service.settlement.carries_traffic &= service.spec.traffic == spec.traffic;
         service.spec = Arc::new(spec.clone());

@@ -1,6 +1,7 @@
 //! `FleetState::apply`: deterministic and total. An entry that must not take effect is refused here, by every daemon
 //! alike, whatever its proposer believed: the last line of defence stands behind the log, not before it.
 
+mod drills;
 mod journal;
 mod manifests;
 mod proof;
@@ -113,7 +114,9 @@ impl FleetState {
         match &entry.command {
             Command::Form { fleet, members } => self.form(context, fleet, members),
             Command::Advertise { region, switch } => self.advertise(context, region, switch),
-            Command::Apply { specs, prune, tokens } => self.apply_manifests(context, specs, *prune, tokens),
+            Command::Apply { specs, drills, prune, tokens } => {
+                self.apply_manifests(context, specs, drills, *prune, tokens)
+            }
             Command::Delete { service } => self.delete(context, service),
             Command::Decide(decision) => self.decide(context, decision),
             Command::Start { run } => self.start(context, run),
@@ -133,6 +136,18 @@ impl FleetState {
             Command::LostWrites { service, store, region, snapshots } => {
                 self.lost_writes(context, service, store, region, snapshots)
             }
+            Command::DeleteDrill { drill } => self.delete_drill(context, drill),
+            Command::OpenDrill { drill, scheduled_for } => self.open_drill(context, drill, *scheduled_for),
+            Command::MissDrill { drill, scheduled_for, openings, reason } => {
+                self.miss_drill(context, drill, *scheduled_for, *openings, reason)
+            }
+            Command::ApproveDrill { run } => self.approve_drill(context, run),
+            Command::CancelDrill { run, reason } => self.cancel_drill(context, run, reason),
+            Command::AdvanceDrill { run, phase, advance } => self.advance_drill(context, run, *phase, advance),
+            Command::AskReturn { service, reason } => self.ask_return(context, service, reason),
+            Command::ForgetReturn { service } => self.forget_return(context, service),
+            Command::Record { run, curves } => self.record(context, run, curves),
+            Command::Told { hook, seq } => self.note_told(hook, *seq),
             Command::Pause { service } => self.pause(context, service.as_ref(), true),
             Command::Resume { service } => self.pause(context, service.as_ref(), false),
             Command::Violation { invariant, detail } => {

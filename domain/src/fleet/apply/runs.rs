@@ -374,6 +374,8 @@ fn new_run(context: &Context<'_>, decision: &Decision, id: &RunId, state: RunSta
         steps: BTreeMap::new(),
         abort: None,
         verdict: None,
+        drill: decision.drill.clone(),
+        recorded: false,
     }
 }
 

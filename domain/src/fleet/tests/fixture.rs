@@ -68,7 +68,7 @@ pub(crate) fn apply(specs: Vec<ServiceSpec>) -> Command {
     let tokens = specs.iter().flat_map(|spec| {
         spec.regions.iter().map(|region| (spec.switch_group(), region.clone(), format!("{}-{region}", spec.name)))
     });
-    Command::Apply { tokens: tokens.collect(), specs, prune: false }
+    Command::Apply { tokens: tokens.collect(), specs, drills: Vec::new(), prune: false }
 }
 
 pub(crate) fn form() -> Command {
@@ -260,7 +260,7 @@ pub(crate) fn unknown() -> StepOutcome {
 }
 
 pub(crate) fn view() -> View {
-    View { me: EU.into(), members: FLEET.map(Region::from).to_vec(), stale_after_ms: 5_000 }
+    View { me: EU.into(), members: FLEET.map(Region::from).to_vec(), stale_after_ms: 5_000, rehearses: None }
 }
 
 pub(crate) fn by_itself() -> FailoverRequest {
@@ -274,6 +274,7 @@ pub(crate) fn by_itself() -> FailoverRequest {
         actor: daemon(),
         reason: None,
         plan_hash: None,
+        drill: None,
     }
 }
 

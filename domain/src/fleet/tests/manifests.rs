@@ -71,9 +71,9 @@ fn one_bad_manifest_keeps_all_of_them_out() {
 #[test]
 fn a_switch_without_a_token_keeps_all_manifests_out() {
     let mut bench = Bench::formed();
-    let Command::Apply { specs, mut tokens, prune } = apply(vec![named("a"), named("b")]) else { unreachable!() };
+    let Command::Apply { specs, mut tokens, prune, .. } = apply(vec![named("a"), named("b")]) else { unreachable!() };
     tokens.retain(|(group, ..)| group.as_str() == "a");
-    assert_eq!(bench.refused(person(), Command::Apply { specs, tokens, prune }), "NO_TOKEN");
+    assert_eq!(bench.refused(person(), Command::Apply { specs, tokens, drills: Vec::new(), prune }), "NO_TOKEN");
 }
 
 #[test]
@@ -93,7 +93,10 @@ fn a_changed_manifest_keeps_who_serves_its_epoch_and_its_token() {
     let mut changed = shop();
     changed.policy.loss_over_budget = OnDoubt::Proceed;
     let Command::Apply { specs, prune, .. } = apply(vec![changed]) else { unreachable!() };
-    bench.ok(person(), Command::Apply { specs, prune, tokens: vec![("shop".into(), US.into(), "other".into())] });
+    bench.ok(
+        person(),
+        Command::Apply { specs, drills: Vec::new(), prune, tokens: vec![("shop".into(), US.into(), "other".into())] },
+    );
     assert_eq!(bench.serves(), (EU.to_owned(), false));
     assert_eq!(bench.shop().epoch, epoch);
     assert!(bench.shop().spec_index > index);
@@ -139,7 +142,7 @@ fn an_open_run_keeps_its_manifest() {
     let (mut bench, run) = Bench::running();
     assert_eq!(bench.refused(person(), apply(vec![shop()])), "RUN_OPEN");
     assert_eq!(bench.refused(person(), Command::Delete { service: "shop".into() }), "RUN_OPEN");
-    let prune = Command::Apply { specs: vec![], prune: true, tokens: vec![] };
+    let prune = Command::Apply { specs: vec![], drills: Vec::new(), prune: true, tokens: vec![] };
     assert_eq!(bench.refused(person(), prune), "RUN_OPEN");
     bench.finish(&run);
     bench.ok(person(), apply(vec![shop()]));
@@ -150,7 +153,7 @@ fn prune_forgets_services_that_are_not_there_and_keeps_their_switches() {
     let mut bench = Bench::serving();
     bench.ok(person(), apply(vec![named("b")]));
     let Command::Apply { specs, tokens, .. } = apply(vec![named("c")]) else { unreachable!() };
-    bench.ok(person(), Command::Apply { specs, tokens, prune: true });
+    bench.ok(person(), Command::Apply { specs, tokens, drills: Vec::new(), prune: true });
     let names: Vec<&ServiceName> = bench.state.services.keys().collect();
     assert_eq!(names, [&ServiceName::from("c")]);
     assert_eq!(bench.state.switches.len(), 3, "their health checks go on asking");

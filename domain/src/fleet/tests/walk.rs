@@ -231,7 +231,7 @@ fn command(dice: &mut Dice, bench: &Bench, honest: &Decision) -> Command {
             if dice.one_in(4) {
                 tokens.pop();
             }
-            Command::Apply { specs, tokens, prune: dice.one_in(25) }
+            Command::Apply { specs, tokens, drills: Vec::new(), prune: dice.one_in(25) }
         }
         3 if dice.one_in(12) => Command::Delete { service },
         4 if dice.one_in(2) => Command::Pause { service: dice.one_in(2).then_some(service) },

@@ -1,0 +1,9 @@
+//! Drills (GameDays): a move, or a simulation of one, on purpose: with a hypothesis, guardrails, a return and a record.
+
+mod curves;
+mod run;
+mod spec;
+
+pub use curves::{Curve, Curves, ThroughSeen};
+pub use run::{Advance, Approval, DrillPhase, DrillRun, DrillState, DrillVerdict, Ending, Measured, SteadyCheck, When};
+pub use spec::{Blackout, ComesBack, DrillKind, DrillSpec, Guardrail, Schedule};
