@@ -100,10 +100,6 @@ name!(/// A drill that was applied.
     DrillName);
 name!(/// One step of a plan, unique within it, for example `promote/orders-db`.
     StepName);
-name!(/// A drill that was applied.
-    DrillName);
-name!(/// One execution of a drill: `<drill>.<n>`, n counting the drill's executions.
-    DrillRunId);
 name!(/// A Route 53 health check's id.
     HealthCheckId);
 
