@@ -1,9 +1,24 @@
 //! Drills (GameDays): a move, or a simulation of one, on purpose: with a hypothesis, guardrails, a return and a record.
 
+mod course;
 mod curves;
+mod judge;
+mod licence;
 mod run;
+mod schedule;
 mod spec;
+mod steady;
+mod tick;
 
+pub use course::{Course, course};
 pub use curves::{Curve, Curves, ThroughSeen};
-pub use run::{Advance, Approval, DrillPhase, DrillRun, DrillState, DrillVerdict, Ending, Measured, SteadyCheck, When};
+pub use judge::{Judged, Objectives, judge_drill};
+pub use licence::{LicenceStanding, fingerprint, licence_of};
+pub use run::{
+    Advance, Approval, DrillPhase, DrillRun, DrillState, DrillVerdict, Ending, Measured, RETURNS_TRIED, SteadyCheck,
+    When,
+};
+pub use schedule::{is_day, newest_opening, next_opening};
 pub use spec::{Blackout, ComesBack, DrillKind, DrillSpec, Guardrail, Schedule};
+pub use steady::{Sight, Way, request};
+pub use tick::{MOVES_MS, latest_start, next_start, tick_drills, why_not_now};

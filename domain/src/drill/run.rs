@@ -180,6 +180,17 @@ pub enum When {
     After,
 }
 
+impl SteadyCheck {
+    /// The first of them that does not hold.
+    #[must_use]
+    pub fn first_no(checks: &[Self]) -> Option<&Self> {
+        checks.iter().find(|check| !check.ok)
+    }
+}
+
+/// Runs back that may fail before a person is called.
+pub const RETURNS_TRIED: u32 = 3;
+
 /// What an execution measured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Measured {

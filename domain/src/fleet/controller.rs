@@ -10,6 +10,7 @@ use super::guard::{Guard, GuardVerdict, Severity};
 use super::run::{Run, RunState, Trigger};
 use super::state::{FleetState, ServiceState};
 use crate::data::loss::Loss;
+use crate::drill::{Sight, tick_drills};
 use crate::freeze::freeze_holds;
 use crate::health::{Diagnosis, Matrix, Status, View, diagnose};
 use crate::ids::{Region, ServiceName};
@@ -35,6 +36,7 @@ pub fn tick(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View) ->
     let idle = state.services.values().filter(|service| !busy.contains(&service.spec.name));
     let decisions = idle.clone().filter_map(|service| react(now, state, matrix, view, service));
     proposals.extend(decisions.take(MOST_DECISIONS));
+    proposals.extend(tick_drills(&Sight { now, state, matrix, view }));
     proposals.extend(idle.filter_map(|service| widen(now, state, matrix, view, service)));
     proposals
 }

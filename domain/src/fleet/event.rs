@@ -125,6 +125,12 @@ impl EventKind {
         Self::Violation,
     ];
 
+    /// Whether webhooks tell it.
+    #[must_use]
+    pub const fn is_news(self) -> bool {
+        matches!(self, Self::DrillOpened | Self::DrillEnded | Self::DrillFinished | Self::DrillMissed | Self::Violation)
+    }
+
     /// The word users see and filter by.
     #[must_use]
     pub fn word(self) -> String {

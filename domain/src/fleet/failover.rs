@@ -92,11 +92,14 @@ pub fn outlook(
         movement: wanted.movement,
         moves_writers: wanted.movement != Movement::Restore && from == &service.primary,
     });
+    let is_rehearsal = request.trigger == Trigger::Drill && view.rehearses.is_some();
     let loss = match mode {
         // Nothing is left behind where a Region only comes back.
         _ if wanted.movement == Movement::Restore => Vec::new(),
         _ if from != &service.primary => left_aside(&service.spec.data, from, &service.primary, mode),
         Mode::Forced => loss::quote(now, view, &service.spec, from, to, matrix),
+        // What an outage at this moment could lose; that nothing is lost is for the receipt to say.
+        Mode::Graceful if is_rehearsal => loss::quote(now, view, &service.spec, from, to, matrix),
         Mode::Graceful => {
             service.spec.data.iter().map(|store| graceful_loss(store, service.spec.objectives.rpo_ms)).collect()
         }
@@ -137,12 +140,13 @@ pub fn propose_failover(
         return Err(Rejection::new("GUARD_REFUSED", format!("guard {} says no: {}", no.guard.word(), no.reason)));
     }
     let service = &state.services[&request.service];
-    Ok(decide(now, service, request, seen))
+    Ok(decide(now, view, service, request, seen))
 }
 
-fn decide(now: Timestamp, service: &ServiceState, request: &FailoverRequest, seen: Outlook) -> Decision {
+fn decide(now: Timestamp, view: &View, service: &ServiceState, request: &FailoverRequest, seen: Outlook) -> Decision {
     let policy = &service.spec.policy;
-    let automatic = request.trigger == Trigger::Automatic;
+    let is_rehearsal = request.trigger == Trigger::Drill && view.rehearses.is_some();
+    let automatic = request.trigger == Trigger::Automatic || is_rehearsal;
     let doubts = |verdict: &&GuardVerdict| !verdict.ok && verdict.severity == Severity::NeedsApproval;
     let needs_approval = automatic && seen.guards.iter().any(|verdict| doubts(&verdict));
     let announce_until =

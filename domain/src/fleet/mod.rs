@@ -3,6 +3,7 @@
 mod apply;
 mod command;
 mod controller;
+mod drills;
 mod event;
 mod failover;
 mod groups;

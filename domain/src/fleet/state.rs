@@ -295,7 +295,7 @@ impl FleetState {
     pub fn phase(&self, service: &ServiceState) -> ServicePhase {
         match self.open_run(&service.spec.name) {
             Some(run) if run.state == super::run::RunState::Paused => ServicePhase::Attention,
-            Some(run) if run.trigger == super::run::Trigger::Drill => ServicePhase::Returning,
+            Some(run) if self.is_way_back(run) => ServicePhase::Returning,
             Some(_) => ServicePhase::FailingOver,
             None if service.attention.is_some() => ServicePhase::Attention,
             None if self.returning(service).is_some() => ServicePhase::Returning,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Transition, Violation};
+use crate::drill::DrillPhase;
 use crate::fleet::{Command, Decision, Guard, RunState, Trigger};
 use crate::health::Status;
 use crate::plan::{Mode, Plane};
@@ -18,7 +19,21 @@ fn accepted<'a>(seen: &'a Transition<'_>) -> Option<&'a Decision> {
 /// I3: no automatic action without a majority, a quorum of fresh observers and, when forced, Route 53's checkers.
 pub(super) fn automatic_needs_proof(seen: &Transition<'_>) -> Option<Violation> {
     let decision = accepted(seen)?;
-    if decision.trigger != Trigger::Automatic {
+    let shown_a_loss = || {
+        let drill = seen.before.drill_runs.get(decision.drill.as_ref()?)?;
+        Some(drill.phase == DrillPhase::Detecting)
+    };
+    let moves_by_itself = match decision.trigger {
+        Trigger::Automatic => true,
+        Trigger::Operator => false,
+        // A drill that shows a lost Region must prove it like a real loss; any other acts for those who scheduled it,
+        // and there must be one.
+        Trigger::Drill => match shown_a_loss() {
+            Some(shown) => shown,
+            None => return Some(Violation::new("I3", format!("{} moves for no drill", decision.plan.service))),
+        },
+    };
+    if !moves_by_itself {
         return None;
     }
     let majority = seen.after.members.len() / 2 + 1;
@@ -35,8 +50,9 @@ pub(super) fn automatic_needs_proof(seen: &Transition<'_>) -> Option<Violation> 
         let detail = format!("{} moves on the word of {bad} observers; {majority} are needed", decision.plan.service);
         return Some(Violation::new("I3", detail));
     }
+    let needs_route53 = decision.plan.mode == Mode::Forced || decision.trigger == Trigger::Drill;
     let said_yes = |guard| decision.guards.iter().any(|verdict| verdict.guard == guard && verdict.ok);
-    if !said_yes(Guard::Quorum) || (decision.plan.mode == Mode::Forced && !said_yes(Guard::Route53Agrees)) {
+    if !said_yes(Guard::Quorum) || (needs_route53 && !said_yes(Guard::Route53Agrees)) {
         return Some(Violation::new(
             "I3",
             format!("{} moves without quorum or Route 53's word", decision.plan.service),

@@ -45,14 +45,17 @@ impl FleetState {
             self.fits(spec)?;
             self.has_tokens(spec, tokens)?;
         }
+        self.drills_fit(specs, drills, &dropped, prune)?;
+        if prune {
+            self.drop_drills(context, drills)?;
+        }
         for spec in specs {
             self.take_spec(context, spec, tokens)?;
         }
         for name in &dropped {
             self.forget(context, name)?;
         }
-        self.take_drills(context, drills, prune)?;
-        Ok(None)
+        self.take_drills(context, drills)
     }
 
     /// Whether those that will share a switch can.
@@ -186,6 +189,7 @@ impl FleetState {
 
     pub(super) fn delete(&mut self, context: &mut Context<'_>, name: &ServiceName) -> Outcome {
         self.nothing_open(name)?;
+        self.no_drill_needs(name)?;
         let moved = self.services.get(name).map(|service| self.companions(&service.spec)).unwrap_or_default();
         if !moved.is_empty() {
             let moved: Vec<&str> = moved.into_iter().map(|service| service.spec.name.as_str()).collect();

@@ -5,6 +5,7 @@ mod drills;
 mod journal;
 mod manifests;
 mod proof;
+mod returns;
 mod runs;
 mod switches;
 
@@ -16,6 +17,9 @@ use super::command::{Command, Entry};
 use super::event::{EventHead, EventKind, HistoryEvent};
 use super::state::{FleetState, Member, Role};
 use crate::ids::{DrillRunId, FleetId, LogIndex, Region, RunId, ServiceName};
+
+/// Events kept for webhooks that have not heard of them yet.
+const NEWS_KEPT: usize = 64;
 
 /// What came of an entry.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -182,6 +186,8 @@ impl FleetState {
     }
 
     fn chain(&mut self, index: LogIndex, entry: &Entry, draft: Draft) -> HistoryEvent {
+        let of_run = || self.runs.get(draft.run.as_ref()?)?.drill.clone();
+        let drill = draft.drill.clone().or_else(of_run);
         let mut event = HistoryEvent {
             seq: self.head.seq + 1,
             index,
@@ -189,7 +195,7 @@ impl FleetState {
             fleet: self.fleet.clone(),
             service: draft.service,
             run: draft.run,
-            drill: draft.drill,
+            drill,
             kind: draft.kind,
             region: draft.region,
             actor: entry.actor.to_string(),
@@ -199,6 +205,11 @@ impl FleetState {
         };
         event.hash = event.expected_hash(&self.head.hash);
         self.head = EventHead { seq: event.seq, hash: event.hash.clone() };
+        if event.kind.is_news() {
+            self.news.push_back(event.clone());
+            let surplus = self.news.len().saturating_sub(NEWS_KEPT);
+            self.news.drain(..surplus);
+        }
         event
     }
 }

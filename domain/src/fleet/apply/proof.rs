@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::runs::no_service;
 use super::{Context, Rejection};
+use crate::drill::DrillPhase;
 use crate::fleet::command::Decision;
 use crate::fleet::guard::{Guard, Severity};
 use crate::fleet::run::{Consent, Trigger};
@@ -42,7 +43,8 @@ impl FleetState {
         consent_is_written(decision, &service.spec)?;
         match decision.trigger {
             Trigger::Automatic => self.may_decide_alone(decision, &service.spec),
-            Trigger::Operator | Trigger::Drill => not_blocked(decision),
+            Trigger::Operator => not_blocked(decision),
+            Trigger::Drill => self.may_practise(decision, &service.spec),
         }
     }
 
@@ -59,18 +61,45 @@ impl FleetState {
         }
     }
 
+    /// A drill moves only by its open execution, only gracefully, and where the fleet was shown a lost Region only by
+    /// the proof that an outage would need.
+    fn may_practise(&self, decision: &Decision, spec: &ServiceSpec) -> Result<(), Rejection> {
+        let open = self.open_drill_of(&spec.name).filter(|open| decision.drill.as_ref() == Some(&open.id));
+        let not_now = |why: &str| Err(Rejection::new("NO_DRILL", format!("{}: {why}", spec.name)));
+        let Some(open) = open else { return not_now("no execution of a drill asks for this move") };
+        if decision.plan.mode != Mode::Graceful {
+            return not_now("a drill moves gracefully or not at all");
+        }
+        not_blocked(decision)?;
+        match open.phase {
+            DrillPhase::Moving if open.out.is_none() => Ok(()),
+            DrillPhase::Returning => Ok(()),
+            DrillPhase::Detecting => self.is_proven(decision, spec),
+            phase => not_now(&format!("drill {} is {}", open.id, phase.word())),
+        }
+    }
+
     /// What an automatic decision must carry, whoever proposed it.
     fn may_decide_alone(&self, decision: &Decision, spec: &ServiceSpec) -> Result<(), Rejection> {
         not_blocked(decision)?;
-        if self.is_paused(&spec.name) {
-            return Err(Rejection::new("PAUSED", format!("automatic action is paused for {}", spec.name)));
-        }
         if decision.plan.movement == Movement::Restore {
             return Err(Rejection::new("NOT_PROVEN", "only a person restores a Region".to_owned()));
         }
+        self.is_proven(decision, spec)?;
+        match decision.needs_approval {
+            true => Ok(()),
+            false => may_lose_that_much(decision, spec),
+        }
+    }
+
+    /// Seen by a majority, with the guards' yes, and a person where they ask for one.
+    fn is_proven(&self, decision: &Decision, spec: &ServiceSpec) -> Result<(), Rejection> {
+        if self.is_paused(&spec.name) {
+            return Err(Rejection::new("PAUSED", format!("automatic action is paused for {}", spec.name)));
+        }
         self.is_seen_by_a_majority(decision)?;
         let mut needed = vec![Guard::Quorum, Guard::BreachProven, Guard::NotPaused];
-        if decision.plan.mode == Mode::Forced {
+        if decision.plan.mode == Mode::Forced || decision.trigger == Trigger::Drill {
             needed.push(Guard::Route53Agrees);
         }
         for guard in needed {
@@ -85,8 +114,7 @@ impl FleetState {
                 let reason = format!("guard {} asks for a person: {}", verdict.guard.word(), verdict.reason);
                 Err(Rejection::new("APPROVAL_NEEDED", reason))
             }
-            _ if decision.needs_approval => Ok(()),
-            _ => may_lose_that_much(decision, spec),
+            _ => Ok(()),
         }
     }
 

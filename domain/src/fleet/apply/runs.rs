@@ -12,7 +12,7 @@ use crate::fleet::guard::Guard;
 use crate::fleet::run::{Consent, Run, RunState, StepState, Trigger};
 use crate::fleet::state::FleetState;
 use crate::ids::{RunId, ServiceName};
-use crate::plan::Movement;
+use crate::plan::{Movement, Step};
 use crate::time::Timestamp;
 use crate::traffic::warning;
 
@@ -50,6 +50,7 @@ impl FleetState {
             ),
         );
         self.runs.insert(id.clone(), run);
+        self.drill_takes_run(context, &id)?;
         if !decision.needs_approval && decision.announce_until.is_none() {
             self.begin(context, &id)?;
         }
@@ -124,6 +125,7 @@ impl FleetState {
                 service.chosen = run.plan.to.clone();
             }
             service.attention = None;
+            service.way_back = None;
         }
         let service = self.services.get(&run.service).ok_or_else(|| no_service(&run.service))?;
         run.epoch = Some(service.epoch);
@@ -279,7 +281,10 @@ impl FleetState {
         let (name, rto_ms) = (run.service.clone(), run.rto_ms());
         // A run that a daemon took back before it began moved nothing: a breach that flickered while it was announced
         // must not be left alone for a whole cooldown. One that a person stopped must.
-        let counts = run.epoch.is_some() || matches!(context.entry.actor, Actor::Operator(_));
+        // Nor may practice hold up a real failover.
+        let begun = run.epoch.is_some() || matches!(context.entry.actor, Actor::Operator(_));
+        let counts = begun && run.trigger != Trigger::Drill;
+        let took = durations(run, state);
         let data = json!({ "state": state, "epoch": run.epoch, "rto_ms": rto_ms, "detect_ms": run.detect_ms() });
         let draft = Draft::new(EventKind::Finished, format!("run {id} {}: {verdict}", state.word()));
         context.say(draft.service(&name).run(id).region(&run.plan.to).with(data));
@@ -288,6 +293,10 @@ impl FleetState {
         {
             service.last_run_at = Some(context.entry.at);
         }
+        if let Some(service) = self.services.get_mut(&name) {
+            service.note_durations(took);
+        }
+        self.drill_run_closed(context, id)?;
         self.forget_old_runs(&name);
         Ok(Some(id.clone()))
     }
@@ -296,7 +305,7 @@ impl FleetState {
         let mut closed: Vec<(u64, RunId)> = self
             .runs
             .values()
-            .filter(|run| &run.service == service && run.state.is_closed())
+            .filter(|run| &run.service == service && run.state.is_closed() && !self.is_of_open_drill(run))
             .map(|run| (run.decided_index.0, run.id.clone()))
             .collect();
         closed.sort();
@@ -324,6 +333,15 @@ impl FleetState {
         context.say(draft.with(json!({ "loss": losses })));
         Ok(None)
     }
+}
+
+/// What each step of a run took that arrived, by mode and step.
+fn durations(run: &Run, state: RunState) -> Vec<(String, u64)> {
+    let took = |step: &Step| {
+        let progress = run.steps.get(&step.name).filter(|progress| progress.state == StepState::Succeeded)?;
+        Some((format!("{}:{}", run.plan.mode, step.name), progress.finished_at?.since(progress.started_at?)))
+    };
+    if state == RunState::Succeeded { run.plan.steps.iter().filter_map(took).collect() } else { Vec::new() }
 }
 
 /// What a run that has done everything has brought about.

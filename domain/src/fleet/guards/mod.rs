@@ -28,8 +28,15 @@ pub(super) struct Asked<'a> {
 }
 
 impl Asked<'_> {
+    /// Nobody asked for it: a breach did, or a drill that shows one.
     fn is_automatic(&self) -> bool {
-        self.trigger == Trigger::Automatic
+        self.trigger == Trigger::Automatic || self.is_rehearsal()
+    }
+
+    /// A drill shows the fleet a lost Region. What it asks for is graceful, as the Region lives; what is asked of
+    /// guards is what an outage would ask.
+    fn is_rehearsal(&self) -> bool {
+        self.trigger == Trigger::Drill && self.view.rehearses.is_some()
     }
 
     fn is_forced(&self) -> bool {
@@ -75,7 +82,7 @@ pub(super) fn ask_guards(asked: &Asked<'_>) -> Vec<GuardVerdict> {
     if asked.plan.movement != Movement::Restore {
         add(Guard::BreachProven, asked.blocks_alone(), safety::breach_proven(asked));
     }
-    if asked.is_forced() && asked.plan.movement != Movement::Restore {
+    if (asked.is_forced() || asked.is_rehearsal()) && asked.plan.movement != Movement::Restore {
         add(Guard::Route53Agrees, asked.blocks_alone(), safety::route53_agrees(asked));
     }
     add(Guard::StandbyReady, standby, safety::standby_ready(asked));
@@ -87,14 +94,22 @@ pub(super) fn ask_guards(asked: &Asked<'_>) -> Vec<GuardVerdict> {
         add(Guard::RpoBudget, asked.asks_alone(), safety::rpo_budget(asked));
         add(Guard::WriterFenced, asked.asks_alone(), safety::writer_fenced(asked));
     } else {
+        if asked.is_rehearsal() {
+            add(Guard::RpoBudget, asked.asks_alone(), safety::rpo_budget(asked));
+        }
         add(Guard::NoFreeze, blocks, wishes::no_freeze(asked));
     }
     add(Guard::Follows, asked.blocks_alone(), wishes::follows(asked));
     if asked.is_automatic() {
         add(Guard::NotPaused, blocks, wishes::not_paused(asked));
-        add(Guard::Cooldown, blocks, wishes::cooldown(asked));
+        // A drill is what gives the licence, and practice waits for no cooldown.
+        if !asked.is_rehearsal() {
+            add(Guard::Cooldown, blocks, wishes::cooldown(asked));
+        }
         add(Guard::Policy, wishes::policy_severity(asked), wishes::policy(asked));
-        add(Guard::DrillLicence, Severity::NeedsApproval, wishes::drill_licence(asked));
+        if !asked.is_rehearsal() {
+            add(Guard::DrillLicence, Severity::NeedsApproval, wishes::drill_licence(asked));
+        }
     }
     verdicts
 }

@@ -1,6 +1,7 @@
 //! Guards that hold what people asked for: policy, pauses, cooldown, freezes.
 
 use super::{Asked, Says, no, yes};
+use crate::drill::{DrillVerdict, LicenceStanding, licence_of};
 use crate::fleet::guard::Severity;
 use crate::fleet::state::WHOLE_SHARE;
 use crate::freeze::freeze_holds;
@@ -20,10 +21,18 @@ pub(super) fn not_paused(asked: &Asked<'_>) -> Says {
         return no("automatic action is paused for the whole fleet");
     }
     let stopped_half_way = asked.service.chosen != asked.service.primary;
-    if stopped_half_way && asked.state.open_run(&asked.service.spec.name).is_none() {
+    // A drill that gave way to this very breach stopped on the way there: going on is what an outage asks for.
+    let gave_way = asked.plan.to == asked.service.chosen && was_overtaken(asked);
+    if stopped_half_way && !gave_way && asked.state.open_run(&asked.service.spec.name).is_none() {
         return no("a run was stopped half-way: a person says first where the service shall be");
     }
     if asked.service.paused { no("automatic action is paused for this service") } else { yes("automatic action is on") }
+}
+
+fn was_overtaken(asked: &Asked<'_>) -> bool {
+    let of_service = asked.state.drill_runs.values().filter(|run| run.spec.service == asked.service.spec.name);
+    let newest = of_service.max_by_key(|run| run.opened_at);
+    newest.is_some_and(|run| run.verdict == Some(DrillVerdict::Overtaken) && run.out.is_some())
 }
 
 pub(super) fn cooldown(asked: &Asked<'_>) -> Says {
@@ -58,9 +67,11 @@ pub(super) fn policy_severity(asked: &Asked<'_>) -> Severity {
 }
 
 pub(super) fn drill_licence(asked: &Asked<'_>) -> Says {
-    match asked.service.spec.policy.require_drill_within_ms {
-        None => yes("no drill is required"),
-        Some(within_ms) => no(format!("no drill has passed within {} days", within_ms / 86_400_000)),
+    match licence_of(asked.now, asked.service, &asked.plan.from, &asked.plan.to) {
+        LicenceStanding::NotRequired => yes("no drill is required"),
+        LicenceStanding::Held { drill, until } => yes(format!("drill {drill} was passed, which counts until {until}")),
+        LicenceStanding::Lapsed { since: Some(since), why } => no(format!("{why}, so since {since} a person approves")),
+        LicenceStanding::Lapsed { since: None, why } => no(why),
     }
 }
 
