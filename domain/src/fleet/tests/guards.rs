@@ -242,7 +242,12 @@ fn policy() {
 #[test]
 fn drill_licence() {
     let bench = with(|spec| spec.policy.require_drill_within_ms = Some(90 * 86_400_000));
-    asks(&bench, breach(), Guard::DrillLicence, "no drill from us-east-1 to eu-west-1 has been passed; one within 90 days is required");
+    asks(
+        &bench,
+        breach(),
+        Guard::DrillLicence,
+        "no drill from us-east-1 to eu-west-1 has been passed; one within 90 days is required",
+    );
 }
 
 #[test]

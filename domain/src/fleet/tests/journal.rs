@@ -152,8 +152,8 @@ fn a_run_that_nobody_can_fence_waits_from_its_first_step() {
     assert_eq!(bench.run(&run).state, RunState::Running);
 
     let mut drilled = Bench::serving_spec(bench.shop().spec.as_ref().clone());
-    let drill = FailoverRequest { trigger: Trigger::Drill, ..by_person(Mode::Forced) };
-    let decision = drilled.propose(breach(), &drill).unwrap();
+    let nobody = FailoverRequest { actor: daemon(), ..by_person(Mode::Forced) };
+    let decision = drilled.propose(breach(), &nobody).unwrap();
     let run = drilled.decide(decision);
     assert_eq!(drilled.run(&run).state, RunState::Paused);
     assert!(drilled.shop().attention.as_ref().unwrap().contains("nothing can fence the old writer"));

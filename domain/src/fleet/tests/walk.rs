@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::active_active::many;
+use super::drills::drill;
 use super::fixture::*;
 use crate::data::loss::{Loss, LossUnit};
+use crate::drill::{Advance, Curves, DrillKind, DrillPhase, Ending};
 use crate::fleet::*;
 use crate::ids::{Epoch, LogIndex, Region, RunId, ServiceName, StepName};
 use crate::plan::{Fencing, Mode, Movement, Plan, PlanRequest, Step, StepKind, plan};
@@ -114,7 +116,9 @@ fn decision(dice: &mut Dice, bench: &Bench, honest: &Decision) -> Decision {
         movement,
         moves_writers: movement != Movement::Restore && from == at.primary,
     };
+    let open = bench.state.open_drill_of(&at.spec.name).filter(|_| !dice.one_in(4));
     let mut decision = Decision {
+        drill: open.map(|open| open.id.clone()),
         plan: plan(&request),
         epoch_seen: at.epoch,
         valid_until: bench.now.plus_ms(60_000),
@@ -223,6 +227,9 @@ fn command(dice: &mut Dice, bench: &Bench, honest: &Decision) -> Command {
     let service = dice.service();
     let epoch = bench.state.services.get(&service).map_or(Epoch(1), |service| service.epoch);
     let index = bench.state.services.get(&service).map_or(LogIndex(1), |service| service.spec_index);
+    if bench.state.drill_runs.values().any(|run| !run.is_closed()) && dice.one_in(3) {
+        return drilled(dice, bench);
+    }
     match dice.roll(60) {
         0 => form(),
         1 => advertise(dice.region().as_str(), dice.pick(&["a.example.com", "b.example.com"])),
@@ -248,9 +255,48 @@ fn command(dice: &mut Dice, bench: &Bench, honest: &Decision) -> Command {
             Command::Widen { service, region: dice.region(), epoch, share }
         }
         9 => Command::Violation { invariant: "I9".into(), detail: "imagined".into() },
+        10..13 if dice.one_in(2) => drilled(dice, bench),
         10..16 => Command::Decide(Box::new(decision(dice, bench, honest))),
         16..28 => switch(dice, bench),
         _ => on_a_run(dice, bench),
+    }
+}
+
+/// Anything about drills, fitting or not.
+fn drilled(dice: &mut Dice, bench: &Bench) -> Command {
+    let open = bench.state.drill_runs.values().find(|run| !run.is_closed());
+    let run = open.map_or_else(|| "gameday.1".into(), |run| run.id.clone());
+    let phase = open.map_or(DrillPhase::Moving, |run| run.phase);
+    let reason = "because".to_owned();
+    let advance = |advance| Command::AdvanceDrill { run: run.clone(), phase, advance };
+    match (phase, dice.one_in(2)) {
+        (DrillPhase::Checking, true) if open.is_some() => return advance(Advance::Begin { steady: Vec::new() }),
+        (DrillPhase::AwaitingApproval, true) if open.is_some() => return Command::ApproveDrill { run },
+        _ => {}
+    }
+    match dice.roll(14) {
+        0 | 1 => {
+            let mut spec = drill(dice.pick(&[DrillKind::Switchover, DrillKind::RegionLoss, DrillKind::Evacuate]));
+            spec.service = dice.service();
+            spec.approvals = u32::from(dice.one_in(2));
+            let Command::Apply { specs, tokens, .. } = apply(vec![]) else { unreachable!() };
+            Command::Apply { specs, tokens, drills: vec![spec], prune: false }
+        }
+        2 => Command::DeleteDrill { drill: "gameday".into() },
+        3 | 4 => Command::OpenDrill { drill: "gameday".into(), scheduled_for: dice.one_in(3).then_some(bench.now) },
+        5 => Command::MissDrill { drill: "gameday".into(), scheduled_for: bench.now, openings: 1, reason },
+        6 => Command::CancelDrill { run: run.clone(), reason },
+        7 => advance(Advance::Begin { steady: Vec::new() }),
+        8 => advance(Advance::ComeHome),
+        9 => advance(Advance::Close { steady: Vec::new() }),
+        10 => advance(Advance::End { ending: Ending::Overtaken { reason }, steady: Vec::new() }),
+        11 => Command::AskReturn { service: dice.service(), reason },
+        12 => Command::ApproveDrill { run: run.clone() },
+        _ => {
+            let id = bench.state.runs.keys().next().cloned().unwrap_or_else(|| "shop-1".into());
+            let curves = Curves { from: bench.now, curves: Vec::new(), through: None };
+            Command::Record { run: id, curves: Box::new(curves) }
+        }
     }
 }
 
@@ -259,7 +305,10 @@ fn walk(seed: u64, entries: u64) -> Bench {
     let (mut dice, mut bench) = (Dice(seed), Bench::serving());
     for _ in 0..entries {
         bench.now = bench.now.plus_ms(dice.roll(2_000));
-        let (actor, command) = (dice.actor(), command(&mut dice, &bench, &honest));
+        let command = command(&mut dice, &bench, &honest);
+        let is_persons =
+            matches!(command, Command::OpenDrill { .. } | Command::ApproveDrill { .. } | Command::CancelDrill { .. });
+        let actor = if is_persons && !dice.one_in(4) { person() } else { dice.actor() };
         // Judges I1 to I8 and that a refused entry leaves no trace.
         bench.put(actor, command);
         check(&bench.state);
@@ -293,6 +342,11 @@ fn check(state: &FleetState) {
     for run in state.runs.values().filter(|run| run.state == RunState::Succeeded) {
         assert!(run.verified_at.is_some(), "{run:?}");
     }
+    let mut drilled: Vec<&ServiceName> =
+        state.drill_runs.values().filter(|run| !run.is_closed()).map(|run| &run.spec.service).collect();
+    let all = drilled.len();
+    drilled.dedup();
+    assert_eq!(drilled.len(), all, "two drills of one service are open");
     let mut closed: BTreeMap<&ServiceName, usize> = BTreeMap::new();
     let counted_on = |run: &&Run| {
         let drill = run.drill.as_ref().and_then(|drill| state.drill_runs.get(drill));
@@ -319,7 +373,7 @@ fn whatever_is_proposed_nothing_panics_and_every_invariant_holds() {
     }
     seen.sort();
     seen.dedup();
-    assert_eq!(seen.len(), 16, "the walk should meet every kind of event: {seen:?}");
+    assert_eq!(seen.len(), 24, "the walk should meet every kind of event: {seen:?}");
     for state in ["succeeded", "aborted"] {
         assert!(states.iter().filter(|ended| *ended == state).count() > 20, "too few {state}: {states:?}");
     }
