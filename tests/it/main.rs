@@ -4,6 +4,7 @@
 
 mod active_active;
 mod aws;
+mod drills;
 mod examples;
 mod groups;
 mod history;

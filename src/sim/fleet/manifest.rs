@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use failoverd_domain::drill::{ComesBack, DrillKind, DrillSpec, Guardrail};
 use failoverd_domain::fleet::Role;
 use failoverd_domain::ids::Region;
 use failoverd_domain::manifest::read_set;
 use failoverd_domain::service::ServiceSpec;
 
-use super::whole::SPREAD;
+use super::whole::{SERVICE, SPREAD};
 use crate::sim::world::Draws;
 
 /// What differs between one simulated service and the next.
@@ -44,6 +45,27 @@ pub struct Spread {
     pub restore_pause_s: u64,
     /// Whether it has a database, which one Region only can write.
     pub database: bool,
+}
+
+/// Drills of the first service, short ones.
+#[must_use]
+pub fn drills() -> Vec<DrillSpec> {
+    let drill = |name: &str, kind, guardrails| DrillSpec {
+        name: name.into(),
+        labels: BTreeMap::new(),
+        service: SERVICE.into(),
+        kind,
+        from: None,
+        to: None,
+        schedule: None,
+        hypothesis: "it moves and comes back".to_owned(),
+        guardrails,
+        hold_ms: 10_000,
+        comes_back: ComesBack::Automatic,
+        approvals: 0,
+    };
+    let limit = Guardrail::MaxDuration { ms: 60_000 };
+    vec![drill("gameday", DrillKind::Switchover, Vec::new()), drill("loss", DrillKind::RegionLoss, vec![limit])]
 }
 
 impl Default for Shop {

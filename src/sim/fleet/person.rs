@@ -1,5 +1,6 @@
 //! A person at a keyboard: asks one of the daemons, who asks whoever leads.
 
+use failoverd_domain::drill::RETURNS_TRIED;
 use failoverd_domain::fleet::{
     Actor, Applied, Command, FailoverRequest, Run, RunState, StepState, Trigger, propose_failover,
 };
@@ -8,7 +9,7 @@ use failoverd_domain::plan::{Mode, Movement};
 use failoverd_domain::service::{Pattern, ServiceSpec};
 
 use super::faults::below;
-use super::manifest::{Shop, Spread};
+use super::manifest::{Shop, Spread, drills};
 use super::whole::{EU_WEST, SERVICE, SimulatedFleet, US_EAST, region};
 use crate::runtime::TaskKind;
 use crate::sim::world::Draws;
@@ -114,7 +115,7 @@ impl SimulatedFleet {
             spec.regions.iter().take(count).map(|region| (spec.switch_group(), region.clone()))
         });
         let tokens = bits.map(|(group, region)| (group.clone(), region.clone(), format!("{group}-{region}"))).collect();
-        Command::Apply { specs, drills: Vec::new(), prune: false, tokens }
+        Command::Apply { specs, drills: drills(), prune: false, tokens }
     }
 
     /// Anything a person could type, at any daemon.
@@ -131,7 +132,9 @@ impl SimulatedFleet {
         let to = region([US_EAST, EU_WEST][below(draws, 2)]);
         let mode = [None, None, Some(Mode::Graceful), Some(Mode::Forced)][below(draws, 4)];
         let open = self.state_at(&at).and_then(|state| state.open_run(&SERVICE.into()).cloned());
-        let command = match (below(draws, 12), &open) {
+        let drilled =
+            self.state_at(&at).and_then(|state| state.open_drill_of(&SERVICE.into()).map(|run| run.id.clone()));
+        let command = match (below(draws, 15), &open) {
             (0..=3, _) => self.failover_decision(&at, &to, mode).ok(),
             (4, Some(run)) => Some(Command::Abort { run: run.id.clone(), reason: "changed my mind".to_owned() }),
             (5..=6, Some(run)) => remedy(run, draws),
@@ -151,6 +154,12 @@ impl SimulatedFleet {
                 Some(self.manifest())
             }
             (11, _) => Some(switch_to(&to)),
+            (12..=13, _) => {
+                let drills = drills();
+                let name = drills[below(draws, drills.len())].name.clone();
+                Some(Command::OpenDrill { drill: name, scheduled_for: None })
+            }
+            (14, _) => drilled.map(|run| Command::CancelDrill { run, reason: "enough".to_owned() }),
             _ => None,
         };
         if let Some(command) = command {
@@ -175,6 +184,8 @@ impl SimulatedFleet {
                     self.type_at(&at, command);
                 }
             }
+            // A drill brings it back by itself; where it could not, a person says that what failed is mended.
+            None if state.open_drill_of(&SERVICE.into()).is_some_and(|run| run.failed_returns < RETURNS_TRIED) => {}
             None => {
                 let writer = self.writer();
                 if let Some(writer) = writer.filter(|writer| *writer != service.primary || service.attention.is_some())

@@ -54,6 +54,10 @@ impl SimulatedFleet {
         if let Some(run) = state.open_run(&service.spec.name) {
             return Some(format!("run {} is {}", run.id, run.state.word()));
         }
+        if let Some(run) = state.open_drill_of(&service.spec.name) {
+            let why = run.waits_for.as_deref().unwrap_or("it goes on");
+            return Some(format!("drill {} is {}: {why}", run.id, run.phase.word()));
+        }
         if !self.is_steady() {
             return Some(format!("{SERVICE} is {}", state.phase(service).word()));
         }
