@@ -4,6 +4,7 @@
 
 mod active_active;
 mod aws;
+mod chart;
 mod examples;
 mod groups;
 mod history;
