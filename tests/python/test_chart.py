@@ -85,7 +85,7 @@ MATRIX = {
                 "timing": {"heartbeat": "300ms", "election_timeout": "1s500ms", "probe_interval": "5s"},
                 "references": {"ap-southeast-2": "https://dynamodb.ap-southeast-2.amazonaws.com/ping"},
                 "aws": {
-                    "endpoints": {"rds": "https://vpce-1.rds.us-east-1.vpce.amazonaws.com"},
+                    "endpoints": {"route53": "https://route53.us-east-1.example.internal"},
                     "name_servers": ["10.1.0.2", "10.1.0.3:5353"],
                 },
             },

@@ -180,8 +180,10 @@ class FleetTest(unittest.TestCase):
         self.assertEqual(code, 503, "one of three is no fleet")
         self.assertIn("no leader is known", said)
 
-        for daemon in others:
-            daemon.start()
+        second, third = others
+        second.start()
+        within(30, "two of three have a leader", lambda: first.readiness() and second.readiness())
+        third.start()
         leaders = set()
         for daemon in self.daemons:
             try:
