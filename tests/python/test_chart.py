@@ -8,6 +8,8 @@ import copy
 import json
 import os
 import pathlib
+import re
+import shlex
 import subprocess
 import tempfile
 import unittest
@@ -378,6 +380,11 @@ class FitTest(unittest.TestCase):
                 for (kind, _), manifest in manifests.items():
                     if kind == "Service":
                         self.assertTrue(all(port["targetPort"] in ports for port in manifest["spec"]["ports"]))
+                    if kind == "NetworkPolicy":
+                        let_in = [rule["ports"][0]["port"] for rule in manifest["spec"]["ingress"]]
+                        hidden = set() if config["advertise"]["switch"] != "none" else {"switch"}
+                        hidden |= set() if values["networkPolicy"].get("ops") else {"ops"}
+                        self.assertEqual(let_in, [port for key, port in ports.items() if key not in hidden])
 
     def test_peers_and_checkers_reach_the_port_that_they_are_told(self):
         for name, values in cases():
@@ -442,8 +449,10 @@ class FitTest(unittest.TestCase):
             manifests = chart.rendered(chart.values_of("us-east-1"), namespace=namespace)
             names = chart.one(manifests, "Certificate")["spec"]["dnsNames"]
             self.assertIn("failoverd.us-east-1.example.internal", names)
-            (server,) = (v["value"] for v in chart.daemon_of(manifests)["env"] if v["name"] == "FAILOVERCTL_SERVER")
-            self.assertIn(server.removeprefix("https://").partition(":")[0], names)
+            (test,) = chart.one(manifests, "Pod")["spec"]["containers"]
+            for container in (chart.daemon_of(manifests), test):
+                (server,) = (v["value"] for v in container["env"] if v["name"] == "FAILOVERCTL_SERVER")
+                self.assertIn(server.removeprefix("https://").partition(":")[0], names)
 
     def test_every_region_of_the_examples_is_given_the_same_fleet(self):
         configs = [yaml.safe_load(chart.config_of(chart.rendered(chart.values_of(name)))) for name in chart.EXAMPLES]
@@ -451,6 +460,40 @@ class FitTest(unittest.TestCase):
         self.assertEqual({config["region"] for config in configs}, set(configs[0]["peers"]))
         for config in configs:
             self.assertEqual(config["peers"], configs[0]["peers"])
+
+
+class WordsTest(unittest.TestCase):
+    """What the guide and the notes after an installation tell people to type is there."""
+
+    def setUp(self):
+        self.guide = (chart.ROOT / "docs" / "install-eks.md").read_text()
+        self.notes = (GOLDEN / "chart" / "notes.txt").read_text()
+
+    def test_every_command_of_failoverctl_exists_with_its_options(self):
+        lines = [line.partition(" #")[0].strip(" &") for line in (self.guide + self.notes).splitlines()]
+        commands = {line[line.index("failoverctl ") :].split(" > ")[0] for line in lines if re.match(r"(kubectl .*-- )?failoverctl ", line)}
+        self.assertGreater(len(commands), 6)
+        for command in commands:
+            with self.subTest(command):
+                # Whatever stands before --help is parsed first.
+                ran = subprocess.run(
+                    [chart.BINARIES / "failoverctl", *shlex.split(command)[1:], "--help"], capture_output=True, text=True, timeout=30
+                )
+                self.assertEqual(ran.returncode, 0, ran.stderr)
+
+    def test_every_value_that_the_guide_names_exists(self):
+        schema = json.loads((chart.CHART / "values.schema.json").read_text())
+        named = [name.split(".") for name in re.findall(r"`([a-zA-Z0-9_]+(?:\.[a-zA-Z0-9_]+)+)(?::[^`]*)?`", self.guide)]
+        named = [path for path in named if path[0] in schema["properties"] and path[-1] not in ("crt", "key")]
+        self.assertGreater(len(named), 12)
+        for path in named:
+            at = schema
+            for key in path:
+                if "$ref" in at:
+                    at = schema["$defs"][at["$ref"].rpartition("/")[2]]
+                at = at.get("else", at) if "properties" not in at else at
+                self.assertIn(key, at.get("properties", {}), ".".join(path))
+                at = at["properties"][key]
 
 
 if __name__ == "__main__":

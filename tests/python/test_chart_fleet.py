@@ -165,6 +165,16 @@ class FleetTest(unittest.TestCase):
         command = [chart.BINARIES / pod["command"][0], *pod["args"]]
         return subprocess.run(command, env=quiet_environment(environment), capture_output=True, text=True, timeout=30)
 
+    def as_exec_would(self, daemon, *arguments):
+        """`kubectl exec … -- failoverctl …`: only the port is this machine's."""
+        environment = {variable["name"]: variable.get("value", "") for variable in daemon.container["env"]}
+        environment = {name: value for name, value in environment.items() if name.startswith("FAILOVERCTL_")}
+        environment["FAILOVERCTL_SERVER"] = environment["FAILOVERCTL_SERVER"].replace("7443", str(daemon.ports["grpc"]))
+        for name, value in environment.items():
+            environment[name] = value.replace("/etc/failoverd/tls", str(daemon.tls))
+        command = [chart.BINARIES / "failoverctl", *arguments]
+        return subprocess.run(command, env=quiet_environment(environment), capture_output=True, text=True, timeout=30)
+
     def formed(self, daemon):
         ran = self.command_of_the_test_pod(daemon)
         self.assertEqual(ran.returncode, 0, ran.stderr)
@@ -192,6 +202,8 @@ class FleetTest(unittest.TestCase):
                 raise AssertionError(f"{error}\n{daemon.log.read_text()[-3000:]}") from None
         self.assertEqual(len(leaders), 1, "all know one leader")
 
+        ran = self.as_exec_would(self.daemons[0], "status")
+        self.assertEqual(ran.returncode, 0, ran.stderr)
         for daemon in self.daemons:
             ran = within(20, f"{daemon.region} knows its fleet", lambda: self.formed(daemon))
             roles = dict(re.findall(r"^((?:us|eu)-[a-z]+-\d)\s+(member|witness)", ran.stdout, re.MULTILINE))

@@ -32,10 +32,8 @@ capabilities:
 {{- end }}
 {{- end }}
 
-{{- /* So that `kubectl exec … -- failoverctl status` needs no further word. */}}
-{{- define "failoverd.clientEnvironment" -}}
-- name: FAILOVERCTL_SERVER
-  value: https://{{ include "failoverd.fullname" . }}.{{ .Release.Namespace }}.svc:{{ include "failoverd.portOf" (include "failoverd.ownUrl" .) }}
+{{- /* failoverctl with the daemon's own certificate. */}}
+{{- define "failoverd.clientCertificate" -}}
 - name: FAILOVERCTL_TLS_CERT
   value: /etc/failoverd/tls/tls.crt
 - name: FAILOVERCTL_TLS_KEY
