@@ -162,6 +162,9 @@ WRONG = [
     ({"networkPolicy": {"peerCidrs": None}}, ["networkPolicy.peerCidrs: is empty", "the fleet cannot form"]),
     ({"networkPolicy": {"databaseCidrs": None}}, ["networkPolicy.databaseCidrs: is empty"]),
     ({"networkPolicy": {"peerCidrs": ["10.1.0.0"]}}, ["/networkPolicy/peerCidrs/0", "'10.1.0.0' does not match"]),
+    ({"networkPolicy": {"switchCidrs": []}}, ["/networkPolicy/switchCidrs", "minItems: got 0, want 1"]),
+    ({"networkPolicy": {"awsCidrs": []}}, ["/networkPolicy/awsCidrs", "minItems: got 0, want 1"]),
+    ({"networkPolicy": {"dnsCidrs": []}}, ["/networkPolicy/dnsCidrs", "minItems: got 0, want 1"]),
     ({"env": [{"name": "AWS_SECRET_ACCESS_KEY", "value": "x"}]}, ["env: AWS_SECRET_ACCESS_KEY: no keys"]),
     ({"env": [{"name": "FAILOVERD_ROLE", "value": "x"}]}, ["env: FAILOVERD_ROLE is set by the chart"]),
     ({"terminationGracePeriodSeconds": 30}, ["/terminationGracePeriodSeconds", "minimum: got 30, want 35"]),
@@ -301,6 +304,28 @@ class RefusalTest(unittest.TestCase):
         for words in ["4 of the values", "- replicas:", "- config.peers:", "- tls:", "- database:"]:
             self.assertIn(words, said)
 
+    def test_whatever_is_taken_away_it_renders_or_says_what_is_missing(self):
+        def paths(node, path=()):
+            for key, value in node.items():
+                yield (*path, key)
+                if isinstance(value, dict):
+                    yield from paths(value, (*path, key))
+
+        whole = chart.values_of("us-east-1")
+        defaults = yaml.safe_load((chart.CHART / "values.yaml").read_text())
+        for path in paths(chart.merged(defaults, whole)):
+            values = copy.deepcopy(whole)
+            at = values
+            for key in path[:-1]:
+                at = at.setdefault(key, {})
+            at[path[-1]] = None  # Helm: not even the default
+            with self.subTest(".".join(path)):
+                try:
+                    for manifest in chart.rendered(values).values():
+                        self.assertEqual(chart.faults(manifest), [])
+                except chart.Refused as refused:
+                    self.assertRegex(str(refused), "specifications of the schema|of the values cannot be used")
+
     def test_nothing_installs_without_values(self):
         with self.assertRaises(chart.Refused) as refused:
             chart.text_of({})
@@ -400,6 +425,15 @@ class FitTest(unittest.TestCase):
                 else:
                     told = switch.get("port", 443 if switch.get("https", True) else 80)
                     self.assertEqual(manifests["Service", "failoverd-switch"]["spec"]["ports"][0]["port"], told)
+
+    def test_no_rule_of_a_policy_names_nobody_and_so_everybody(self):
+        for name, values in cases():
+            for (kind, _), manifest in chart.rendered(values).items():
+                if kind == "NetworkPolicy":
+                    rules = manifest["spec"]["ingress"] + manifest["spec"]["egress"]
+                    with self.subTest(name):
+                        self.assertTrue(all(rule.get("from") or rule.get("to") for rule in rules))
+                        self.assertTrue(all(rule.get("ports") for rule in rules))
 
     def test_no_service_waits_for_readiness(self):
         # Readiness needs a leader, and a leader needs peers that reach each other.

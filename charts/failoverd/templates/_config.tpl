@@ -8,10 +8,5 @@
 {{- if .Values.switch.tls.existingSecret }}
 {{- $_ := set $own "switch" (dict "tls" (dict "cert" "/etc/failoverd/switch-tls/tls.crt" "key" "/etc/failoverd/switch-tls/tls.key")) }}
 {{- end }}
-{{- $config := mergeOverwrite (deepCopy .Values.config) $own }}
-{{- /* Helm reads numbers as floating: a million would be written 1e+06. */}}
-{{- range $key, $value := get $config "switch" | default dict }}
-{{- if hasPrefix "max_" $key }}{{ $_ := set $config.switch $key (int64 $value) }}{{ end }}
-{{- end }}
-{{- toYaml $config }}
+{{- toYaml (mergeOverwrite (deepCopy .Values.config) $own) }}
 {{- end }}
