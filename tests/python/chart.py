@@ -27,9 +27,12 @@ def need(path, how):
         raise FileNotFoundError(f"{path} is missing: {how}")
 
 
+_HOME = tempfile.TemporaryDirectory(prefix="helm-")
+
+
 @functools.cache
 def environment():
-    home = tempfile.mkdtemp(prefix="helm-")
+    home = _HOME.name
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HELM_", "KUBE"))}
     return kept | {f"HELM_{kind}_HOME": home for kind in ("CACHE", "CONFIG", "DATA")} | {"KUBECONFIG": "/dev/null"}
 
