@@ -9,7 +9,7 @@ PYTHON  ?= python3
 SEEDS   ?= 200
 FROM    ?= 1
 
-.PHONY: help demo test bench verify fix simulate tools postgres
+.PHONY: help demo test chart bench verify fix simulate tools postgres
 
 help: ## What there is to run
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,10 @@ demo: postgres ## A fleet of three Regions on this machine loses one of them
 
 test: tools verify ## Everything that CI checks; simulated seeds are among the tests
 	$(CARGO) test --workspace
+
+chart: tools ## The chart and the image alone; UPDATE_GOLDEN=1 takes what is rendered now as right
+	$(CARGO) build --bins
+	cd tests/python && $(abspath $(TARGET))/tools/venv/bin/python -m unittest test_chart test_chart_fleet
 
 # A hundred hours of outages, in less than ten minutes.
 SIMULATED = --seeds 100 --minutes 60
@@ -46,10 +50,11 @@ simulate: ## SEEDS=n [FROM=seed]: thousands of simulated outages
 	@tools/need cargo cc
 	$(CARGO) run --release --example simulate -- --seeds $(SEEDS) --from $(FROM)
 
-tools: ## Below the target folder: a Postgres, unless the machine has one; an emulator of AWS and clients for it
+tools: ## Below the target folder: a Postgres, unless the machine has one; an emulator of AWS and clients for it; Helm
 	@tools/need cargo cc
 	@PYTHON=$(PYTHON) tools/postgres $(TARGET)
 	@PYTHON=$(PYTHON) tools/python $(TARGET)
+	@PYTHON=$(PYTHON) tools/helm $(TARGET)
 
 postgres:
 	@tools/need cargo cc

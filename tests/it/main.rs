@@ -5,6 +5,7 @@
 mod active_active;
 mod aws;
 mod drills;
+mod chart;
 mod examples;
 mod groups;
 mod history;
