@@ -49,7 +49,7 @@ pub fn next_opening(after: Timestamp, schedule: &Schedule) -> Option<Timestamp> 
 
 /// The blackout that a day is in, if any.
 #[must_use]
-pub fn blackout_on<'a>(at: Timestamp, schedule: &'a Schedule) -> Option<&'a Blackout> {
+pub fn blackout_on(at: Timestamp, schedule: &Schedule) -> Option<&Blackout> {
     let zone = Tz::from_str(&schedule.timezone).ok()?;
     let day = at.to_utc().with_timezone(&zone).date_naive();
     schedule.blackouts.iter().find(|blackout| last_day(day, blackout).is_some())
