@@ -127,7 +127,8 @@ fn members() -> BTreeMap<Region, Role> {
 }
 
 pub fn read(text: &str) -> Vec<ServiceSpec> {
-    read_set([("bench", text.as_bytes())], &members(), &[]).unwrap_or_else(|problems| panic!("{problems:?}"))
+    let read = read_set([("bench", text.as_bytes())], &members(), &[]);
+    read.unwrap_or_else(|problems| panic!("{problems:?}")).services
 }
 
 pub fn manifest(number: usize) -> String {

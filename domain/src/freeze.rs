@@ -58,6 +58,7 @@ pub fn check_timezone(name: &str) -> Result<(), String> {
         .map_err(|_| format!("{name:?} is not an IANA time zone: write one like Europe/Dublin or UTC"))
 }
 
+/// A five-field cron expression.
 pub(crate) fn parse_cron(expression: &str) -> Result<Cron, String> {
     let not_cron = |why: &str| {
         format!("{expression:?} is not a five-field cron expression (minute hour day month weekday): {why}")

@@ -1,8 +1,9 @@
 //! `ControlService`: changes, each one committed entry with its caller's name on it.
 
+use failoverd_domain::drill::DrillState;
 use failoverd_domain::fleet::{Command, Entry, Run, StepState};
 use failoverd_domain::ids::{Region, RunId, ServiceName, StepName};
-use failoverd_domain::manifest::{KIND, to_manifest};
+use failoverd_domain::manifest::{DRILL_KIND, KIND, Manifests, drill_to_manifest, to_manifest};
 use failoverd_domain::service::Pattern;
 use tonic::{Request, Response, Status};
 
@@ -13,7 +14,7 @@ use super::proto::control_service_server::ControlService;
 use super::review::{Review, review};
 use super::snapshot::Snapshot;
 use super::status::run_message;
-use super::{Handles, apply, convert, proto};
+use super::{Handles, apply, convert, drills, proto};
 
 /// Commits changes.
 #[derive(Clone)]
@@ -38,8 +39,8 @@ impl ControlApi {
     ) -> Answer<proto::RunResponse> {
         let applied = self.handles.commit(caller(request), command).await?;
         let at = self.handles.snapshot();
-        let run = at.run(run.as_str()).ok().map(|run| run_message(&at.state, run));
-        Ok(Response::new(proto::RunResponse { revision: applied.index.0, run }))
+        let run = at.run(run.as_str()).ok().map(|run| run_message(&at, run));
+        Ok(Response::new(proto::RunResponse { revision: applied.index.0, run, drill_run: None }))
     }
 
     async fn change<T: Send>(
@@ -100,11 +101,13 @@ impl ControlService for ControlApi {
         let actor = caller(&request);
         let proto::ApplyRequest { files, prune, dry_run, confirm } = request.into_inner();
         let at = self.handles.caught_up().await?;
-        let specs = apply::read(&at, &files, prune)?;
-        let manifests = apply::compare(&at.state, &specs, prune);
-        let command = apply::command(specs.clone(), prune);
+        let Manifests { services: specs, drills } = apply::read(&at, &files, prune)?;
+        let manifests = apply::compare(&at.state, &specs, &drills, prune);
+        let lapsing = apply::lapsing_licences(&at, &specs);
+        let command = apply::command(specs.clone(), drills, prune);
         let entry = Entry { at: at.now, actor: actor.clone(), command };
-        let review = review(&self.handles.world, &at.state, &entry, &specs).await?;
+        let mut review = review(&self.handles.world, &at.state, &entry, &specs).await?;
+        review.warnings.extend(lapsing);
         let mut revision = at.state.applied.0;
         if !dry_run {
             review.judge(&confirm)?;
@@ -126,7 +129,9 @@ impl ControlService for ControlApi {
 
     async fn delete(&self, request: Request<proto::DeleteRequest>) -> Answer<proto::ChangeResponse> {
         let name = request.get_ref().service.clone();
-        self.handles.caught_up().await?.service(&name)?;
+        let at = self.handles.caught_up().await?;
+        at.service(&name)?;
+        apply::refuse_while_drilled(&at, &name)?;
         let done = format!("service {name} is forgotten; its AWS resources stay");
         self.change(&request, Command::Delete { service: name.into() }, done).await
     }
@@ -143,6 +148,13 @@ impl ControlService for ControlApi {
             let yaml = serde_saphyr::to_string(&to_manifest(&service.spec))
                 .map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
             manifests.push(proto::ExportedManifest { kind: KIND.to_owned(), name: name.to_string(), yaml });
+        }
+        let of_wanted = |drill: &&DrillState| only.as_ref().is_none_or(|it| it == drill.spec.service.as_str());
+        for drill in at.state.drills.values().filter(of_wanted) {
+            let yaml = serde_saphyr::to_string(&drill_to_manifest(&drill.spec))
+                .map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
+            let name = drill.spec.name.to_string();
+            manifests.push(proto::ExportedManifest { kind: DRILL_KIND.to_owned(), name, yaml });
         }
         Ok(Response::new(proto::ExportResponse { answered: Some(at.answered()), manifests }))
     }
@@ -164,13 +176,44 @@ impl ControlService for ControlApi {
         let applied = self.handles.commit(actor, Command::Decide(Box::new(decision))).await?;
         let at = self.handles.snapshot();
         let run = applied.result.ok().flatten();
-        let run = run.and_then(|id| at.state.runs.get(&id)).map(|run| run_message(&at.state, run));
+        let run = run.and_then(|id| at.state.runs.get(&id)).map(|run| run_message(&at, run));
         Ok(Response::new(proto::FailoverResponse { revision: applied.index.0, run }))
     }
 
     async fn approve_run(&self, request: Request<proto::ApproveRunRequest>) -> Answer<proto::RunResponse> {
-        let run = self.handles.caught_up().await?.run(&request.get_ref().run)?.id.clone();
+        let at = self.handles.caught_up().await?;
+        if let Some(execution) = at.state.drill_runs.get(request.get_ref().run.as_str()) {
+            let (run, actor) = (execution.id.clone(), caller(&request));
+            let answer = drills::change(&self.handles, actor, &run, Command::ApproveDrill { run: run.clone() }).await?;
+            let (revision, drill_run) = (answer.revision, answer.run);
+            return Ok(Response::new(proto::RunResponse { revision, run: None, drill_run }));
+        }
+        let run = at.run(&request.get_ref().run)?.id.clone();
         self.change_run(&request, &run, Command::Approve { run: run.clone() }).await
+    }
+
+    async fn delete_drill(&self, request: Request<proto::DeleteDrillRequest>) -> Answer<proto::ChangeResponse> {
+        let name = self.handles.caught_up().await?.drill(&request.get_ref().drill)?.spec.name.clone();
+        let done = format!("drill {name} is forgotten; its record stays in the history");
+        self.change(&request, Command::DeleteDrill { drill: name }, done).await
+    }
+
+    async fn run_drill(&self, request: Request<proto::RunDrillRequest>) -> Answer<proto::DrillRunResponse> {
+        let actor = caller(&request);
+        Ok(Response::new(drills::run(&self.handles, actor, &request.get_ref().drill).await?))
+    }
+
+    async fn cancel_drill(&self, request: Request<proto::CancelDrillRequest>) -> Answer<proto::DrillRunResponse> {
+        let actor = caller(&request);
+        let asked = request.into_inner();
+        let run = drills::meant(&self.handles.caught_up().await?, &asked.run)?;
+        let command = Command::CancelDrill { run: run.clone(), reason: asked.reason };
+        Ok(Response::new(drills::change(&self.handles, actor, &run, command).await?))
+    }
+
+    async fn failback(&self, request: Request<proto::FailbackRequest>) -> Answer<proto::FailbackResponse> {
+        let actor = caller(&request);
+        Ok(Response::new(drills::fail_back(&self.handles, actor, request.into_inner()).await?))
     }
 
     async fn abort_run(&self, request: Request<proto::AbortRunRequest>) -> Answer<proto::RunResponse> {

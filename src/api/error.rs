@@ -52,6 +52,10 @@ codes! {
     UnknownService, "NO_SUCH_SERVICE", NotFound, 2;
     /// No such run, or it is only in the history by now.
     UnknownRun, "NO_SUCH_RUN", NotFound, 2;
+    /// No drill of that name is applied.
+    UnknownDrill, "NO_SUCH_DRILL", NotFound, 2;
+    /// No such execution of a drill, or it is only in the history by now.
+    UnknownDrillRun, "NO_SUCH_DRILL_RUN", NotFound, 2;
     /// No such Region in the fleet or service.
     UnknownRegion, "UNKNOWN_REGION", NotFound, 2;
     /// No hosted zone that can be reached holds the name.
@@ -127,6 +131,24 @@ impl ApiError {
     #[must_use]
     pub fn unknown_service(name: &str) -> Self {
         Self::new(ErrorCode::UnknownService, format!("no service named \"{name}\" is applied"))
+    }
+
+    /// No drill of that name.
+    #[must_use]
+    pub fn unknown_drill(name: &str) -> Self {
+        Self::new(ErrorCode::UnknownDrill, format!("no drill named \"{name}\" is applied"))
+    }
+
+    /// No such execution.
+    #[must_use]
+    pub fn unknown_drill_run(id: &str) -> Self {
+        Self::new(
+            ErrorCode::UnknownDrillRun,
+            format!(
+                "no execution \"{id}\" among the open and newest ones, and no drill of that name; older executions are \
+                 in `failoverctl history --drill {id}`"
+            ),
+        )
     }
 
     /// No such run.

@@ -1,5 +1,7 @@
 //! For tests: a state of some content, and handles whose log, peers and history live in memory.
 
+mod drills;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -20,6 +22,8 @@ use failoverd_domain::service::{
 use failoverd_domain::time::Timestamp;
 use failoverd_domain::traffic::{AnswerSeen, LookUp, NameProbe, Sighting, SwitchEndpoint};
 use tokio::sync::{mpsc, watch};
+
+pub use drills::{drill, with_drill};
 
 use super::{Handles, RaftEndpoint};
 use crate::ports::{

@@ -6,6 +6,7 @@
 mod apply;
 mod control;
 pub mod convert;
+mod drills;
 pub mod error;
 mod eta;
 mod explain;

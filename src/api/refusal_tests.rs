@@ -111,11 +111,11 @@ fn account(zone: Zone, records: Vec<RecordSet>) -> (SimulatedAws, String) {
 async fn apply_to(state: &FleetState, aws: &SimulatedAws, text: &str) -> Result<Vec<ServiceSpec>, (ErrorCode, String)> {
     let regions = state.members.iter().map(|(region, member)| (region.clone(), member.role)).collect();
     let read = read_set([("shop.yaml", text.as_bytes())], &regions, &[]);
-    let specs = read.map_err(|problems| {
+    let specs = read.map(|manifests| manifests.services).map_err(|problems| {
         let words: Vec<String> = problems.iter().map(ToString::to_string).collect();
         (ErrorCode::InvalidManifest, words.join("\n"))
     })?;
-    let command = apply::command(specs.clone(), false);
+    let command = apply::command(specs.clone(), Vec::new(), false);
     let entry = Entry { at: NOW, actor: Actor::Operator("somebody".to_owned()), command };
     let world = aws.ports("us-east-1".into()).into_world();
     let review = review(&world, state, &entry, &specs).await.unwrap();
@@ -329,7 +329,11 @@ async fn what_is_applied_already_is_not_refused_again() {
     let (aws, _) = account(Zone::Owned, vec![]);
     let mut state = reachable();
     let specs = apply_to(&state, &aws, PAIR).await.unwrap();
-    let entry = Entry { at: NOW, actor: Actor::Operator("somebody".to_owned()), command: apply::command(specs, false) };
+    let entry = Entry {
+        at: NOW,
+        actor: Actor::Operator("somebody".to_owned()),
+        command: apply::command(specs, Vec::new(), false),
+    };
     state.apply(LogIndex(state.applied.0 + 1), &entry).result.unwrap();
     aws.with(|world| world.delete_zone(ZONE)).unwrap();
     assert!(apply_to(&state, &aws, PAIR).await.is_ok(), "nothing of it would be sent");

@@ -16,11 +16,11 @@ use crate::sim::world::SimulatedAws;
 fn example() -> ServiceSpec {
     let text = include_bytes!("../../examples/checkout.yaml");
     let regions = reachable().members.iter().map(|(region, member)| (region.clone(), member.role)).collect();
-    read_set([("checkout.yaml", text.as_slice())], &regions, &[]).unwrap().remove(0)
+    read_set([("checkout.yaml", text.as_slice())], &regions, &[]).unwrap().services.remove(0)
 }
 
 fn entry(spec: &ServiceSpec) -> Entry {
-    let command = apply::command(vec![spec.clone()], false);
+    let command = apply::command(vec![spec.clone()], Vec::new(), false);
     Entry { at: NOW, actor: Actor::Operator("somebody".to_owned()), command }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use failoverd_domain::drill::{DrillRun, DrillState};
 use failoverd_domain::fleet::{FleetState, Run, ServiceState};
 use failoverd_domain::health::{Finding, Matrix, View, diagnose};
 use failoverd_domain::ids::Region;
@@ -57,6 +58,22 @@ impl Snapshot {
     /// `NO_SUCH_RUN`.
     pub fn run(&self, id: &str) -> Result<&Run, ApiError> {
         self.state.runs.get(id).ok_or_else(|| ApiError::unknown_run(id))
+    }
+
+    /// The drill of that name.
+    ///
+    /// # Errors
+    /// `NO_SUCH_DRILL`.
+    pub fn drill(&self, name: &str) -> Result<&DrillState, ApiError> {
+        self.state.drills.get(name).ok_or_else(|| ApiError::unknown_drill(name))
+    }
+
+    /// The execution with that id.
+    ///
+    /// # Errors
+    /// `NO_SUCH_DRILL_RUN`.
+    pub fn drill_run(&self, id: &str) -> Result<&DrillRun, ApiError> {
+        self.state.drill_runs.get(id).ok_or_else(|| ApiError::unknown_drill_run(id))
     }
 
     /// What the readings mean for a service in each of its Regions.

@@ -1,6 +1,6 @@
 //! `StatusService`: what is. Reads only; answered here, from what this daemon has applied.
 
-use failoverd_domain::fleet::{EventHead, FleetState, Run, Trigger, verify_chain};
+use failoverd_domain::fleet::{EventHead, Run, Trigger, verify_chain};
 use failoverd_domain::traffic::shifts_of;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
@@ -10,7 +10,7 @@ use super::failover::{Asked, preview};
 use super::identity::caller;
 use super::proto::status_service_server::StatusService;
 use super::snapshot::Snapshot;
-use super::{Handles, convert, eta, explain, iam, proto, watch};
+use super::{Handles, convert, drills, eta, explain, iam, proto, watch};
 use crate::ports::HistoryError;
 
 /// Events read at a time when the chain is walked.
@@ -46,8 +46,8 @@ impl StatusApi {
 }
 
 /// A run as its readers see it.
-pub fn run_message(state: &FleetState, run: &Run) -> proto::Run {
-    convert::run(run, state.services.get(&run.service).map(|service| &*service.spec))
+pub fn run_message(at: &Snapshot, run: &Run) -> proto::Run {
+    eta::with_forecast(at, run, convert::run(run, at.state.services.get(&run.service).map(|service| &*service.spec)))
 }
 
 /// Runs that match, newest first.
@@ -60,7 +60,7 @@ fn runs(at: &Snapshot, service: Option<&str>, open: bool) -> Vec<proto::Run> {
         .filter(|run| !open || !run.state.is_closed())
         .collect();
     runs.sort_by_key(|run| std::cmp::Reverse(run.decided_index));
-    runs.into_iter().map(|run| run_message(&at.state, run)).collect()
+    runs.into_iter().map(|run| run_message(at, run)).collect()
 }
 
 fn history_error(error: HistoryError) -> ApiError {
@@ -122,7 +122,7 @@ impl StatusService for StatusApi {
 
     async fn get_run(&self, request: Request<proto::GetRunRequest>) -> Result<Response<proto::GetRunResponse>, Status> {
         let at = self.handles.snapshot();
-        let run = run_message(&at.state, at.run(&request.into_inner().id)?);
+        let run = run_message(&at, at.run(&request.into_inner().id)?);
         Ok(Response::new(proto::GetRunResponse { answered: Some(at.answered()), run: Some(run) }))
     }
 
@@ -180,13 +180,16 @@ impl StatusService for StatusApi {
             ..Asked::default()
         };
         let outlook = preview(&at, asked, actor, Trigger::Operator)?;
-        let eta = eta::eta(&outlook.plan, at.state.runs.values());
+        let known = eta::Known::of(&at.state, &outlook.plan.service);
+        let eta = known.eta(&outlook.plan);
         // A switch that has no checks yet moves nobody yet.
         let moved = at.state.services.get(&outlook.plan.service).map(|service| at.state.moved_together(service));
         let wanted =
             moved.unwrap_or_default().into_iter().filter_map(|service| crate::survey::wanted(&at.state, service).ok());
         let shifts = wanted.flat_map(|wanted| shifts_of(&outlook.plan, &wanted, &at.state)).collect();
-        Ok(Response::new(convert::plan(at.answered(), &outlook, eta, shifts)))
+        let mut answer = convert::plan(at.answered(), &outlook, eta, shifts);
+        known.figures(&outlook.plan, answer.steps.iter_mut());
+        Ok(Response::new(answer))
     }
 
     async fn explain_route(
@@ -201,6 +204,41 @@ impl StatusService for StatusApi {
         request: Request<proto::GetIamPolicyRequest>,
     ) -> Result<Response<proto::GetIamPolicyResponse>, Status> {
         Ok(Response::new(iam::answer(&self.handles, request.into_inner()).await))
+    }
+
+    async fn list_drills(
+        &self,
+        request: Request<proto::ListDrillsRequest>,
+    ) -> Result<Response<proto::ListDrillsResponse>, Status> {
+        let at = self.handles.snapshot();
+        let drills = drills::list(&at, request.get_ref());
+        Ok(Response::new(proto::ListDrillsResponse { answered: Some(at.answered()), drills }))
+    }
+
+    async fn get_drill(
+        &self,
+        request: Request<proto::GetDrillRequest>,
+    ) -> Result<Response<proto::GetDrillResponse>, Status> {
+        Ok(Response::new(drills::whole(&self.handles.snapshot(), &request.get_ref().name)?))
+    }
+
+    async fn get_drill_run(
+        &self,
+        request: Request<proto::GetDrillRunRequest>,
+    ) -> Result<Response<proto::WatchDrillRunResponse>, Status> {
+        let at = self.handles.snapshot();
+        Ok(Response::new(drills::picture(&at, at.drill_run(&request.get_ref().id)?)))
+    }
+
+    type WatchDrillRunStream = watch::Stream<proto::WatchDrillRunResponse>;
+
+    async fn watch_drill_run(
+        &self,
+        request: Request<proto::WatchDrillRunRequest>,
+    ) -> Result<Response<Self::WatchDrillRunStream>, Status> {
+        let request = request.into_inner();
+        self.handles.snapshot().drill_run(&request.id)?;
+        Ok(Response::new(drills::watch(self.handles.clone(), request.id, request.after_revision, self.stop.clone())))
     }
 
     type WatchFleetStream = watch::Stream<proto::Fleet>;

@@ -22,6 +22,8 @@ pub type Stream<T> = Pin<Box<dyn futures_util::Stream<Item = Result<T, Status>> 
 
 /// Between two pictures of the fleet: reports arrive many times a second, people read slower.
 const PAUSE: Duration = Duration::from_millis(250);
+/// An open run is looked at again after this time, though nothing has changed.
+const LATER: Duration = Duration::from_secs(1);
 
 /// The fleet now (or once more than `after` is applied), then whenever it looks different.
 pub fn fleet(handles: Handles, after: u64, stop: CancellationToken) -> Stream<proto::Fleet> {
@@ -101,15 +103,23 @@ impl RunWatch {
                 self.is_over = true;
                 return Some((Err(ApiError::unknown_run(&self.id).into()), self));
             };
-            let seen = run_message(&at.state, run);
+            let seen = run_message(&at, run);
             let is_new = self.after == 0 || at.state.applied.0 > self.after;
             if is_new && self.last.as_ref() != Some(&seen) {
                 self.is_over = run.state.is_closed();
                 self.last = Some(seen.clone());
                 return Some((Ok(proto::WatchRunResponse { answered: Some(at.answered()), run: Some(seen) }), self));
             }
-            self.state.changed().await.ok()?;
+            changed_or_later(&mut self.state).await?;
         }
+    }
+}
+
+/// Waits for a change of the state, but not for ever: time alone makes a step overdue. `None` when the daemon is going down.
+pub async fn changed_or_later(state: &mut watch::Receiver<Arc<FleetState>>) -> Option<()> {
+    tokio::select! {
+        changed = state.changed() => changed.ok(),
+        () = tokio::time::sleep(LATER) => Some(()),
     }
 }
 

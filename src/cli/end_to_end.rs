@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
+use failoverd_domain::drill::{DrillKind, DrillPhase, DrillSpec, DrillVerdict};
 use failoverd_domain::fleet::{FleetState, RunState};
 use failoverd_domain::route53::{Change, Location, Policy, RecordSet, RecordType};
 use failoverd_domain::traffic::SwitchEndpoint;
@@ -269,4 +270,68 @@ async fn a_broken_history_fails_its_verification() {
     assert_eq!(exit(&served.url, "history --since yesterday").await, 2);
     served.daemon.history.0.lock().unwrap()[1].message.push('!');
     assert_eq!(exit(&served.url, "history verify").await, 1);
+}
+
+fn drilled(kind: DrillKind, phase: DrillPhase, verdict: Option<DrillVerdict>) -> FleetState {
+    let mut fleet = with_run(RunState::Succeeded);
+    let spec = DrillSpec { kind, ..fake::drill("monthly") };
+    fake::with_drill(&mut fleet, spec, phase, verdict);
+    fleet
+}
+
+#[tokio::test]
+async fn drills_are_listed_described_and_begun_where_somebody_says_yes() {
+    let closed = |kind| drilled(kind, DrillPhase::Closed, Some(DrillVerdict::Passed));
+    let real = served(closed(DrillKind::Switchover)).await;
+    for line in ["get drills", "get drill monthly -o json", "describe drill monthly", "drill list", "status"] {
+        assert_eq!(exit(&real.url, line).await, 0, "{line}");
+    }
+    for line in ["drill schedule", "drill schedule monthly --count 3 -o json", "export"] {
+        assert_eq!(exit(&real.url, line).await, 0, "{line}");
+    }
+    for line in ["get drill daily", "describe drill daily", "drill schedule daily", "drill run daily --yes"] {
+        assert_eq!(exit(&real.url, line).await, 2, "{line}");
+    }
+    if !std::io::stdin().is_terminal() {
+        assert_eq!(exit(&real.url, "drill run monthly").await, 2);
+        assert_eq!(exit(&real.url, "delete drill monthly").await, 2);
+        assert!(real.daemon.log.proposed.lock().unwrap().is_empty());
+    }
+    assert_eq!(exit(&real.url, "drill run monthly --yes").await, 0);
+    assert_eq!(exit(&real.url, "drill cancel monthly").await, 3, "none is open");
+    assert_eq!(exit(&real.url, "delete drill monthly --yes").await, 0);
+    let simulated = served(closed(DrillKind::Simulate)).await;
+    assert_eq!(exit(&simulated.url, "drill run monthly --wait").await, 0, "a simulation touches nothing");
+    assert_eq!(simulated.daemon.log.proposed.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_followed_drill_ends_the_command_as_it_ended() {
+    for (verdict, code) in [
+        (DrillVerdict::Passed, 0),
+        (DrillVerdict::ObjectiveMissed, 7),
+        (DrillVerdict::Cancelled, 6),
+        (DrillVerdict::Overtaken, 1),
+        (DrillVerdict::Failed, 1),
+        (DrillVerdict::NotStarted, 3),
+    ] {
+        let served = served(drilled(DrillKind::Switchover, DrillPhase::Closed, Some(verdict))).await;
+        assert_eq!(exit(&served.url, "drill run monthly --wait --yes").await, code, "{verdict:?}");
+    }
+    let served = served(drilled(DrillKind::Switchover, DrillPhase::Holding, None)).await;
+    assert_eq!(exit(&served.url, "drill run monthly --wait --yes --timeout 300ms").await, 8);
+    assert_eq!(exit(&served.url, "drill cancel monthly.1 --reason enough").await, 0);
+}
+
+#[tokio::test]
+async fn a_way_back_that_cannot_be_now_says_how_to_have_it_later() {
+    let mut state = with_run(RunState::Succeeded);
+    let service = state.services.get_mut("checkout").unwrap();
+    (service.primary, service.chosen) = ("eu-west-1".into(), "eu-west-1".into());
+    let served = served(state).await;
+    let failure = failoverctl(&served.url, "failback checkout --yes").await.unwrap_err();
+    assert_eq!(failure.exit, 3, "{failure:?}");
+    assert!(failure.hint.unwrap().contains("--when-ready"));
+    assert_eq!(exit(&served.url, "failback checkout --forget").await, 0);
+    assert_eq!(served.daemon.log.proposed.lock().unwrap().len(), 1);
 }

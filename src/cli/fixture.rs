@@ -104,6 +104,18 @@ pub fn service() -> proto::Service {
             check("records-drift", None, proto::CheckVerdict::Note, "is being rewritten: 3 record changes"),
         ],
         readiness: Some(proto::Readiness { ready: 1, note: 1, unknown: 0, not_ready: 1 }),
+        licences: vec![proto::Licence {
+            from: "eu-west-1".to_owned(),
+            to: "us-east-1".to_owned(),
+            since: Some(time(NOW)),
+            why: Some("drill checkout-monthly.2 was passed too long ago".to_owned()),
+            ..proto::Licence::default()
+        }],
+        way_back: Some(proto::WayBack {
+            actor: "operator:alice".to_owned(),
+            at: Some(time(NOW)),
+            reason: "home again".to_owned(),
+        }),
     }
 }
 
@@ -210,6 +222,88 @@ pub fn fleet() -> proto::Fleet {
         open_runs: vec![waiting],
         switches: vec![switch()],
         if_vanished: vec![proto::RegionForecast { region: "eu-west-1".to_owned(), services: vec![forecast] }],
+        drills: vec![drill()],
+        open_drills: vec![proto::DrillRun {
+            verdict: None,
+            sentence: None,
+            finished_at: None,
+            waits_for: Some("orders-db is still being rebuilt".to_owned()),
+            phase: "returning".to_owned(),
+            ..drill_run()
+        }],
+    }
+}
+
+/// A drill that has run three times.
+pub fn drill() -> proto::Drill {
+    let opening = |days: u64, falls_on: Option<&str>| proto::DrillOpening {
+        at: Some(time(NOW.plus_ms(days * 86_400_000))),
+        falls_on: falls_on.map(str::to_owned),
+    };
+    proto::Drill {
+        name: "checkout-monthly".to_owned(),
+        service: "checkout".to_owned(),
+        kind: "switchover".to_owned(),
+        to: Some("eu-west-1".to_owned()),
+        schedule: Some(proto::DrillSchedule {
+            cron: "0 10 1 * *".to_owned(),
+            timezone: "Europe/Dublin".to_owned(),
+            window_ms: 7_200_000,
+            blackouts: vec!["2025-12-24/2026-01-02".to_owned()],
+        }),
+        hypothesis: "checkout serves from eu-west-1 within its RTO and loses nothing".to_owned(),
+        guardrails: vec!["lasts at most 1200 s".to_owned()],
+        hold_ms: 900_000,
+        comes_back: "automatic".to_owned(),
+        approvals: 1,
+        next_at: Some(time(NOW.plus_ms(7 * 86_400_000))),
+        prevented_by: vec!["checkout is not settled".to_owned()],
+        last: Some(drill_run()),
+        missed_at: Some(time(NOW.minus_ms(30 * 86_400_000))),
+        missed_because: Some("a freeze held".to_owned()),
+        runs: 3,
+        openings: vec![opening(7, None), opening(38, Some("blackout 2025-12-24/2026-01-02"))],
+        ..proto::Drill::default()
+    }
+}
+
+/// An execution that kept everything.
+pub fn drill_run() -> proto::DrillRun {
+    let check = |when: &str, ok| proto::SteadyCheck {
+        when: when.to_owned(),
+        name: "answers".to_owned(),
+        ok,
+        reason: "api.example.com answers us-east-1".to_owned(),
+    };
+    proto::DrillRun {
+        id: "checkout-monthly.3".to_owned(),
+        drill: "checkout-monthly".to_owned(),
+        service: "checkout".to_owned(),
+        kind: "switchover".to_owned(),
+        phase: "closed".to_owned(),
+        phase_since: Some(time(NOW.plus_ms(1_000_000))),
+        actor: "operator:alice".to_owned(),
+        from: "us-east-1".to_owned(),
+        to: "eu-west-1".to_owned(),
+        opened_at: Some(time(NOW)),
+        began_at: Some(time(NOW.plus_ms(5_000))),
+        approvals: vec![proto::DrillApproval { by: "bob".to_owned(), at: Some(time(NOW.plus_ms(4_000))) }],
+        approvals_needed: 1,
+        steady: vec![check("before", true), check("after", true)],
+        out: Some("checkout-7".to_owned()),
+        arrived_at: Some(time(NOW.plus_ms(47_000))),
+        back: Some("checkout-8".to_owned()),
+        rto_ms: Some(42_000),
+        rto_objective_ms: Some(300_000),
+        return_ms: Some(39_000),
+        through: Some(proto::ThroughSeen { asked: 900, errors: 3, longest_gap_ms: 1_200, well_since: None }),
+        verdict: Some("passed".to_owned()),
+        sentence: Some("checkout was in eu-west-1 after 42 s and is home again".to_owned()),
+        finished_at: Some(time(NOW.plus_ms(1_000_000))),
+        hypothesis: "checkout serves from eu-west-1 within its RTO and loses nothing".to_owned(),
+        hold_ms: 900_000,
+        comes_back: "automatic".to_owned(),
+        ..proto::DrillRun::default()
     }
 }
 

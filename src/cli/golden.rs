@@ -6,7 +6,7 @@ use clap::{CommandFactory, Parser};
 use failoverd_domain::time::Timestamp;
 
 use super::output::View;
-use super::{Cli, Outcome, Style, fixture, progress, report, view};
+use super::{Cli, Outcome, Style, drill_progress, fixture, progress, report, view};
 use crate::api::fake::NOW;
 use crate::api::proto::{self, RunState};
 
@@ -66,6 +66,55 @@ fn run_views() {
     both("report", &report::report(&run, &fixture::events()));
     let lines: Vec<String> = run.steps.iter().map(view::step_line).collect();
     golden("steps.txt", &(lines.join("\n") + "\n"));
+}
+
+#[test]
+fn drill_views() {
+    let drill = fixture::drill();
+    both("drills", &view::drills(std::slice::from_ref(&drill), PLAIN));
+    golden("drills.wide.txt", &view::drills(std::slice::from_ref(&drill), WIDE).text);
+    both("drill-schedule", &view::schedule(std::slice::from_ref(&drill), PLAIN));
+    both("execution", &view::execution(&fixture::drill_run(), &[], PLAIN));
+    let answer = proto::GetDrillResponse { answered: None, drill: Some(drill), runs: vec![fixture::drill_run()] };
+    both("describe-drill", &view::drill_whole(&answer, PLAIN));
+}
+
+#[test]
+fn the_last_run_of_a_drill_that_moved_nothing_is_its_execution() {
+    let only_looked = proto::DrillRun { out: None, ..fixture::drill_run() };
+    let drill = proto::Drill { last: Some(only_looked), ..fixture::drill() };
+    let seen = view::drills(&[drill], PLAIN).json;
+    assert_eq!(seen["drills"][0]["last"]["run"], "checkout-monthly.3");
+    let moved = view::drills(&[fixture::drill()], PLAIN).json;
+    assert_eq!(moved["drills"][0]["last"]["run"], "checkout-7");
+}
+
+#[test]
+fn a_drill_ends_the_command_with_its_own_code() {
+    let ends = |phase: &str, verdict: Option<&str>| {
+        let verdict = verdict.map(str::to_owned);
+        drill_progress::outcome(&proto::DrillRun { phase: phase.to_owned(), verdict, ..fixture::drill_run() })
+    };
+    for (verdict, code) in
+        [("passed", 0), ("objective-missed", 7), ("cancelled", 6), ("overtaken", 1), ("failed", 1), ("not-started", 3)]
+    {
+        assert_eq!(ends("closed", Some(verdict)), Some(Outcome(code)), "{verdict}");
+    }
+    assert_eq!(ends("settling", None), None);
+}
+
+#[test]
+fn a_step_that_is_late_is_said_to_be() {
+    let mut run = fixture::run();
+    let progress = &mut run.steps[0];
+    (progress.overdue, progress.finished_at) = (true, None);
+    progress.state = proto::StepState::Acting.into();
+    progress.step.as_mut().unwrap().p95_ms = Some(4_000);
+    run.rto_at_risk = Some("5 s are gone".to_owned());
+    assert!(view::step_line(&run.steps[0]).contains("overdue: 95 of 100 took 4s or less"));
+    let whole = view::run_whole(&run, PLAIN);
+    assert!(whole.text.contains("overdue: 95 of 100") && whole.text.contains("5 s are gone"), "{}", whole.text);
+    assert_eq!(whole.json["runs"][0]["steps"][0]["overdue"], true);
 }
 
 #[test]
@@ -170,6 +219,17 @@ fn the_command_line_is_the_interfaces() {
         "pause",
         "resume checkout",
         "history --service checkout --since 2h --kind decided --limit 5",
+        "get drills -o json",
+        "describe drill checkout-monthly",
+        "delete drill checkout-monthly --yes",
+        "drill run checkout-monthly --wait",
+        "drill run checkout-monthly --wait --yes --timeout 5m",
+        "drill cancel checkout-monthly.3 --reason enough",
+        "drill list",
+        "drill schedule checkout-monthly --count 3",
+        "run approve checkout-monthly.3",
+        "failback checkout --when-ready --wait",
+        "failback checkout --forget",
         "history --drill checkout-monthly.3",
         "history verify",
         "iam-policy --region eu-west-1 --account 123456789012 --role failoverd",
@@ -187,6 +247,9 @@ fn the_command_line_is_the_interfaces() {
         "failover",
         "status --timeout 30",
         "switch set a b maybe",
+        "drill schedule --count 0",
+        "failback checkout --when-ready --mode forced",
+        "failback checkout --forget --wait",
         "iam-policy --account 12",
     ] {
         let words = std::iter::once("failoverctl").chain(line.split(' '));

@@ -8,6 +8,7 @@ mod client;
 mod commands;
 mod confirm;
 mod context;
+mod drill_progress;
 mod failure;
 mod global;
 pub mod output;
@@ -51,13 +52,13 @@ pub struct Cli {
 pub enum Command {
     /// The fleet at a glance, and what would happen if each Region vanished now
     Status(commands::status::StatusArgs),
-    /// Lists: services, regions, switches, runs, epochs, guards
+    /// Lists: services, regions, switches, runs, drills, epochs, guards
     Get(commands::get::GetArgs),
     /// One thing whole: why it is in its state
     Describe(commands::describe::DescribeArgs),
     /// Applies manifests, all or none; never changes who serves
     Apply(commands::apply::ApplyArgs),
-    /// Forgets a service; its AWS resources stay
+    /// Forgets a service or a drill; AWS resources stay
     Delete(commands::delete::DeleteArgs),
     /// Prints what is applied, as manifests
     Export(commands::export::ExportArgs),
@@ -73,6 +74,8 @@ pub enum Command {
     Restore(commands::region::RegionArgs),
     /// Works on a run: watch, approve, abort, retry, skip
     Run(commands::run::RunArgs),
+    /// GameDays: run, cancel, list, schedule
+    Drill(commands::drill::DrillArgs),
     /// Turns a switch by hand
     Switch(commands::switch::SwitchArgs),
     /// Automatic action off, for a service or the whole fleet; observing goes on
@@ -120,6 +123,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<Outcome, Failur
         Command::Evacuate(args) => commands::region::evacuate(context, args).await,
         Command::Restore(args) => commands::region::restore(context, args).await,
         Command::Run(args) => commands::run::run(context, args).await,
+        Command::Drill(args) => commands::drill::run(context, args).await,
         Command::Switch(args) => commands::switch::run(context, args).await,
         Command::Pause(args) => commands::pause::pause(context, args).await,
         Command::Resume(args) => commands::pause::resume(context, args).await,

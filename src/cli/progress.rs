@@ -128,7 +128,8 @@ struct Picture<'a> {
     run: Option<Run>,
     /// The daemon's clock and ours when the newest message came.
     heard: Option<(u64, Instant)>,
-    said: BTreeMap<String, (StepState, u32)>,
+    said: BTreeMap<String, (StepState, u32, bool)>,
+    at_risk: Option<String>,
     state: RunState,
     lines: usize,
 }
@@ -136,7 +137,7 @@ struct Picture<'a> {
 impl<'a> Picture<'a> {
     fn new(context: &'a Context) -> Self {
         let state = RunState::Unspecified;
-        Self { context, run: None, heard: None, said: BTreeMap::new(), state, lines: 0 }
+        Self { context, run: None, heard: None, said: BTreeMap::new(), at_risk: None, state, lines: 0 }
     }
 
     fn is_redrawn(&self) -> bool {
@@ -172,7 +173,8 @@ impl<'a> Picture<'a> {
     fn headline(&self, run: &Run) -> String {
         let state = word(run.state().as_str_name(), "RUN_STATE");
         let elapsed = duration(self.elapsed_ms(run));
-        format!("{} {} -> {} {state} {elapsed}{}", run.id, run.from, run.to, hint(run))
+        let risk = run.rto_at_risk.as_ref().map_or_else(String::new, |why| format!(" - RTO at risk: {why}"));
+        format!("{} {} -> {} {state} {elapsed}{}{risk}", run.id, run.from, run.to, hint(run))
     }
 
     /// What is new, a line each; with JSON or YAML the data itself comes at the end.
@@ -185,10 +187,15 @@ impl<'a> Picture<'a> {
         }
         for progress in &run.steps {
             let name = progress.step.as_ref().map(|step| step.name.clone()).unwrap_or_default();
-            let now = (progress.state(), progress.attempts);
+            let now = (progress.state(), progress.attempts, progress.overdue);
             if now.0 != StepState::Pending && self.said.insert(name, now) != Some(now) {
                 self.line(&format!("[{since}] {}", step_line(progress)));
             }
+        }
+        // Once: the figures in it change all the time.
+        if let (None, Some(why)) = (&self.at_risk, &run.rto_at_risk) {
+            self.at_risk = Some(why.clone());
+            self.line(&format!("[{since}] RTO at risk: {why}"));
         }
         if is_end {
             self.say_state(&run, &since);

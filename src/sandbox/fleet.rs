@@ -394,7 +394,7 @@ fn example_specs() -> Result<Vec<ServiceSpec>, SandboxError> {
             let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
             SandboxError::Machine(problems.join("\n"))
         });
-        specs.extend(read?);
+        specs.extend(read?.services);
     }
     Ok(specs)
 }

@@ -109,3 +109,17 @@ async fn every_example_settles_as_it_stands_and_the_pair_moves_and_comes_back() 
     assert!(lost.contains("\"measured\":0"), "{lost}");
     it.sandbox.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_drills_apply_after_the_service_they_are_of_and_not_before() {
+    let it = Fixture::up(24_450).await;
+    it.until("a leader", PATIENCE, |it| it.leader().is_some()).await;
+    let alone = it.expect(2, &["apply", "-f", &example("drills"), "--yes"]).await;
+    assert!(alone.contains("there is no service checkout"), "{alone}");
+    it.expect(0, &["apply", "-f", &example("checkout"), "--yes"]).await;
+    let applied = it.expect(0, &["apply", "-f", &example("drills"), "--yes"]).await;
+    for drill in ["checkout-monthly", "checkout-now", "checkout-region-loss", "checkout-simulated"] {
+        assert!(applied.contains(drill), "{drill} is not in {applied}");
+    }
+    it.sandbox.stop().await;
+}

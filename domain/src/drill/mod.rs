@@ -18,7 +18,7 @@ pub use run::{
     Advance, Approval, DrillPhase, DrillRun, DrillState, DrillVerdict, Ending, Measured, RETURNS_TRIED, SteadyCheck,
     When,
 };
-pub use schedule::{is_day, newest_opening, next_opening};
+pub use schedule::{blackout_on, check_date, newest_opening, next_opening};
 pub use spec::{Blackout, ComesBack, DrillKind, DrillSpec, Guardrail, Schedule};
 pub use steady::{Sight, Way, request};
 pub use tick::{MOVES_MS, latest_start, next_start, tick_drills, why_not_now};

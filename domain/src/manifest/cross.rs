@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::drill::misfits;
 use super::records::types_clash;
 use super::{Manifest, Problem};
+use crate::drill::DrillSpec;
 use crate::ids::ServiceName;
 use crate::service::{ServiceSpec, StoreKind};
 use crate::switch_groups::unfit_groups;
@@ -27,22 +29,41 @@ pub(super) fn check(existing: &[&ServiceSpec], new: &[Manifest], complete: bool)
     for manifest in new {
         claims.take_all(&manifest.spec, Some(manifest), &mut problems);
     }
-    problems.extend(check_names(new));
+    problems.extend(check_names(new, |spec| spec.name.as_str()));
     problems.extend(check_follows(&kept, new, complete));
     problems.extend(check_groups(&kept, new, complete));
     problems
 }
 
-fn check_names(new: &[Manifest]) -> Vec<Problem> {
-    let mut first: BTreeMap<&ServiceName, &Manifest> = BTreeMap::new();
+/// Drills against the services as they will be, and against each other.
+pub(super) fn check_drills(
+    existing: &[&ServiceSpec],
+    new: &[Manifest],
+    drills: &[Manifest<DrillSpec>],
+    complete: bool,
+) -> Vec<Problem> {
+    let anew = |name: &ServiceName| new.iter().any(|manifest| &manifest.spec.name == name);
+    let kept = existing.iter().copied().filter(|spec| !anew(&spec.name));
+    let services: Vec<&ServiceSpec> = kept.chain(new.iter().map(|manifest| &manifest.spec)).collect();
+    let mut problems = check_names(drills, |spec| spec.name.as_str());
+    for drill in drills {
+        let unfit = misfits(&drill.spec, &services, complete);
+        problems.extend(unfit.into_iter().map(|(path, why)| drill.problem(&path, why)));
+    }
+    problems
+}
+
+fn check_names<S>(new: &[Manifest<S>], name: impl Fn(&S) -> &str) -> Vec<Problem> {
+    let mut first: BTreeMap<&str, &Manifest<S>> = BTreeMap::new();
     let mut problems = Vec::new();
     for manifest in new {
-        if let Some(other) = first.get(&manifest.spec.name) {
+        let named = name(&manifest.spec);
+        if let Some(other) = first.get(named) {
             let line = other.lines.get("metadata.name").copied().unwrap_or_default();
-            let message = format!("{} is declared twice, first in {}:{line}", manifest.spec.name, other.file);
+            let message = format!("{named} is declared twice, first in {}:{line}", other.file);
             problems.push(manifest.problem("metadata.name", message));
         } else {
-            first.insert(&manifest.spec.name, manifest);
+            first.insert(named, manifest);
         }
     }
     problems

@@ -4,6 +4,7 @@
 //! further check anywhere. Never reads files itself and never applies anything.
 
 mod cross;
+mod drill;
 pub mod duration;
 pub mod field;
 mod geo;
@@ -24,28 +25,40 @@ pub mod yaml;
 use std::collections::BTreeMap;
 
 pub use cross::cross_check;
+pub use drill::{DRILL_KIND, misfits};
 pub use problem::{Findings, Problem, in_order};
 pub use service::{API_VERSION, KIND};
-pub use write::to_manifest;
+pub use write::{drill_to_manifest, to_manifest};
 
+use crate::drill::DrillSpec;
 use crate::fleet::Role;
 use crate::ids::Region;
 use crate::service::ServiceSpec;
 use field::Field;
+use service::Declared;
 use yaml::{Node, NodeKind};
 
 /// A validated document, and where its fields stand.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Manifest {
+pub struct Manifest<S = ServiceSpec> {
     /// What it declares.
-    pub spec: ServiceSpec,
+    pub spec: S,
     /// File as the user named it.
     pub file: String,
     /// Line of every field by its path.
     pub lines: BTreeMap<String, usize>,
 }
 
-impl Manifest {
+/// Everything that the files of one `apply` declare.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Manifests {
+    /// Services, in the order of the files.
+    pub services: Vec<ServiceSpec>,
+    /// Drills, in the order of the files.
+    pub drills: Vec<DrillSpec>,
+}
+
+impl<S> Manifest<S> {
     /// A problem of one of its fields; a field that the document leaves out counts for the one above it.
     #[must_use]
     pub fn problem(&self, path: &str, message: impl Into<String>) -> Problem {
@@ -60,7 +73,7 @@ impl Manifest {
     }
 }
 
-/// Reads the manifests of one file. Checks between services are [`cross_check`]'s; [`read_set`] does both.
+/// Reads the services of one file. Checks between services are [`cross_check`]'s; [`read_set`] does both.
 ///
 /// # Errors
 /// Every problem, in the order of the file.
@@ -69,8 +82,9 @@ pub fn read_manifests(
     text: &[u8],
     fleet_regions: &BTreeMap<Region, Role>,
 ) -> Result<Vec<Manifest>, Vec<Problem>> {
-    let (manifests, problems) = read_file(file, text, fleet_regions);
-    if problems.is_empty() { Ok(manifests) } else { Err(in_order(problems)) }
+    let mut read = Documents::default();
+    read.take_file(file, text, fleet_regions);
+    if read.problems.is_empty() { Ok(read.services) } else { Err(in_order(read.problems)) }
 }
 
 /// Reads all files of one `apply` and checks the services against each other and against those that stay.
@@ -84,39 +98,57 @@ pub fn read_set<'a>(
     files: impl IntoIterator<Item = (&'a str, &'a [u8])>,
     fleet_regions: &BTreeMap<Region, Role>,
     existing: &[&ServiceSpec],
-) -> Result<Vec<ServiceSpec>, Vec<Problem>> {
-    let (mut manifests, mut problems) = (Vec::new(), Vec::new());
+) -> Result<Manifests, Vec<Problem>> {
+    let mut read = Documents::default();
     for (file, text) in files {
-        let (read, wrong) = read_file(file, text, fleet_regions);
-        manifests.extend(read);
-        problems.extend(wrong);
+        read.take_file(file, text, fleet_regions);
     }
-    problems.extend(cross::check(existing, &manifests, problems.is_empty()));
+    let complete = read.problems.is_empty();
+    let clashes = cross::check(existing, &read.services, complete);
+    let unfit = cross::check_drills(existing, &read.services, &read.drills, complete);
+    let Documents { services, drills, mut problems } = read;
+    problems.extend(clashes);
+    problems.extend(unfit);
     if !problems.is_empty() {
         return Err(in_order(problems));
     }
-    Ok(manifests.into_iter().map(|manifest| manifest.spec).collect())
+    Ok(Manifests {
+        services: services.into_iter().map(|manifest| manifest.spec).collect(),
+        drills: drills.into_iter().map(|manifest| manifest.spec).collect(),
+    })
 }
 
-fn read_file(file: &str, text: &[u8], fleet: &BTreeMap<Region, Role>) -> (Vec<Manifest>, Vec<Problem>) {
-    let documents = match yaml::read_documents(file, text) {
-        Ok(documents) => documents,
-        Err(problem) => return (Vec::new(), vec![problem]),
-    };
-    let (mut manifests, mut problems) = (Vec::new(), Vec::new());
-    for document in documents.iter().filter(|document| !document.is_null()) {
-        let findings = Findings::new(file);
-        let spec = service::service(&Field::root(document, &findings), fleet);
-        let wrong = findings.into_problems();
-        if let (Some(spec), true) = (spec, wrong.is_empty()) {
-            manifests.push(Manifest { spec, file: file.to_owned(), lines: lines_of(document) });
+/// What was read so far, and what is wrong.
+#[derive(Default)]
+struct Documents {
+    services: Vec<Manifest>,
+    drills: Vec<Manifest<DrillSpec>>,
+    problems: Vec<Problem>,
+}
+
+impl Documents {
+    fn take_file(&mut self, file: &str, text: &[u8], fleet: &BTreeMap<Region, Role>) {
+        let documents = match yaml::read_documents(file, text) {
+            Ok(documents) => documents,
+            Err(problem) => return self.problems.push(problem),
+        };
+        let documents: Vec<&Node> = documents.iter().filter(|document| !document.is_null()).collect();
+        if documents.is_empty() {
+            self.problems.push(Problem::of_file(file, format!("is empty: expected a manifest of kind {KIND}")));
         }
-        problems.extend(wrong);
+        for document in documents {
+            let findings = Findings::new(file);
+            let declared = service::document(&Field::root(document, &findings), fleet);
+            let wrong = findings.into_problems();
+            let (file, lines) = (file.to_owned(), lines_of(document));
+            match declared.filter(|_| wrong.is_empty()) {
+                Some(Declared::Service(spec)) => self.services.push(Manifest { spec: *spec, file, lines }),
+                Some(Declared::Drill(spec)) => self.drills.push(Manifest { spec, file, lines }),
+                None => {}
+            }
+            self.problems.extend(wrong);
+        }
     }
-    if manifests.is_empty() && problems.is_empty() {
-        problems.push(Problem::of_file(file, format!("is empty: expected a manifest of kind {KIND}")));
-    }
-    (manifests, problems)
 }
 
 /// Line of every field of a document by its path.

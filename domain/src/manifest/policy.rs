@@ -93,7 +93,8 @@ fn window_ms(field: &Field<'_>) -> Option<u64> {
     Some(ms)
 }
 
-fn checked(field: &Field<'_>, check: impl FnOnce(&str) -> Result<(), String>) -> Option<String> {
+/// Text that a check accepts.
+pub fn checked(field: &Field<'_>, check: impl FnOnce(&str) -> Result<(), String>) -> Option<String> {
     let text = field.text()?;
     match check(&text) {
         Ok(()) => Some(text),

@@ -1,7 +1,8 @@
-//! One `FailoverService` document.
+//! One document: a `FailoverService`, or a `Drill`.
 
 use std::collections::BTreeMap;
 
+use super::drill::{self, DRILL_KIND};
 use super::field::{Field, Mapping};
 use super::policy::{self, default_policy};
 use super::regions::regions;
@@ -9,8 +10,9 @@ use super::signals::health;
 use super::stores::stores;
 use super::traffic::traffic;
 use super::{names, unsupported};
+use crate::drill::DrillSpec;
 use crate::fleet::Role;
-use crate::ids::{Region, ServiceName};
+use crate::ids::{DrillName, Region, ServiceName};
 use crate::service::{Pattern, ServiceSpec};
 
 /// The only version of the format.
@@ -21,40 +23,54 @@ pub const KIND: &str = "FailoverService";
 pub const PATTERN: [(&str, Pattern); 2] =
     [("active-passive", Pattern::ActivePassive), ("active-active", Pattern::ActiveActive)];
 
+/// What a document declares.
+#[derive(Debug)]
+pub enum Declared {
+    /// A service.
+    Service(Box<ServiceSpec>),
+    /// A drill.
+    Drill(DrillSpec),
+}
+
 /// Reads a document.
 #[must_use]
-pub fn service(root: &Field<'_>, fleet: &BTreeMap<Region, Role>) -> Option<ServiceSpec> {
+pub fn document(root: &Field<'_>, fleet: &BTreeMap<Region, Role>) -> Option<Declared> {
     let keys = root.mapping()?;
-    let known = [is_our_version(&keys), is_service(&keys)];
-    if known.contains(&false) {
+    let (ours, kind) = (is_our_version(&keys), kind(&keys));
+    let Some((is_drill, true)) = kind.map(|kind| (kind == DRILL_KIND, ours)) else {
         // Whatever it is, its other fields are none of ours to judge.
         return None;
-    }
+    };
     let metadata = keys.need("metadata", |field| metadata(&field));
-    let spec = keys.need("spec", |field| spec(&field, fleet));
+    let declared = if is_drill {
+        keys.need("spec", |field| drill::spec(&field)).map(Declared::Drill)
+    } else {
+        keys.need("spec", |field| spec(&field, fleet)).map(|spec| Declared::Service(Box::new(spec)))
+    };
     keys.finish();
     let (name, labels) = metadata?;
-    Some(ServiceSpec { name, labels, ..spec? })
+    Some(match declared? {
+        Declared::Service(spec) => {
+            Declared::Service(Box::new(ServiceSpec { name: ServiceName::new(name), labels, ..*spec }))
+        }
+        Declared::Drill(spec) => Declared::Drill(DrillSpec { name: DrillName::new(name), labels, ..spec }),
+    })
 }
 
 fn is_our_version(keys: &Mapping<'_>) -> bool {
     keys.need("apiVersion", |field| field.choice(&[(API_VERSION, ())])).is_some()
 }
 
-fn is_service(keys: &Mapping<'_>) -> bool {
-    let is_service = keys.need("kind", |field| field.choice(&[(KIND, true), ("Drill", false)]));
-    if let (Some(false), Some(kind)) = (is_service, keys.get("kind")) {
-        unsupported::drill(&kind);
-    }
-    is_service == Some(true)
+fn kind(keys: &Mapping<'_>) -> Option<&'static str> {
+    keys.need("kind", |field| field.choice(&[(KIND, KIND), (DRILL_KIND, DRILL_KIND)]))
 }
 
-fn metadata(field: &Field<'_>) -> Option<(ServiceName, BTreeMap<String, String>)> {
+fn metadata(field: &Field<'_>) -> Option<(String, BTreeMap<String, String>)> {
     let keys = field.mapping()?;
     let name = keys.need("name", |field| names::name(&field));
     let labels = keys.or("labels", BTreeMap::new(), |field| labels(&field));
     keys.finish();
-    Some((ServiceName::new(name?), labels?))
+    Some((name?, labels?))
 }
 
 fn labels(field: &Field<'_>) -> Option<BTreeMap<String, String>> {

@@ -6,11 +6,6 @@ fn refuse<T>(field: &Field<'_>, what: &str) -> Option<T> {
     field.refuse(format!("{what} is not supported by this version of failoverd: remove it"))
 }
 
-/// `kind: Drill`.
-pub fn drill(kind: &Field<'_>) {
-    refuse::<()>(kind, "kind: Drill");
-}
-
 /// `spec.hooks`.
 pub fn of_spec(spec: &Mapping<'_>) {
     if let Some(hooks) = spec.get("hooks") {

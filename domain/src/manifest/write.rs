@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::drill::DRILL_KIND;
 use super::duration::format_ms;
 use super::service::{API_VERSION, KIND};
 use super::stores::KEY_TYPES;
+use crate::drill::{Blackout, DrillSpec, Guardrail, Schedule};
 use crate::ids::Region;
 use crate::route53::Location;
 use crate::service::{
@@ -35,6 +37,50 @@ pub fn to_manifest(spec: &ServiceSpec) -> Value {
         .with("traffic", traffic(&spec.traffic))
         .with("data", spec.data.iter().map(store).collect::<Vec<_>>());
     json!({ "apiVersion": API_VERSION, "kind": KIND, "metadata": metadata.0, "spec": body.0 })
+}
+
+/// A drill in the manifest's own shape.
+#[must_use]
+pub fn drill_to_manifest(spec: &DrillSpec) -> Value {
+    let mut metadata = Object::default().with("name", &spec.name);
+    if !spec.labels.is_empty() {
+        metadata = metadata.with("labels", &spec.labels);
+    }
+    let body = Object::default()
+        .with("service", &spec.service)
+        .with("kind", spec.kind)
+        .maybe("from", spec.from.as_ref())
+        .maybe("to", spec.to.as_ref())
+        .maybe("schedule", spec.schedule.as_ref().map(schedule))
+        .with("hypothesis", &spec.hypothesis)
+        .with("guardrails", spec.guardrails.iter().map(guardrail).collect::<Vec<_>>())
+        .with("hold", format_ms(spec.hold_ms))
+        .with("return", spec.comes_back)
+        .with("approvals", spec.approvals);
+    json!({ "apiVersion": API_VERSION, "kind": DRILL_KIND, "metadata": metadata.0, "spec": body.0 })
+}
+
+fn schedule(schedule: &Schedule) -> Value {
+    let days = |blackout: &Blackout| match blackout.from == blackout.until {
+        true => blackout.from.clone(),
+        false => format!("{}/{}", blackout.from, blackout.until),
+    };
+    let blackouts: Vec<String> = schedule.blackouts.iter().map(days).collect();
+    let object = Object::default()
+        .with("cron", &schedule.cron)
+        .with("timezone", &schedule.timezone)
+        .with("window", format_ms(schedule.window_ms));
+    Value::Object(object.maybe("blackout", (!blackouts.is_empty()).then_some(blackouts)).0)
+}
+
+fn guardrail(guardrail: &Guardrail) -> Value {
+    match guardrail {
+        Guardrail::MaxDuration { ms } => json!({ "max_duration": format_ms(*ms) }),
+        Guardrail::Signal { signal, region, unhealthy_for_ms } => {
+            json!({ "signal": signal, "region": region, "unhealthy_for": format_ms(*unhealthy_for_ms) })
+        }
+        Guardrail::Alarm { name, region } => json!({ "cloudwatch_alarm": { "name": name, "region": region } }),
+    }
 }
 
 /// A JSON object in the making; absent fields are left out.

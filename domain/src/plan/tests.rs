@@ -21,7 +21,7 @@ fn spec(name: &str) -> ServiceSpec {
     let text = std::fs::read(scenario(name, "input.yaml")).unwrap();
     let fleet = [(US, Role::Member), (EU, Role::Member), ("us-west-2", Role::Witness)];
     let fleet = fleet.map(|(region, role)| (region.into(), role)).into();
-    read_set([("input.yaml", text.as_slice())], &fleet, &[]).unwrap().remove(0)
+    read_set([("input.yaml", text.as_slice())], &fleet, &[]).unwrap().services.remove(0)
 }
 
 fn planned(spec: &ServiceSpec, from: &str, to: &str, mode: Mode) -> Plan {

@@ -8,8 +8,9 @@ use failoverd_domain::ids::{Region, SwitchGroup};
 use failoverd_domain::traffic::shifts;
 
 use super::plan::shift;
-use super::{loss, run, service, words};
+use super::{drill, drill_run, loss, service, words};
 use crate::api::snapshot::Snapshot;
+use crate::api::status::run_message;
 use crate::api::{eta, proto};
 use crate::survey;
 
@@ -17,6 +18,7 @@ use crate::survey;
 #[must_use]
 pub fn fleet(at: &Snapshot) -> proto::Fleet {
     let services = at.state.services.values();
+    let open_drills = at.state.drill_runs.values().filter(|run| !run.is_closed());
     let open = at.state.runs.values().filter(|run| !run.state.is_closed());
     proto::Fleet {
         answered: Some(at.answered()),
@@ -25,12 +27,19 @@ pub fn fleet(at: &Snapshot) -> proto::Fleet {
         paused: at.state.paused,
         regions: regions(at),
         services: services.map(|state| service(at, state, &at.findings(state))).collect(),
-        open_runs: open
-            .map(|open| run(open, at.state.services.get(&open.service).map(|service| &*service.spec)))
-            .collect(),
+        open_runs: open.map(|open| run_message(at, open)).collect(),
         switches: switches(at),
         if_vanished: what_if(at),
+        drills: drills_by_start(at),
+        open_drills: open_drills.map(|run| drill_run(at, run)).collect(),
     }
+}
+
+/// Drills, the next to begin first; those that only people begin are last.
+fn drills_by_start(at: &Snapshot) -> Vec<proto::Drill> {
+    let mut drills: Vec<proto::Drill> = at.state.drills.values().map(|state| drill(at, state, 0)).collect();
+    drills.sort_by_key(|drill| drill.next_at.map_or((i64::MAX, 0), |at| (at.seconds, at.nanos)));
+    drills
 }
 
 /// The fleet's daemons as this one sees them.
@@ -147,7 +156,7 @@ fn service_forecast(at: &Snapshot, region: &Region, forecast: Forecast) -> proto
     let moved = wanted.map(|wanted| shifts(&wanted, &at.state, &down)).unwrap_or_default();
     let eta = forecast.plan.as_ref().zip(spec).map(|(plan, spec)| {
         let begins_ms = spec.health.breach_after_ms.saturating_add(spec.policy.announce_ms);
-        eta::from_the_end(plan, at.state.runs.values(), begins_ms)
+        eta::Known::of(&at.state, &plan.service).from_the_end(plan, begins_ms)
     });
     let bounds: Option<Vec<u64>> = forecast.loss.iter().map(|loss| loss.bound).collect();
     proto::Forecast {

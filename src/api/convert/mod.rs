@@ -1,6 +1,7 @@
 //! The only place that maps domain and proto, one file a concern. Total functions: what cannot be expressed does not
 //! compile.
 
+mod drill;
 mod fleet;
 mod history;
 mod plan;
@@ -9,6 +10,7 @@ mod run;
 mod service;
 mod words;
 
+pub use drill::{drill, drill_run, licences, way_back};
 pub use fleet::{fleet, regions, switches, what_if};
 pub use history::{event, filter};
 pub use plan::{plan, step};

@@ -21,6 +21,8 @@ pub fn step(step: &Step) -> proto::Step {
         point_of_no_return: step.is_point_of_no_return(),
         timeout_ms: step.timeout_ms,
         calls: step.calls.clone(),
+        p50_ms: None,
+        p95_ms: None,
     }
 }
 

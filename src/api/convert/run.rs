@@ -52,6 +52,8 @@ pub fn run(run: &Run, spec: Option<&ServiceSpec>) -> proto::Run {
         movement: words::movement(run.plan.movement).into(),
         rpo_objective_ms: objectives.map(|objectives| objectives.rpo_ms),
         parts: parts(run, spec).into_iter().map(part).collect(),
+        drill: run.drill.as_ref().map(ToString::to_string),
+        rto_at_risk: None,
     }
 }
 
@@ -79,6 +81,7 @@ fn progress(planned: &Step, journal: Option<&StepProgress>) -> proto::StepProgre
         error: journal.note.clone().filter(|_| went_wrong),
         note: journal.note.clone().filter(|_| !went_wrong),
         answers: journal.seen.iter().map(answer).collect(),
+        overdue: false,
     }
 }
 

@@ -11,7 +11,7 @@ use failoverd_domain::service::{Pattern, Policy, Store, StoreKind};
 use failoverd_domain::time::Timestamp;
 
 use super::readiness::{readiness as readiness_of, urgent};
-use super::words;
+use super::{licences, way_back, words};
 use crate::api::proto;
 use crate::api::snapshot::Snapshot;
 
@@ -46,6 +46,8 @@ pub fn service(at: &Snapshot, service: &ServiceState, findings: &BTreeMap<Region
         readiness: Some(readiness_of(&checks)),
         moves_with: at.state.moves_with(spec).map(ToString::to_string),
         companions: at.state.companions(spec).into_iter().map(|service| service.spec.name.to_string()).collect(),
+        licences: licences(at, service),
+        way_back: service.way_back.as_ref().map(way_back),
     }
 }
 

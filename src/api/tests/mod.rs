@@ -2,6 +2,7 @@
 
 mod changes;
 mod doors;
+mod drills;
 mod manifests;
 mod peers;
 mod reads;

@@ -21,7 +21,7 @@ pub struct ApplyArgs {
     /// Say what would change, in the fleet and in AWS, with quotas and cost; change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Delete services that are not in these files
+    /// Delete services and drills that are not in these files
     #[arg(long)]
     prune: bool,
     /// A hosted zone of which more than 30 % of the existing records may be deleted or replaced; may be given several

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::pause::changed;
-use crate::api::proto::DeleteRequest;
+use crate::api::proto::{DeleteDrillRequest, DeleteRequest};
 use crate::cli::confirm::confirm;
 use crate::cli::{Context, Failure, Outcome};
 
@@ -21,17 +21,24 @@ pub struct DeleteArgs {
 enum Kind {
     #[value(alias = "services")]
     Service,
+    #[value(alias = "drills")]
+    Drill,
 }
 
-/// Forgets a service.
+/// Forgets a service or a drill.
 ///
 /// # Errors
 /// See exit codes.
 pub async fn run(context: &Context, args: DeleteArgs) -> Result<Outcome, Failure> {
-    let Kind::Service = args.kind;
-    let what = format!("make the fleet forget service {}; nobody would fail it over any more", args.name);
+    let what = match args.kind {
+        Kind::Service => format!("make the fleet forget service {}; nobody would fail it over any more", args.name),
+        Kind::Drill => format!("make the fleet forget drill {}; it would not run any more", args.name),
+    };
     confirm(context, &what, &args.name)?;
     let mut client = context.client().await?;
-    let answer = client.control.delete(DeleteRequest { service: args.name.clone() }).await;
+    let answer = match args.kind {
+        Kind::Service => client.control.delete(DeleteRequest { service: args.name.clone() }).await,
+        Kind::Drill => client.control.delete_drill(DeleteDrillRequest { drill: args.name.clone() }).await,
+    };
     changed(context, answer, &args.name)
 }

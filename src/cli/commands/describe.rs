@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::api::proto::{GetRunRequest, GetServiceRequest};
+use crate::api::proto::{GetDrillRequest, GetRunRequest, GetServiceRequest};
 use crate::cli::{Context, Failure, Outcome, view};
 
 /// Arguments of `describe`.
@@ -21,6 +21,8 @@ enum Kind {
     Service,
     #[value(alias = "runs")]
     Run,
+    #[value(alias = "drills")]
+    Drill,
 }
 
 /// Shows one thing whole.
@@ -40,6 +42,11 @@ pub async fn run(context: &Context, args: DescribeArgs) -> Result<Outcome, Failu
             let request = GetRunRequest { id: args.name };
             let answer = client.status.get_run(request).await.map_err(Failure::of_read)?.into_inner();
             view::run_whole(&answer.run.unwrap_or_default(), style.at(answer.answered.as_ref()))
+        }
+        Kind::Drill => {
+            let request = GetDrillRequest { name: args.name };
+            let answer = client.status.get_drill(request).await.map_err(Failure::of_read)?.into_inner();
+            view::drill_whole(&answer, style.at(answer.answered.as_ref()))
         }
     };
     context.out.show(&shown);

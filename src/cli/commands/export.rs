@@ -10,7 +10,7 @@ use crate::cli::{Context, Failure, Format, Outcome};
 /// Arguments of `export`.
 #[derive(Args, Debug)]
 pub struct ExportArgs {
-    /// Only this service
+    /// Only this service, with its drills
     service: Option<String>,
 }
 

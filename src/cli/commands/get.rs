@@ -3,7 +3,8 @@
 use clap::{Args, ValueEnum};
 
 use crate::api::proto::{
-    GetFleetRequest, GetServiceRequest, GetSwitchesRequest, ListRunsRequest, ListServicesRequest, Service,
+    GetFleetRequest, GetServiceRequest, GetSwitchesRequest, ListDrillsRequest, ListRunsRequest, ListServicesRequest,
+    Service,
 };
 use crate::cli::output::View;
 use crate::cli::{Client, Context, Failure, Outcome, view};
@@ -28,6 +29,8 @@ enum Kind {
     Switches,
     #[value(alias = "run")]
     Runs,
+    #[value(alias = "drill")]
+    Drills,
     #[value(alias = "epoch")]
     Epochs,
     #[value(alias = "guard")]
@@ -46,6 +49,7 @@ pub async fn run(context: &Context, args: GetArgs) -> Result<Outcome, Failure> {
         Kind::Regions => regions(context, &mut client, name).await?,
         Kind::Switches => switches(context, &mut client, name).await?,
         Kind::Runs => runs(context, &mut client, name).await?,
+        Kind::Drills => drills(context, &mut client, name).await?,
         Kind::Guards => guards(&mut client, name).await?,
     };
     if let (true, Some(name)) = (shown.names.is_empty(), name) {
@@ -94,6 +98,13 @@ async fn runs(context: &Context, client: &mut Client, name: Option<&str>) -> Res
     let wanted = |run: &crate::api::proto::Run| is(name, &run.id) || is(name, &run.service);
     let runs: Vec<_> = answer.runs.into_iter().filter(wanted).collect();
     Ok(view::runs(&runs, style))
+}
+
+async fn drills(context: &Context, client: &mut Client, name: Option<&str>) -> Result<View, Failure> {
+    let answer = client.status.list_drills(ListDrillsRequest::default()).await.map_err(Failure::of_read)?.into_inner();
+    let style = context.out.style().at(answer.answered.as_ref());
+    let drills: Vec<_> = answer.drills.into_iter().filter(|drill| is(name, &drill.name)).collect();
+    Ok(view::drills(&drills, style))
 }
 
 async fn guards(client: &mut Client, name: Option<&str>) -> Result<View, Failure> {

@@ -18,7 +18,7 @@ pub struct RunArgs {
 enum Action {
     /// Show its progress until it ends; exits as the run ended
     Watch(Which),
-    /// Consent to a run that waits for a person
+    /// Consent to a run, or to an execution of a drill (checkout-monthly.3), that waits for a person
     Approve(Which),
     /// Put back before the point of no return; stop and say where things are after it
     Abort {
@@ -63,6 +63,10 @@ pub async fn run(context: &Context, args: RunArgs) -> Result<Outcome, Failure> {
         }
         Action::Approve(which) => {
             let answer = client.control.approve_run(ApproveRunRequest { run: which.run }).await;
+            if let Some(execution) = answer.as_ref().ok().and_then(|answer| answer.get_ref().drill_run.as_ref()) {
+                context.out.show(&view::execution(execution, &[], context.out.style()));
+                return Ok(Outcome::DONE);
+            }
             show(context, answer)
         }
         Action::Abort { which, reason } => {

@@ -129,7 +129,25 @@ pub fn service_json(service: &proto::Service) -> Value {
         "moves_with": service.moves_with,
         "companions": service.companions,
         "readiness": readiness_json(service),
+        "licences": service.licences.iter().map(licence_json).collect::<Vec<_>>(),
+        "way_back": service.way_back.as_ref().map(way_back_json),
     })
+}
+
+fn licence_json(licence: &proto::Licence) -> Value {
+    json!({
+        "from": licence.from,
+        "to": licence.to,
+        "held": licence.held,
+        "drill": licence.drill,
+        "until": time_json(licence.until.as_ref()),
+        "since": time_json(licence.since.as_ref()),
+        "why": licence.why,
+    })
+}
+
+fn way_back_json(wish: &proto::WayBack) -> Value {
+    json!({ "actor": wish.actor, "at": time_json(wish.at.as_ref()), "reason": wish.reason })
 }
 
 /// How many checks there are of each verdict, and those that are not ready.
@@ -270,6 +288,7 @@ pub fn step_json(step: &proto::Step) -> Value {
         "undo": undo(step.undo()),
         "point_of_no_return": step.point_of_no_return,
         "timeout_ms": step.timeout_ms,
+        "took_ms": { "p50": step.p50_ms, "p95": step.p95_ms },
     })
 }
 
@@ -288,6 +307,8 @@ fn progress_json(progress: &proto::StepProgress) -> Value {
         "finished_at": time_json(progress.finished_at.as_ref()),
         "error": progress.error,
         "note": progress.note,
+        "overdue": progress.overdue,
+        "took_ms": { "p50": step.p50_ms, "p95": step.p95_ms },
         "answers": progress.answers.iter().map(answer_json).collect::<Vec<_>>(),
     })
 }
@@ -338,6 +359,8 @@ pub fn run_json(run: &proto::Run) -> Value {
         "unfenced_consent": run.unfenced_consent,
         "abort": run.abort,
         "verdict": run.verdict,
+        "drill": run.drill,
+        "rto_at_risk": run.rto_at_risk,
         "loss": run.loss.iter().map(loss_json).collect::<Vec<_>>(),
         "steps": run.steps.iter().map(progress_json).collect::<Vec<_>>(),
         "guards": run.guards.iter().map(guard_json).collect::<Vec<_>>(),

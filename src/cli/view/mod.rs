@@ -1,6 +1,7 @@
 //! What answers look like: proto to JSON, tables and names. Pure; nothing here prints.
 
 mod applied;
+mod drill;
 mod fleet;
 mod history;
 mod json;
@@ -12,6 +13,7 @@ mod status;
 mod table;
 
 pub use applied::{applied, summary};
+pub use drill::{drill_whole, drills, execution, schedule, what_to_do};
 pub use fleet::{regions, switches};
 pub use history::{events, verification};
 pub use json::{run_json, time_json};

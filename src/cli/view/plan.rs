@@ -68,6 +68,14 @@ fn text(plan: &proto::PlanResponse, eta: &proto::Eta) -> String {
     text
 }
 
+/// What a step took before.
+fn usual(step: &proto::Step) -> String {
+    match (step.p50_ms, step.p95_ms) {
+        (Some(p50_ms), Some(p95_ms)) => format!("{}/{}", duration(p50_ms), duration(p95_ms)),
+        _ => "-".to_owned(),
+    }
+}
+
 fn steps(plan: &proto::PlanResponse) -> String {
     let row = |(n, step): (usize, &proto::Step)| {
         vec![
@@ -77,10 +85,11 @@ fn steps(plan: &proto::PlanResponse) -> String {
             plane(step.plane()),
             if step.critical { "yes" } else { "-" }.to_owned(),
             if step.point_of_no_return { "here" } else { "-" }.to_owned(),
+            usual(step),
             duration(step.timeout_ms),
             if step.after.is_empty() { "-".to_owned() } else { step.after.join(", ") },
         ]
     };
-    let headings = ["#", "STEP", "REGION", "PLANE", "CRITICAL", "NO-RETURN", "LIMIT", "AFTER"];
+    let headings = ["#", "STEP", "REGION", "PLANE", "CRITICAL", "NO-RETURN", "P50/P95", "LIMIT", "AFTER"];
     table(&headings, plan.steps.iter().enumerate().map(row))
 }

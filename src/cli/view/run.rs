@@ -109,6 +109,8 @@ fn facts(run: &proto::Run, style: Style) -> String {
         ("Finished", optional(run.finished_at.as_ref())),
         ("Detected in", run.detect_ms.map_or_else(String::new, duration)),
         ("RTO", rto),
+        ("RTO at risk", run.rto_at_risk.clone().unwrap_or_default()),
+        ("Drill", run.drill.clone().unwrap_or_default()),
     ])
 }
 
@@ -126,11 +128,17 @@ pub fn steps_text(run: &proto::Run) -> String {
             step_state(progress.state()),
             progress.attempts.to_string(),
             took(progress).map_or_else(|| "-".to_owned(), duration),
-            said.cloned().unwrap_or_default(),
+            overdue(progress).or_else(|| said.cloned()).unwrap_or_default(),
         ]
     };
     let headings = ["STEP", "REGION", "CRITICAL", "NO-RETURN", "STATE", "ATTEMPTS", "TOOK", "SAID"];
     table(&headings, run.steps.iter().map(row))
+}
+
+/// What is said of a step that takes longer than it used to.
+fn overdue(progress: &proto::StepProgress) -> Option<String> {
+    let p95_ms = progress.step.as_ref()?.p95_ms.filter(|_| progress.overdue)?;
+    Some(format!("overdue: 95 of 100 took {} or less", duration(p95_ms)))
 }
 
 /// What each daemon was answered; empty where no step asked.
@@ -192,6 +200,9 @@ pub fn step_line(progress: &proto::StepProgress) -> String {
     }
     if progress.attempts > 1 {
         line += &format!(" (attempt {})", progress.attempts);
+    }
+    if let Some(late) = overdue(progress) {
+        line += &format!(" ({late})");
     }
     if let Some(said) = progress.error.as_ref().or(progress.note.as_ref()) {
         line += &format!(": {said}");

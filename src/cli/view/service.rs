@@ -192,8 +192,30 @@ fn facts(service: &proto::Service, style: Style) -> String {
                 policy.unfenced
             ),
         ),
+        ("Licence", licences_text(service, style)),
+        ("Way back", service.way_back.as_ref().map_or_else(String::new, |wish| way_back_text(wish, style))),
         ("Settlement", settlement.detail),
     ])
+}
+
+fn licences_text(service: &proto::Service, style: Style) -> String {
+    service.licences.iter().map(|licence| licence_text(licence, style)).collect::<Vec<_>>().join("; ")
+}
+
+/// Whether a passed drill lets a service move by itself one way, and if not since when and why.
+pub fn licence_text(licence: &proto::Licence, style: Style) -> String {
+    let way = format!("{} -> {}", licence.from, licence.to);
+    if licence.held {
+        let drill = licence.drill.as_deref().unwrap_or_default();
+        return format!("{way}: held until {} by {drill}", style.time(licence.until.as_ref()));
+    }
+    let since = licence.since.as_ref().map_or_else(String::new, |at| format!(" since {}", style.time(Some(at))));
+    format!("{way}: none{since}, a breach asks for approval: {}", licence.why.as_deref().unwrap_or_default())
+}
+
+/// Who wants a service back.
+pub fn way_back_text(wish: &proto::WayBack, style: Style) -> String {
+    format!("as soon as it loses nothing, wished by {} {} ({})", wish.actor, style.time(wish.at.as_ref()), wish.reason)
 }
 
 /// `on`, or `on (10 %)` while the Region comes back.

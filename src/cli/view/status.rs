@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use super::drill::{drill_json, execution_json, next_drills_text};
 use super::fleet::regions_text;
 use super::json::{
     check_verdict, loss_json, outcome, region_json, run_json, run_state, service_json, shift_json, switch_json,
 };
 use super::run::runs_text;
-use super::service::services_text;
+use super::service::{licence_text, services_text, way_back_text};
 use super::table::table;
 use crate::api::proto;
 use crate::cli::Style;
@@ -36,6 +37,8 @@ pub fn status(fleet: &proto::Fleet, style: Style) -> View {
             "services": fleet.services.iter().map(service_json).collect::<Vec<_>>(),
             "open_runs": fleet.open_runs.iter().map(run_json).collect::<Vec<_>>(),
             "switches": fleet.switches.iter().map(switch_json).collect::<Vec<_>>(),
+            "drills": fleet.drills.iter().map(drill_json).collect::<Vec<_>>(),
+            "open_drills": fleet.open_drills.iter().map(execution_json).collect::<Vec<_>>(),
             "if_vanished": fleet.if_vanished.iter().map(forecast_json).collect::<Vec<_>>(),
         }),
         text: text(fleet, &answered, style),
@@ -80,7 +83,16 @@ fn text(fleet: &proto::Fleet, answered: &proto::Answered, style: Style) -> Strin
             text += &format!("  {}: a person must look: {attention}\n", service.name);
         }
     }
+    for service in &fleet.services {
+        for licence in service.licences.iter().filter(|licence| !licence.held) {
+            text += &format!("  {}: no drill licence, {}\n", service.name, licence_text(licence, style));
+        }
+        if let Some(wish) = &service.way_back {
+            text += &format!("  {}: returns {}\n", service.name, way_back_text(wish, style));
+        }
+    }
     text += &readiness(fleet);
+    text += &next_drills_text(&fleet.drills, &fleet.open_drills, style);
     text += "\nOPEN RUNS\n";
     text += &open_runs(fleet, style);
     if !fleet.services.is_empty() {
@@ -131,6 +143,9 @@ fn open_runs(fleet: &proto::Fleet, style: Style) -> String {
                 text += &format!("  {} starts {until}; to stop it: failoverctl run abort {0}\n", run.id);
             }
             _ => text += &format!("  {} is {}: failoverctl run watch {0}\n", run.id, run_state(run.state())),
+        }
+        if let Some(why) = &run.rto_at_risk {
+            text += &format!("  {}: RTO at risk: {why}\n", run.id);
         }
     }
     text

@@ -131,7 +131,7 @@ impl Shop {
         let spread = self.spread.as_ref().map(|spread| format!("---\n{}", self.spread_text(spread)));
         let text = self.text() + &spread.unwrap_or_default();
         let read = read_set([("shop.yaml", text.as_bytes())], fleet, &[]);
-        read.unwrap_or_else(|problems| panic!("the simulated manifest is wrong: {problems:?}\n{text}"))
+        read.unwrap_or_else(|problems| panic!("the simulated manifest is wrong: {problems:?}\n{text}")).services
     }
 
     fn spread_text(&self, spread: &Spread) -> String {
