@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use failoverd_domain::data::store::{BucketState, DbInstance, GlobalCluster, GlobalTable};
 use failoverd_domain::fleet::{Applied, Entry, EventHead, FleetState, HistoryEvent, verify_chain};
 use failoverd_domain::health::Report;
-use failoverd_domain::ids::{Region, RunId, ServiceName};
+use failoverd_domain::ids::{DrillRunId, Region, RunId, ServiceName};
 use failoverd_domain::route53::{Change, HealthCheck, HealthCheckConfig, RecordSet, RecordType};
 use failoverd_domain::service::{Canary, Fence, NewTable, ProbeSpec, Store};
 use failoverd_domain::time::Timestamp;
@@ -354,6 +354,8 @@ pub struct HistoryFilter {
     pub service: Option<ServiceName>,
     /// Only of this run.
     pub run: Option<RunId>,
+    /// Only of this execution of a drill.
+    pub drill: Option<DrillRunId>,
     /// Only at or after this instant.
     pub since: Option<Timestamp>,
     /// Only of this kind.

@@ -94,6 +94,10 @@ name!(/// Services that share one switch; by default the service's own name.
     SwitchGroup);
 name!(/// One execution of a plan: `<service>-<n>`, n counting the service's runs.
     RunId);
+name!(/// One execution of a drill: `<drill>.<n>`, n counting the drill's executions.
+    DrillRunId);
+name!(/// A drill that was applied.
+    DrillName);
 name!(/// One step of a plan, unique within it, for example `promote/orders-db`.
     StepName);
 name!(/// A Route 53 health check's id.

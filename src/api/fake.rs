@@ -270,6 +270,7 @@ pub fn events(count: u64) -> Vec<HistoryEvent> {
                 fleet: "test".into(),
                 service: Some("checkout".into()),
                 run: Some("checkout-1".into()),
+                drill: None,
                 kind: EventKind::StepOutcome,
                 region: Some("eu-west-1".into()),
                 actor: "daemon:eu-west-1".to_owned(),

@@ -170,6 +170,7 @@ fn the_command_line_is_the_interfaces() {
         "pause",
         "resume checkout",
         "history --service checkout --since 2h --kind decided --limit 5",
+        "history --drill checkout-monthly.3",
         "history verify",
         "iam-policy --region eu-west-1 --account 123456789012 --role failoverd",
         "apply -f a.yaml --confirm example.com --confirm example.org",

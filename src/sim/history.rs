@@ -99,6 +99,7 @@ impl History for MemoryHistory {
 fn matches(filter: &HistoryFilter, event: &HistoryEvent) -> bool {
     filter.service.as_ref().is_none_or(|service| event.service.as_ref() == Some(service))
         && filter.run.as_ref().is_none_or(|run| event.run.as_ref() == Some(run))
+        && filter.drill.as_ref().is_none_or(|drill| event.drill.as_ref() == Some(drill))
         && filter.since.is_none_or(|since| event.at >= since)
         && filter.kind.as_ref().is_none_or(|kind| event.kind.word() == *kind)
 }

@@ -8,7 +8,7 @@ use failoverd::ports::{History, HistoryError, HistoryFilter};
 use failoverd::sandbox::postgres::PrivatePostgres;
 use failoverd::sim::history::MemoryHistory;
 use failoverd_domain::fleet::{EventHead, EventKind, HistoryEvent};
-use failoverd_domain::ids::{FleetId, LogIndex, Region, RunId, ServiceName};
+use failoverd_domain::ids::{DrillRunId, FleetId, LogIndex, Region, RunId, ServiceName};
 use failoverd_domain::time::Timestamp;
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
@@ -42,6 +42,7 @@ fn plain(seq: u64) -> HistoryEvent {
         fleet: fleet(),
         service: about.then(|| ServiceName::from("checkout")),
         run: (about && seq > 5).then(|| RunId::from("checkout-1")),
+        drill: (about && seq > 8).then(|| DrillRunId::from("checkout-monthly.1")),
         kind: if seq.is_multiple_of(5) { EventKind::StepOutcome } else { EventKind::Switch },
         region: about.then(|| Region::from("eu-west-1")),
         actor: "operator:alice".to_owned(),
@@ -192,6 +193,7 @@ async fn finds_by_filter(history: &dyn History) {
     assert_eq!(found(HistoryFilter::default()).await, [] as [u64; 0]);
     assert_eq!(found(HistoryFilter { service: Some("checkout".into()), ..all.clone() }).await, [11, 9, 7, 5, 3, 1]);
     assert_eq!(found(HistoryFilter { run: Some("checkout-1".into()), ..all.clone() }).await, [11, 9, 7]);
+    assert_eq!(found(HistoryFilter { drill: Some("checkout-monthly.1".into()), ..all.clone() }).await, [11, 9]);
     assert_eq!(found(HistoryFilter { kind: Some("step-outcome".to_owned()), ..all.clone() }).await, [10, 5]);
     assert_eq!(found(HistoryFilter { kind: Some("nonsense".to_owned()), ..all.clone() }).await, [] as [u64; 0]);
     let tenth = START.plus_ms(10_000);

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::ids::{FleetId, LogIndex, Region, RunId, ServiceName};
+use crate::ids::{DrillRunId, FleetId, LogIndex, Region, RunId, ServiceName};
 use crate::time::Timestamp;
 
 /// One event of the fleet's history. Made by `FleetState::apply` and so the same on every daemon.
@@ -22,6 +22,9 @@ pub struct HistoryEvent {
     pub service: Option<ServiceName>,
     /// Run, where it is about one.
     pub run: Option<RunId>,
+    /// The execution of a drill, where it is about one. Not written where it is not: older events hash as they did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<DrillRunId>,
     /// What kind of event.
     pub kind: EventKind,
     /// Region, where it is about one.
@@ -142,4 +145,30 @@ pub fn verify_chain(head: &EventHead, events: &[HistoryEvent]) -> Result<EventHe
         head = EventHead { seq: event.seq, hash: event.hash.clone() };
     }
     Ok(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An event as it stood in databases before events could name a drill.
+    const STORED: &str = r#"{"seq":7,"index":31,"at":1795449607123,"fleet":"prod","service":"checkout","run":"checkout-1","kind":"step-outcome","region":"eu-west-1","actor":"daemon:eu-west-1","message":"step promote/orders-db succeeded","data":{"attempt":1,"step":"promote/orders-db"},"hash":"d4cf5e1bac8fbcba9e0d666f44dc457f5f68bc0d4e22544cb55cc614f58d833e"}"#;
+    const BEFORE: &str = "c9f0f895fb98ab9159f51fd0297e236d11b0b3a1";
+
+    #[test]
+    fn an_event_stored_before_drills_reads_writes_and_hashes_as_it_did() {
+        let event: HistoryEvent = serde_json::from_str(STORED).unwrap();
+        assert_eq!(event.expected_hash(BEFORE), event.hash);
+        assert_eq!(serde_json::to_string(&event).unwrap(), STORED);
+    }
+
+    #[test]
+    fn the_drill_of_an_event_is_hashed_and_comes_back() {
+        let stored: HistoryEvent = serde_json::from_str(STORED).unwrap();
+        let event = HistoryEvent { drill: Some("checkout-monthly.3".into()), ..stored.clone() };
+        assert_ne!(event.expected_hash(BEFORE), stored.hash);
+        let text = serde_json::to_string(&event).unwrap();
+        assert!(text.contains(r#""run":"checkout-1","drill":"checkout-monthly.3","kind""#), "{text}");
+        assert_eq!(serde_json::from_str::<HistoryEvent>(&text).unwrap(), event);
+    }
 }

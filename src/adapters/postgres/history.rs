@@ -243,6 +243,9 @@ fn matching(filter: &HistoryFilter) -> QueryBuilder<Postgres> {
     if let Some(run) = &filter.run {
         query.push(" and run = ").push_bind(run.as_str().to_owned());
     }
+    if let Some(drill) = &filter.drill {
+        query.push(" and event::json ->> 'drill' = ").push_bind(drill.as_str().to_owned());
+    }
     if let Some(kind) = &filter.kind {
         query.push(" and kind = ").push_bind(kind.clone());
     }

@@ -1,7 +1,7 @@
 //! History events and filters.
 
 use failoverd_domain::fleet::HistoryEvent;
-use failoverd_domain::ids::{RunId, ServiceName};
+use failoverd_domain::ids::{DrillRunId, RunId, ServiceName};
 use failoverd_domain::time::Timestamp;
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value};
@@ -30,6 +30,7 @@ pub fn event(event: HistoryEvent) -> proto::Event {
         data: Some(value(event.data)),
         hash: event.hash,
         index: event.index.0,
+        drill: event.drill.map(|id| id.to_string()),
     }
 }
 
@@ -43,6 +44,7 @@ pub fn filter(request: proto::ListHistoryRequest) -> HistoryFilter {
     HistoryFilter {
         service: request.service.map(ServiceName::from),
         run: request.run.map(RunId::from),
+        drill: request.drill.map(DrillRunId::from),
         since,
         kind: request.kind,
         limit: if request.limit == 0 { DEFAULT_LIMIT } else { request.limit.min(MOST) },

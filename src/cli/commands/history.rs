@@ -35,6 +35,9 @@ struct Filter {
     /// Only of this run
     #[arg(long, value_name = "RUN")]
     run: Option<String>,
+    /// Only of this execution of a drill
+    #[arg(long, value_name = "DRILL_RUN")]
+    drill: Option<String>,
     /// Only at or after this instant (RFC 3339), or this long ago (2h)
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
@@ -59,12 +62,12 @@ pub async fn run(context: &Context, args: HistoryArgs) -> Result<Outcome, Failur
         return verify(context, &mut client).await;
     }
     let filter = args.filter;
-    let since = match filter.since.as_deref() {
+    let since = match &filter.since {
         Some(text) => Some(time(since(text, &mut client).await?)),
         None => None,
     };
-    let request =
-        ListHistoryRequest { service: filter.service, run: filter.run, since, kind: filter.kind, limit: filter.limit };
+    let Filter { service, run, drill, kind, limit, .. } = filter;
+    let request = ListHistoryRequest { service, run, drill, since, kind, limit };
     let answer = client.status.list_history(request).await.map_err(Failure::of_read)?.into_inner();
     let style = context.out.style().at(answer.answered.as_ref());
     context.out.show(&view::events(&answer.events, style));

@@ -351,6 +351,7 @@ pub fn event_json(event: &proto::Event) -> Value {
         "at": time_json(event.at.as_ref()),
         "service": event.service,
         "run": event.run,
+        "drill": event.drill,
         "kind": event.kind,
         "region": event.region,
         "actor": event.actor,

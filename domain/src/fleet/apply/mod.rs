@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::command::{Command, Entry};
 use super::event::{EventHead, EventKind, HistoryEvent};
 use super::state::{FleetState, Member, Role};
-use crate::ids::{FleetId, LogIndex, Region, RunId, ServiceName};
+use crate::ids::{DrillRunId, FleetId, LogIndex, Region, RunId, ServiceName};
 
 /// What came of an entry.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -59,6 +59,7 @@ pub(super) struct Draft {
     kind: EventKind,
     service: Option<ServiceName>,
     run: Option<RunId>,
+    drill: Option<DrillRunId>,
     region: Option<Region>,
     message: String,
     data: Value,
@@ -66,7 +67,7 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) fn new(kind: EventKind, message: impl Into<String>) -> Self {
-        Self { kind, service: None, run: None, region: None, message: message.into(), data: Value::Null }
+        Self { kind, service: None, run: None, drill: None, region: None, message: message.into(), data: Value::Null }
     }
 
     pub(super) fn service(mut self, service: &ServiceName) -> Self {
@@ -76,6 +77,13 @@ impl Draft {
 
     pub(super) fn run(mut self, run: &RunId) -> Self {
         self.run = Some(run.clone());
+        self
+    }
+
+    /// The execution of a drill that it is about.
+    #[allow(dead_code, reason = "no entry is about a drill yet")]
+    pub(super) fn drill(mut self, drill: &DrillRunId) -> Self {
+        self.drill = Some(drill.clone());
         self
     }
 
@@ -166,6 +174,7 @@ impl FleetState {
             fleet: self.fleet.clone(),
             service: draft.service,
             run: draft.run,
+            drill: draft.drill,
             kind: draft.kind,
             region: draft.region,
             actor: entry.actor.to_string(),
