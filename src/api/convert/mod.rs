@@ -10,7 +10,7 @@ mod service;
 mod words;
 
 pub use fleet::{fleet, regions, switches, what_if};
-pub use history::{event, filter};
+pub use history::{event, filter, removal};
 pub use plan::{plan, step};
 pub use readiness::{checks, readiness, urgent};
 pub use run::{rto_ms, run};
