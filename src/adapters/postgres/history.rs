@@ -35,6 +35,18 @@ impl PostgresHistory {
         Self { url, pool, fleet, limits, ready: Mutex::new(false) }
     }
 
+    /// How the database answers [`History::query`], in its own words, having done it.
+    ///
+    /// # Errors
+    /// As the query.
+    pub async fn explain(&self, filter: &HistoryFilter) -> Result<Vec<String>, HistoryError> {
+        self.call(async {
+            let mut query = matching("explain (analyze, buffers, costs off) select", filter);
+            Ok(query.build_query_scalar().fetch_all(&self.pool).await?)
+        })
+        .await
+    }
+
     /// Closes all connections and waits for that. Part of shutdown.
     pub async fn close(&self) {
         self.pool.close().await;
@@ -97,7 +109,7 @@ impl History for PostgresHistory {
     }
 
     async fn query(&self, filter: &HistoryFilter) -> Result<Vec<HistoryEvent>, HistoryError> {
-        self.call(async { read_all(&matching(filter).build().fetch_all(&self.pool).await?) }).await
+        self.call(async { read_all(&matching("select", filter).build().fetch_all(&self.pool).await?) }).await
     }
 
     async fn range(&self, from_seq: u64, limit: u32) -> Result<Vec<HistoryEvent>, HistoryError> {
@@ -224,8 +236,8 @@ async fn insert(connection: &mut PgConnection, head: &EventHead, fresh: Vec<&His
     Err(contradiction(format!("only {} of {} events after {} were new", added.rows_affected(), fresh.len(), head.seq)))
 }
 
-fn matching(filter: &HistoryFilter) -> QueryBuilder<Postgres> {
-    let mut query = QueryBuilder::new("select seq, event from history_event where true");
+fn matching(verb: &str, filter: &HistoryFilter) -> QueryBuilder<Postgres> {
+    let mut query = QueryBuilder::new(format!("{verb} seq, event from history_event where true"));
     if let Some(service) = &filter.service {
         query.push(" and service = ").push_bind(service.as_str().to_owned());
     }

@@ -146,9 +146,7 @@ async fn retention_during_verification_is_no_fault() {
     let server = Server::start().await;
     let history = history_at(&server.database().await, "prod");
     history.append(&chain(&EventHead::default(), 9_000)).await.unwrap();
-    let removing = async {
-        while history.remove_oldest(START.plus_ms(8_500_000), &[]).await.unwrap().more {}
-    };
+    let removing = async { while history.remove_oldest(START.plus_ms(8_500_000), &[]).await.unwrap().more {} };
     let verifying = async {
         for _ in 0..6 {
             assert_eq!(history.verify().await.unwrap().head.seq, 9_000);
