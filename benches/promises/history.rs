@@ -20,6 +20,8 @@ const ASKED: u64 = 50;
 /// As the projector writes a backlog.
 const BATCH: usize = 500;
 const BACKLOG: usize = 60_000;
+/// As retention removes.
+const REMOVED: i64 = 2_000;
 
 /// A server of modest size, as durable as they come.
 const SETTINGS: [&str; 6] = [
@@ -74,6 +76,7 @@ pub async fn history() -> Vec<Measured> {
         );
     }
     measured.extend(append(&history).await);
+    measured.push(remove(&mut person).await);
     postgres.stop().await;
     measured
 }
@@ -160,6 +163,19 @@ async fn append(history: &PostgresHistory) -> Vec<Measured> {
         Measured::at_least("events appended from a backlog, behind ten million", rate, 2_000.0, "/s"),
         Measured::new("  a batch of 500, on the disk: p95", percentile(&mut took, 0.95), f64::INFINITY, "ms"),
     ]
+}
+
+/// What retention's batches cost. By hand: it removes nothing that does not verify, and these hashes do not.
+async fn remove(person: &mut PgConnection) -> Measured {
+    person.execute("set failoverd.allow_change = 'on'").await.unwrap();
+    let mut took = Vec::new();
+    for last in (1..=50).map(|batch| batch * REMOVED) {
+        let begun = Instant::now();
+        let gone = sqlx::query("delete from history_event where seq <= $1").bind(last).execute(&mut *person).await;
+        took.push(ms(begun.elapsed()));
+        assert_eq!(gone.unwrap().rows_affected(), REMOVED.unsigned_abs());
+    }
+    Measured::new("  a batch of 2,000 old events removed: p95", percentile(&mut took, 0.95), f64::INFINITY, "ms")
 }
 
 /// Events like the loaded ones, with hashes that follow.
