@@ -117,11 +117,16 @@ pub struct Peer {
 pub struct Database {
     /// With the password, if any: never to be logged.
     pub url: String,
+    /// How long events are kept, milliseconds; absent: for ever.
+    pub keep_ms: Option<u64>,
 }
 
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Database").field("url", &dump::without_password(&self.url)).finish()
+        f.debug_struct("Database")
+            .field("url", &dump::without_password(&self.url))
+            .field("keep_ms", &self.keep_ms)
+            .finish()
     }
 }
 

@@ -7,14 +7,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use failoverd_domain::data::store::{BucketState, DbInstance, GlobalCluster, GlobalTable};
-use failoverd_domain::fleet::{Applied, Entry, EventHead, FleetState, HistoryEvent, verify_chain};
+use failoverd_domain::fleet::{Applied, Entry, FleetState, HistoryEvent};
 use failoverd_domain::health::Report;
-use failoverd_domain::ids::{DrillRunId, Region, RunId, ServiceName};
+use failoverd_domain::ids::{Region, ServiceName};
 use failoverd_domain::route53::{Change, HealthCheck, HealthCheckConfig, RecordSet, RecordType};
 use failoverd_domain::service::{Canary, Fence, NewTable, ProbeSpec, Store};
 use failoverd_domain::time::Timestamp;
 use failoverd_domain::traffic::{Heard, LookUp, Sighting, SwitchAlarm};
 use tokio::sync::watch;
+
+mod history;
+
+pub use history::{Anchor, History, HistoryError, HistoryFilter, LEAST_KEPT, Removed, Retention, Verified};
 
 /// Wall clock. Timers use tokio's, which a simulation can pause.
 pub trait Clock: Send + Sync {
@@ -320,59 +324,6 @@ pub trait Prober: Send + Sync {
     async fn through(&self, probe: &ProbeSpec, name: &str, address: IpAddr) -> Result<String, NotGood>;
     /// Whether a reference endpoint outside the fleet answers at all.
     async fn reference(&self, region: &Region) -> bool;
-}
-
-/// The fleet's history in this Region's database.
-#[async_trait]
-pub trait History: Send + Sync {
-    /// The newest event stored.
-    async fn head(&self) -> Result<EventHead, HistoryError>;
-    /// Appends events that follow the head; ones already there are passed over, a gap or a fork is an error.
-    async fn append(&self, events: &[HistoryEvent]) -> Result<(), HistoryError>;
-    /// Events that match, newest first.
-    async fn query(&self, filter: &HistoryFilter) -> Result<Vec<HistoryEvent>, HistoryError>;
-    /// Events from `seq` on, oldest first, at most `limit`.
-    async fn range(&self, from_seq: u64, limit: u32) -> Result<Vec<HistoryEvent>, HistoryError>;
-    /// Walks the whole chain from event 1 and returns its end, to be compared with the fleet's. A contradiction names
-    /// the first event that is missing or was changed.
-    async fn verify(&self) -> Result<EventHead, HistoryError> {
-        let mut head = EventHead::default();
-        loop {
-            let page = self.range(head.seq + 1, 1_000).await?;
-            if page.is_empty() {
-                return Ok(head);
-            }
-            head = verify_chain(&head, &page).map_err(HistoryError::Contradiction)?;
-        }
-    }
-}
-
-/// Which events to return.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HistoryFilter {
-    /// Only of this service.
-    pub service: Option<ServiceName>,
-    /// Only of this run.
-    pub run: Option<RunId>,
-    /// Only of this execution of a drill.
-    pub drill: Option<DrillRunId>,
-    /// Only at or after this instant.
-    pub since: Option<Timestamp>,
-    /// Only of this kind.
-    pub kind: Option<String>,
-    /// At most so many.
-    pub limit: u32,
-}
-
-/// Why the history could not be read or written.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HistoryError {
-    /// Try again later; nothing is lost.
-    #[error("history database is away: {0}")]
-    Away(String),
-    /// Its content contradicts what the fleet agreed: a person must look.
-    #[error("history contradicts the fleet's log: {0}")]
-    Contradiction(String),
 }
 
 /// Everything that reaches AWS, DNS and probes, as one handle to pass around.

@@ -6,6 +6,7 @@
 
 mod agreement;
 mod deciding;
+mod history;
 mod idle;
 mod switches;
 mod trio;
@@ -82,6 +83,9 @@ fn main() -> ExitCode {
     if wanted("agreement") {
         show(runtime.block_on(agreement::commits()));
         show(runtime.block_on(agreement::elections()));
+    }
+    if wanted("history") {
+        show(runtime.block_on(history::history()));
     }
     if wanted("idle") {
         show(runtime.block_on(idle::memory()));

@@ -1,6 +1,6 @@
 //! `StatusService`: what is. Reads only; answered here, from what this daemon has applied.
 
-use failoverd_domain::fleet::{EventHead, Run, Trigger, verify_chain};
+use failoverd_domain::fleet::{Run, Trigger};
 use failoverd_domain::traffic::shifts_of;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
@@ -11,10 +11,7 @@ use super::identity::caller;
 use super::proto::status_service_server::StatusService;
 use super::snapshot::Snapshot;
 use super::{Handles, convert, drills, eta, explain, iam, proto, watch};
-use crate::ports::HistoryError;
-
-/// Events read at a time when the chain is walked.
-const CHUNK: u32 = 1_000;
+use crate::ports::{HistoryError, Verified};
 
 /// Answers reads.
 #[derive(Clone)]
@@ -27,21 +24,6 @@ impl StatusApi {
     /// Streams end when `stop` is cancelled.
     pub const fn new(handles: Handles, stop: CancellationToken) -> Self {
         Self { handles, stop }
-    }
-
-    /// Walks the chain from its first event on; what is wrong with it is an answer, not an error.
-    async fn walk(&self) -> Result<(EventHead, Option<String>), ApiError> {
-        let mut head = EventHead::default();
-        loop {
-            let events = self.handles.history.range(head.seq + 1, CHUNK).await.map_err(history_error)?;
-            if events.is_empty() {
-                return Ok((head, None));
-            }
-            match verify_chain(&head, &events) {
-                Ok(next) => head = next,
-                Err(problem) => return Ok((head, Some(problem))),
-            }
-        }
     }
 }
 
@@ -150,16 +132,24 @@ impl StatusService for StatusApi {
         &self,
         _: Request<proto::VerifyHistoryRequest>,
     ) -> Result<Response<proto::VerifyHistoryResponse>, Status> {
-        let (head, broken) = self.walk().await?;
+        // What is wrong with the chain is an answer, not an error.
+        let (walked, broken) = match self.handles.history.verify().await {
+            Ok(walked) => (walked, None),
+            Err(HistoryError::Contradiction(why)) => (Verified::default(), Some(why)),
+            Err(away) => return Err(history_error(away).into()),
+        };
+        let head =
+            if broken.is_none() { walked.head.clone() } else { self.handles.history.head().await.unwrap_or_default() };
         let at = self.handles.snapshot();
         let agreed = &at.state.head;
-        let forked = head.seq == agreed.seq && head.hash != agreed.hash;
+        let forked = head.seq > agreed.seq || (head.seq == agreed.seq && head.hash != agreed.hash);
         let problem =
             broken.or_else(|| forked.then(|| format!("event {} is not the one that the fleet agreed on", head.seq)));
         Ok(Response::new(proto::VerifyHistoryResponse {
             answered: Some(at.answered()),
             ok: problem.is_none(),
-            events: head.seq,
+            events: walked.events(),
+            removed: walked.anchor.map(convert::removal),
             head_seq: head.seq,
             behind: agreed.seq.saturating_sub(head.seq),
             head_hash: head.hash,

@@ -7,6 +7,7 @@ use failoverd_domain::time::Timestamp;
 
 use super::output::View;
 use super::{Cli, Outcome, Style, drill_progress, fixture, progress, report, view};
+use crate::api::convert;
 use crate::api::fake::NOW;
 use crate::api::proto::{self, RunState};
 
@@ -168,6 +169,16 @@ fn plan_and_history_views() {
         ..Default::default()
     };
     both("verify", &view::verification(&broken));
+    let removed = proto::Removal { up_to_seq: 4_999, at: Some(convert::time(NOW)) };
+    let shortened = proto::VerifyHistoryResponse {
+        ok: true,
+        events: 3,
+        head_seq: 5_002,
+        head_hash: "c0ffee".to_owned(),
+        removed: Some(removed),
+        ..Default::default()
+    };
+    both("verify-shortened", &view::verification(&shortened));
 }
 
 #[test]

@@ -31,7 +31,10 @@ pub fn dump(config: &Config) -> String {
             "max_requests_per_source": serving.max_requests_per_source,
         },
         "peers": peers,
-        "database": config.database.as_ref().map(|database| json!({ "url": without_password(&database.url) })),
+        "database": config.database.as_ref().map(|database| json!({
+            "url": without_password(&database.url),
+            "keep": database.keep_ms.map(format_ms),
+        })),
         "tls": config.tls.as_ref().map(|tls| json!({ "cert": tls.cert, "key": tls.key, "ca": tls.ca })),
         "aws": {
             "endpoint_url": config.aws.endpoint_url,

@@ -11,6 +11,8 @@ use failoverd_domain::manifest::field::{Field, Mapping};
 use failoverd_domain::manifest::names;
 use failoverd_domain::manifest::yaml::Node;
 
+use crate::ports::LEAST_KEPT;
+
 use super::{Advertise, Aws, Config, Database, Listen, Peer, Switch, SwitchEndpoint, SwitchTls, Timing, Tls};
 
 const ROLES: [(&str, Role); 2] = [("member", Role::Member), ("witness", Role::Witness)];
@@ -227,21 +229,35 @@ fn database(keys: &Mapping<'_>, role: Option<Role>) -> Option<Option<Database>> 
     let read = |field: Field<'_>| {
         let keys = field.mapping()?;
         let url = keys.maybe("url", |field| database_url(&field));
+        let keep_ms = keys.maybe("keep", |field| keep_ms(&field));
         keys.finish();
-        url
+        let (url, keep_ms) = (url?, keep_ms?);
+        match (url, keep_ms) {
+            (None, Some(_)) => field.refuse("says what to keep of a database, but has no url"),
+            (url, keep_ms) => Some(url.map(|url| Database { url, keep_ms })),
+        }
     };
-    let url = if role == Some(Role::Witness) {
+    if role == Some(Role::Witness) {
         keys.or("database", None, read)
     } else {
         keys.need("database", |field| {
-            let url = read(field.clone())?;
-            if url.is_none() && role == Some(Role::Member) {
+            let database = read(field.clone())?;
+            if database.is_none() && role == Some(Role::Member) {
                 return field.refuse("needs a url: a member keeps the fleet's history");
             }
-            Some(url)
+            Some(database)
         })
-    };
-    Some(url?.map(|url| Database { url }))
+    }
+}
+
+/// What is younger than a month is needed too often, by people and by the fleet itself, to be given away.
+fn keep_ms(field: &Field<'_>) -> Option<u64> {
+    match field.duration_ms()? {
+        ms if u128::from(ms) < LEAST_KEPT.as_millis() => field.refuse(
+            "is less than 31d: the newest month always stays; write something like 730d, or leave keep out to keep everything",
+        ),
+        ms => Some(ms),
+    }
 }
 
 /// Never repeats the URL: it may hold a password.

@@ -150,6 +150,19 @@ fn a_fleet_may_have_no_public_endpoint() {
 }
 
 #[test]
+fn events_are_kept_for_ever_unless_it_says_how_long() {
+    assert_eq!(load(WHOLE, &[]).unwrap().database.unwrap().keep_ms, None);
+    let database = ("FAILOVERD_DATABASE__URL", "postgres://failoverd:s3cret@db/failoverd");
+    let config = load(WHOLE, &[database, ("FAILOVERD_DATABASE__KEEP", "730d")]).unwrap();
+    assert_eq!(config.database.as_ref().unwrap().keep_ms, Some(730 * 86_400_000));
+    assert_eq!(load(&config.dump(), &[database]).unwrap(), config);
+    let witness = WHOLE.replace("role: member ", "role: witness ");
+    let witness = witness.replace("url: postgres://failoverd:s3cret@db/failoverd", "keep: 62d");
+    let problems = load(&witness, &[]).unwrap_err();
+    assert!(problems[0].starts_with("f.yaml:15: database: ") && problems[0].contains("has no url"), "{problems:?}");
+}
+
+#[test]
 fn what_cannot_work_is_refused() {
     refused("role: member ", "role: leader ", "f.yaml:3: role: ", "member, witness");
     refused("grpc: 0.0.0.0:7443", "grpc: localhost", "f.yaml:6: listen.grpc: ", "IP:PORT");
@@ -163,6 +176,10 @@ fn what_cannot_work_is_refused() {
         "f.yaml:15: database: ",
         "needs a url",
     );
+    let keep = |keep: &str| format!("database: {{ url: postgres://failoverd:s3cret@db/failoverd, keep: {keep} }}");
+    let database = "database: { url: postgres://failoverd:s3cret@db/failoverd }";
+    refused(database, &keep("30d"), "f.yaml:15: database.keep: ", "is less than 31d");
+    refused(database, &keep("24"), "f.yaml:15: database.keep: ", "has no unit");
     refused("ca: /tls/ca.crt", "c: /tls/ca.crt, ca: x", "f.yaml:16: tls.c: ", "not a known field");
     refused("endpoints: {}", "endpoints: { ec2: http://x }", "f.yaml:17: aws.endpoints.ec2: ", "not a known field");
     let servers = "endpoints: {}, name_servers: [192.0.2.1, 'ns.example.com']";

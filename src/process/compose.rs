@@ -12,11 +12,11 @@ use super::refusal::Refusal;
 use super::world;
 use crate::adapters::clock::SystemClock;
 use crate::adapters::postgres::{Limits, PostgresHistory};
-use crate::config::Config;
+use crate::config::{Config, Database};
 use crate::consensus::Disk;
 use crate::daemon::{Listeners, Setup};
 use crate::ports::History;
-use crate::runtime::Timing;
+use crate::runtime::{Keep, Timing};
 
 /// Every part of the daemon, ready to be started.
 ///
@@ -50,9 +50,14 @@ pub fn setup(
         switch,
         tls,
         disk: Disk::Directory(config.data_dir),
+        keep: keep(config.database.as_ref(), history.clone()),
         history: history.map(|history| history as Arc<dyn History>),
         clock: Arc::new(SystemClock),
     })
+}
+
+fn keep(database: Option<&Database>, history: Option<Arc<PostgresHistory>>) -> Option<Keep> {
+    Some(Keep { history: history?, at_least: Duration::from_millis(database?.keep_ms?) })
 }
 
 /// This Region's history. Connects when it is first used: a database that is away stops nobody.

@@ -16,6 +16,7 @@ use super::executor::Executor;
 use super::forgetter::Forgetter;
 use super::observer::Observer;
 use super::projector::Projector;
+use super::pruner::{Keep, Pruner};
 use super::publisher::Publisher;
 use super::settler::{Settler, Words};
 use super::supervisor::{Supervisor, TaskKind};
@@ -50,6 +51,8 @@ pub struct Parts {
     pub peers: Arc<dyn Peers>,
     /// This Region's history; a witness may have none.
     pub history: Option<Arc<dyn History>>,
+    /// How long it keeps its events; absent: for ever.
+    pub keep: Option<Keep>,
 }
 
 /// A running engine.
@@ -113,6 +116,10 @@ impl Engine {
         let publisher = Publisher { view: view.clone(), clock, world, agreement, matrix: matrix.clone() };
         supervisor.spawn(TaskKind::Publisher, publisher.run());
         supervisor.spawn(TaskKind::Registrar, register(parts.clone()));
+        if let Some(keep) = parts.keep.clone() {
+            let pruner = Pruner { keep, clock: parts.clock.clone(), state: parts.agreement.state() };
+            supervisor.spawn(TaskKind::Pruner, pruner.run());
+        }
         let (state, outbox) = (parts.agreement.state(), parts.outbox.clone());
         match parts.history.clone() {
             Some(history) => {

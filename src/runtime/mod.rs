@@ -9,6 +9,7 @@ mod executor;
 mod forgetter;
 mod observer;
 mod projector;
+mod pruner;
 mod publisher;
 mod settler;
 mod supervisor;
@@ -17,6 +18,7 @@ mod voice;
 
 pub use board::Board;
 pub use engine::{Engine, Parts};
+pub use pruner::Keep;
 pub use settler::{Standing, Word, Words};
 pub use supervisor::{Supervisor, TaskKind};
 pub use timing::Timing;

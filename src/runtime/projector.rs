@@ -82,13 +82,21 @@ impl Projector {
     async fn ask_peers(&self, next: u64) -> Result<Vec<HistoryEvent>, HistoryError> {
         let members: Vec<Region> =
             self.state.borrow().members.keys().filter(|peer| **peer != self.me).cloned().collect();
+        let mut oldest = None;
         for peer in &members {
             match self.peers.events(peer, next, u32::try_from(BATCH).unwrap_or(u32::MAX)).await {
                 Ok(events) if events.first().is_some_and(|event| event.seq == next) => return Ok(events),
+                Ok(events) if !events.is_empty() => oldest = events.first().map(|event| event.seq).max(oldest),
                 Ok(_) => tracing::debug!(%peer, next, "peer does not have these events"),
                 Err(error) => tracing::debug!(%peer, %error, "peer could not be asked for events"),
             }
         }
-        Err(HistoryError::Away(format!("event {next} is not here and no peer has it right now")))
+        let hint = oldest.map_or_else(String::new, |oldest| {
+            format!(
+                "; a peer's history begins at event {oldest}, older ones were removed by retention: \
+                 docs/history.md says how an empty database begins there"
+            )
+        });
+        Err(HistoryError::Away(format!("event {next} is not here and no peer has it right now{hint}")))
     }
 }

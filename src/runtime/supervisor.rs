@@ -27,6 +27,8 @@ pub enum TaskKind {
     Voice,
     /// Writes history.
     Projector,
+    /// Removes old history.
+    Pruner,
     /// Makes the fleet known to itself.
     Registrar,
     /// Serves a listener.

@@ -69,6 +69,7 @@ pub struct PrivatePostgres {
     folder: Folder,
     port: u16,
     password: String,
+    settings: &'static [&'static str],
 }
 
 impl PrivatePostgres {
@@ -81,14 +82,26 @@ impl PrivatePostgres {
     /// # Errors
     /// Nothing found, or it does not start: what to do about it, in one line.
     pub async fn start(parent: &Path, port: u16) -> Result<Self, PostgresError> {
+        Self::start_with(parent, port, &THROWAWAY).await
+    }
+
+    /// The same with other settings than those for data that nobody will miss: `name=value`, one each.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_with(
+        parent: &Path,
+        port: u16,
+        settings: &'static [&'static str],
+    ) -> Result<Self, PostgresError> {
         let account = Account::for_server()?;
         let folder = Folder::create(parent, account.as_ref())?;
         let binaries = Binaries::find()?.within_reach(&folder, account.as_ref())?;
         let port = if port == 0 { free_port()? } else { port };
         let password = password()?;
         init(&binaries, &folder, account.as_ref(), &password).await?;
-        let server = launch(&binaries, &folder, account.as_ref(), port)?;
-        let mut started = Self { server, binaries, account, folder, port, password };
+        let server = launch(&binaries, &folder, account.as_ref(), port, settings)?;
+        let mut started = Self { server, binaries, account, folder, port, password, settings };
         started.until_ready().await?;
         tracing::debug!(port, folder = %started.folder.path().display(), "private postgres is ready");
         Ok(started)
@@ -153,7 +166,7 @@ impl PrivatePostgres {
         if matches!(self.server.try_wait(), Ok(None)) {
             return Ok(());
         }
-        self.server = launch(&self.binaries, &self.folder, self.account.as_ref(), self.port)?;
+        self.server = launch(&self.binaries, &self.folder, self.account.as_ref(), self.port, self.settings)?;
         self.until_ready().await
     }
 
@@ -211,20 +224,24 @@ async fn init(
     Err(PostgresError::Failed { doing: "running initdb", reason: folder::complaint(&said) })
 }
 
-/// Data is thrown away with the folder, so nothing waits for a disk.
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 5] = [
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
-    "fsync=off",
-    "synchronous_commit=off",
-    "full_page_writes=off",
-    "shared_buffers=16MB",
     "max_connections=60",
     "timezone=UTC",
     "log_line_prefix=",
 ];
 
-fn launch(binaries: &Binaries, folder: &Folder, account: Option<&Account>, port: u16) -> Result<Child, PostgresError> {
+/// Data is thrown away with the folder, so nothing waits for a disk.
+const THROWAWAY: [&str; 4] = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=16MB"];
+
+fn launch(
+    binaries: &Binaries,
+    folder: &Folder,
+    account: Option<&Account>,
+    port: u16,
+    settings: &[&str],
+) -> Result<Child, PostgresError> {
     let log: File = folder.log()?;
     let mut command = match binaries.death_signal() {
         None => command(&binaries.postgres(), folder, account),
@@ -235,7 +252,7 @@ fn launch(binaries: &Binaries, folder: &Folder, account: Option<&Account>, port:
         }
     };
     command.arg("-D").arg(folder.data()).args(["-p", &port.to_string()]);
-    command.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
+    command.args(SETTINGS.iter().chain(settings).flat_map(|setting| ["-c", setting]));
     let error_log = log.try_clone().map_err(PostgresError::failed("opening its log"))?;
     command.stdin(Stdio::null()).stdout(log).stderr(error_log).process_group(0);
     command.spawn().map_err(PostgresError::failed("starting"))

@@ -6,9 +6,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use failoverd_domain::fleet::{EventHead, HistoryEvent, verify_chain};
-use failoverd_domain::ids::FleetId;
+use failoverd_domain::ids::{FleetId, RunId};
+use failoverd_domain::time::Timestamp;
 
-use crate::ports::{History, HistoryError, HistoryFilter};
+use crate::ports::{Anchor, History, HistoryError, HistoryFilter, Removed, Retention, Verified};
+
+/// Events removed at a time.
+const BATCH: usize = 1_000;
 
 /// The history of one fleet, kept in order.
 pub struct MemoryHistory {
@@ -19,6 +23,7 @@ pub struct MemoryHistory {
 #[derive(Default)]
 struct Shelf {
     away: bool,
+    anchor: Option<Anchor>,
     events: Vec<HistoryEvent>,
 }
 
@@ -53,12 +58,14 @@ impl MemoryHistory {
 impl Shelf {
     fn head(&self) -> EventHead {
         let newest = self.events.last();
-        newest.map_or_else(EventHead::default, |event| EventHead { seq: event.seq, hash: event.hash.clone() })
+        let begin = || Verified::begin(self.anchor.clone()).head;
+        newest.map_or_else(begin, |event| EventHead { seq: event.seq, hash: event.hash.clone() })
     }
 
     /// The stored event of that number.
     fn at(&self, seq: u64) -> Option<&HistoryEvent> {
-        self.events.get(usize::try_from(seq.checked_sub(1)?).ok()?)
+        let first = self.events.first()?.seq;
+        self.events.get(usize::try_from(seq.checked_sub(first)?).ok()?)
     }
 }
 
@@ -75,8 +82,9 @@ impl History for MemoryHistory {
         }
         let head = shelf.head();
         let (known, fresh): (Vec<_>, Vec<_>) = events.iter().cloned().partition(|event| event.seq <= head.seq);
-        if let Some(fork) = known.iter().find(|event| shelf.at(event.seq).is_none_or(|there| there.hash != event.hash))
-        {
+        let removed = shelf.anchor.as_ref().map_or(0, |anchor| anchor.seq);
+        let mut known = known.iter().filter(|event| event.seq > removed);
+        if let Some(fork) = known.find(|event| shelf.at(event.seq).is_none_or(|there| there.hash != event.hash)) {
             return Err(HistoryError::Contradiction(format!("event {} is stored with another hash", fork.seq)));
         }
         verify_chain(&head, &fresh).map_err(HistoryError::Contradiction)?;
@@ -93,6 +101,32 @@ impl History for MemoryHistory {
     async fn range(&self, from_seq: u64, limit: u32) -> Result<Vec<HistoryEvent>, HistoryError> {
         let shelf = self.present()?;
         Ok(shelf.events.iter().filter(|event| event.seq >= from_seq).take(limit as usize).cloned().collect())
+    }
+
+    async fn verify(&self) -> Result<Verified, HistoryError> {
+        let shelf = self.present()?;
+        let mut walked = Verified::begin(shelf.anchor.clone());
+        shelf.events.iter().try_for_each(|event| walked.walk(event))?;
+        Ok(walked)
+    }
+}
+
+#[async_trait]
+impl Retention for MemoryHistory {
+    async fn remove_oldest(&self, before: Timestamp, open: &[RunId]) -> Result<Removed, HistoryError> {
+        let mut shelf = self.present()?;
+        let newest = shelf.head().seq;
+        let may_go = |event: &&HistoryEvent| {
+            event.seq < newest && event.at < before && event.run.as_ref().is_none_or(|run| !open.contains(run))
+        };
+        let count = shelf.events.iter().take_while(may_go).count().min(BATCH);
+        let Some(last) = shelf.events.drain(..count).next_back() else { return Ok(Removed::default()) };
+        shelf.anchor = Some(Anchor { seq: last.seq, hash: last.hash, removed_at: before });
+        Ok(Removed { events: count as u64, more: count == BATCH })
+    }
+
+    async fn newest_at(&self) -> Result<Option<Timestamp>, HistoryError> {
+        Ok(self.present()?.events.last().map(|event| event.at))
     }
 }
 

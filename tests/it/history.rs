@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use failoverd::adapters::postgres::{Limits, PostgresHistory};
-use failoverd::ports::{History, HistoryError, HistoryFilter};
+use failoverd::ports::{History, HistoryError, HistoryFilter, Verified};
 use failoverd::sandbox::postgres::PrivatePostgres;
 use failoverd::sim::history::MemoryHistory;
 use failoverd_domain::fleet::{EventHead, EventKind, HistoryEvent};
@@ -12,7 +12,10 @@ use failoverd_domain::ids::{DrillRunId, FleetId, LogIndex, Region, RunId, Servic
 use failoverd_domain::time::Timestamp;
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
-use tokio::io::AsyncBufReadExt;
+
+mod retention;
+mod server;
+mod views;
 
 const START: Timestamp = Timestamp(1_795_449_600_123);
 
@@ -112,7 +115,7 @@ async fn refuses_gaps_forks_and_strangers(history: &dyn History) {
 
     let stranger = HistoryEvent { fleet: "staging".into(), ..plain(4) };
     contradicts(history.append(&[linked(stranger, &history.head().await.unwrap())]).await, "staging");
-    assert_eq!(history.verify().await.unwrap().seq, 3);
+    assert_eq!(history.verify().await.unwrap().head.seq, 3);
 }
 
 async fn a_refused_batch_leaves_nothing_behind(history: &dyn History) {
@@ -140,7 +143,7 @@ async fn keeps_every_value(history: &dyn History) {
         assert_eq!(there, given);
         assert_eq!(serde_json::to_string(there).unwrap(), serde_json::to_string(given).unwrap());
     }
-    assert_eq!(history.verify().await.unwrap(), head);
+    assert_eq!(history.verify().await.unwrap().head, head);
 }
 
 fn awkward_values() -> Vec<Value> {
@@ -204,10 +207,11 @@ async fn finds_by_filter(history: &dyn History) {
 }
 
 async fn verifies_over_many_pages(history: &dyn History) {
-    assert_eq!(history.verify().await.unwrap(), EventHead::default());
+    assert_eq!(history.verify().await.unwrap(), Verified::default());
     let events = chain(&EventHead::default(), 5_001);
     history.append(&events).await.unwrap();
-    assert_eq!(history.verify().await.unwrap(), EventHead { seq: 5_001, hash: events[5_000].hash.clone() });
+    let head = EventHead { seq: 5_001, hash: events[5_000].hash.clone() };
+    assert_eq!(history.verify().await.unwrap(), Verified { anchor: None, head });
 }
 
 /// An old daemon and the one that replaces it may write at the same time.
@@ -324,7 +328,7 @@ async fn rows_cannot_be_changed_in_passing_and_changes_on_purpose_are_named() {
     ] {
         assert!(person.execute(change).await.is_err(), "{change} went through");
     }
-    assert_eq!(history.verify().await.unwrap().seq, 3_000);
+    assert_eq!(history.verify().await.unwrap().head.seq, 3_000);
 
     person.execute("set failoverd.allow_change = 'on'").await.unwrap();
     person.execute("delete from history_event where seq = 2900").await.unwrap();
@@ -397,78 +401,6 @@ async fn a_database_that_hangs_is_given_up() {
     assert_eq!(impatient.range(1, 9).await.unwrap(), events);
 }
 
-#[tokio::test]
-async fn a_private_server_leaves_nothing_behind() {
-    let parent = tempfile::tempdir().unwrap();
-    std::fs::set_permissions(parent.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let stopped = PrivatePostgres::start(parent.path(), 0).await.unwrap();
-    let dropped = PrivatePostgres::start(parent.path(), 0).await.unwrap();
-    let (ports, folders) =
-        ([stopped.port(), dropped.port()], [stopped.folder().to_owned(), dropped.folder().to_owned()]);
-    assert!(folders.iter().all(|folder| folder.starts_with(parent.path())));
-    stopped.stop().await;
-    drop(dropped);
-    for (port, folder) in ports.iter().zip(&folders) {
-        assert!(!folder.exists());
-        assert!(tokio::net::TcpStream::connect(("127.0.0.1", *port)).await.is_err());
-    }
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let refused = PrivatePostgres::start(parent.path(), taken.local_addr().unwrap().port()).await.err().unwrap();
-    assert!(refused.to_string().contains("Address already in use"), "{refused}");
-    assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 0);
-}
-
-const ORPHANAGE: &str = "FAILOVERD_TEST_ORPHANAGE";
-
-/// Not a test by itself: the process that `a_killed_sandbox_leaves_no_server_running` kills.
-#[tokio::test]
-#[ignore = "started and killed by another test"]
-async fn holds_a_server_until_killed() {
-    let parent = std::env::var(ORPHANAGE).unwrap();
-    let server = PrivatePostgres::start(parent.as_ref(), 0).await.unwrap();
-    println!("\nport {}", server.port());
-    std::future::pending::<()>().await;
-}
-
-async fn closes_within(port: u16, limit: Duration) {
-    let deadline = tokio::time::Instant::now() + limit;
-    while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
-        assert!(tokio::time::Instant::now() < deadline, "the server outlived its sandbox");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-#[tokio::test]
-async fn a_killed_sandbox_leaves_no_server_running() {
-    let parent = tempfile::tempdir().unwrap();
-    std::fs::set_permissions(parent.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let mut sandbox = tokio::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "history::holds_a_server_until_killed", "--ignored", "--nocapture"])
-        .env(ORPHANAGE, parent.path())
-        .stdout(std::process::Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut lines = tokio::io::BufReader::new(sandbox.stdout.take().unwrap()).lines();
-    let port: u16 = loop {
-        let line = lines.next_line().await.unwrap().expect("it ended before it said its port");
-        if let Some(port) = line.strip_prefix("port ") {
-            break port.parse().unwrap();
-        }
-    };
-    tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    sandbox.kill().await.unwrap();
-    let told = std::process::Command::new("setpriv").args(["--pdeathsig", "keep", "true"]).status();
-    if told.is_ok_and(|status| status.success()) {
-        closes_within(port, Duration::from_secs(20)).await;
-    }
-    assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 1, "a killed process cannot tidy up");
-    let next = PrivatePostgres::start(parent.path(), 0).await.unwrap();
-    assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 1, "the next one does, and has a folder itself");
-    closes_within(port, Duration::from_secs(90)).await;
-    next.stop().await;
-}
-
 /// Figures for the record: `cargo test --test it history::figures -- --ignored --nocapture`.
 #[tokio::test]
 #[ignore = "prints figures"]
@@ -489,7 +421,7 @@ async fn figures() {
         println!("append in batches of {batch}: {:.0} events/s", events.len() as f64 / before.elapsed().as_secs_f64());
     }
     let before = tokio::time::Instant::now();
-    println!("verify {} events: {:?}", history.verify().await.unwrap().seq, before.elapsed());
+    println!("verify {} events: {:?}", history.verify().await.unwrap().head.seq, before.elapsed());
     let before = tokio::time::Instant::now();
     server.postgres.stop().await;
     println!("stop: {:?}", before.elapsed());

@@ -4,8 +4,8 @@
 
 mod active_active;
 mod aws;
-mod drills;
 mod chart;
+mod drills;
 mod examples;
 mod groups;
 mod history;

@@ -149,7 +149,7 @@ impl Fixture {
         let until = Instant::now() + MOVES_WITHIN;
         loop {
             let head = self.state().head.clone();
-            if history.verify().await.is_ok_and(|written| written == head) {
+            if history.verify().await.is_ok_and(|written| written.head == head) {
                 return history.range(1, 100_000).await.unwrap();
             }
             assert!(Instant::now() < until, "the history of {region} never became whole");

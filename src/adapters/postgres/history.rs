@@ -6,12 +6,12 @@
 use async_trait::async_trait;
 use failoverd_domain::fleet::{EventHead, HistoryEvent, verify_chain};
 use failoverd_domain::ids::FleetId;
-use futures_util::TryStreamExt;
+use failoverd_domain::time::Timestamp;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder, Row};
 use tokio::sync::Mutex;
 
-use crate::ports::{History, HistoryError, HistoryFilter};
+use crate::ports::{Anchor, History, HistoryError, HistoryFilter, Verified};
 
 use super::connection::{DatabaseUrl, Limits, within};
 use super::{failure, schema};
@@ -19,7 +19,7 @@ use super::{failure, schema};
 /// The history of one fleet in this Region's database.
 pub struct PostgresHistory {
     url: DatabaseUrl,
-    pool: PgPool,
+    pub(super) pool: PgPool,
     fleet: FleetId,
     limits: Limits,
     /// Whether the tables are known to be there and to be this fleet's.
@@ -33,6 +33,18 @@ impl PostgresHistory {
     pub fn connect(url: DatabaseUrl, fleet: FleetId, limits: Limits) -> Self {
         let pool = url.pool(&limits);
         Self { url, pool, fleet, limits, ready: Mutex::new(false) }
+    }
+
+    /// How the database answers [`History::query`], in its own words, having done it.
+    ///
+    /// # Errors
+    /// As the query.
+    pub async fn explain(&self, filter: &HistoryFilter) -> Result<Vec<String>, HistoryError> {
+        self.call(async {
+            let mut query = matching("explain (analyze, buffers, costs off) select", filter);
+            Ok(query.build_query_scalar().fetch_all(&self.pool).await?)
+        })
+        .await
     }
 
     /// Closes all connections and waits for that. Part of shutdown.
@@ -50,7 +62,7 @@ impl PostgresHistory {
     }
 
     /// One call of the port: tables first, then `work` within the limit. Tables that vanished are made again next time.
-    async fn call<T>(&self, work: impl Future<Output = Result<T, Failed>>) -> Result<T, HistoryError> {
+    pub(super) async fn call<T>(&self, work: impl Future<Output = Result<T, Failed>>) -> Result<T, HistoryError> {
         self.ready().await?;
         within(self.limits.call, async {
             match work.await {
@@ -73,7 +85,7 @@ impl History for PostgresHistory {
     async fn head(&self) -> Result<EventHead, HistoryError> {
         self.call(async {
             let mut connection = self.pool.acquire().await?;
-            Ok(newest(&mut connection).await?)
+            newest(&mut connection).await
         })
         .await
     }
@@ -97,7 +109,7 @@ impl History for PostgresHistory {
     }
 
     async fn query(&self, filter: &HistoryFilter) -> Result<Vec<HistoryEvent>, HistoryError> {
-        self.call(async { read_all(&matching(filter).build().fetch_all(&self.pool).await?) }).await
+        self.call(async { read_all(&matching("select", filter).build().fetch_all(&self.pool).await?) }).await
     }
 
     async fn range(&self, from_seq: u64, limit: u32) -> Result<Vec<HistoryEvent>, HistoryError> {
@@ -110,44 +122,13 @@ impl History for PostgresHistory {
         .await
     }
 
-    async fn verify(&self) -> Result<EventHead, HistoryError> {
-        self.ready().await?;
-        let mut head = EventHead::default();
-        while let Some(next) = self.call(verify_page(&self.pool, &head)).await? {
-            head = next;
-        }
-        Ok(head)
+    async fn verify(&self) -> Result<Verified, HistoryError> {
+        super::verify::whole(self).await
     }
-}
-
-/// Rows checked by one statement, which keeps a long chain within the time limit of a statement.
-const PAGE: i64 = 2_000;
-
-/// Checks the rows after `head`, one by one; none left is `None`.
-async fn verify_page(pool: &PgPool, head: &EventHead) -> Result<Option<EventHead>, Failed> {
-    let mut rows = sqlx::query("select seq, event from history_event where seq > $1 order by seq limit $2")
-        .bind(stored(head.seq))
-        .bind(PAGE)
-        .fetch(pool);
-    let mut reached = None;
-    while let Some(row) = rows.try_next().await? {
-        let before = reached.as_ref().unwrap_or(head);
-        let seq: i64 = row.try_get("seq")?;
-        if i64::try_from(before.seq + 1).is_ok_and(|expected| expected < seq) {
-            return Err(contradiction(format!(
-                "event {} is missing (found {seq} after {})",
-                before.seq + 1,
-                before.seq
-            )));
-        }
-        let event = read(&row)?;
-        reached = Some(verify_chain(before, std::slice::from_ref(&event)).map_err(contradiction)?);
-    }
-    Ok(reached)
 }
 
 /// Why work on the database ended: it said so, or what it holds is wrong.
-enum Failed {
+pub(super) enum Failed {
     Database(sqlx::Error),
     Here(HistoryError),
 }
@@ -164,7 +145,7 @@ impl From<HistoryError> for Failed {
     }
 }
 
-fn contradiction(why: String) -> Failed {
+pub(super) fn contradiction(why: String) -> Failed {
     Failed::Here(HistoryError::Contradiction(why))
 }
 
@@ -179,15 +160,34 @@ fn of_this_fleet(events: &[HistoryEvent], fleet: &FleetId) -> Result<(), History
 }
 
 /// Two daemons may write at once (an old one that is being replaced): one after the other, then.
-async fn lock_out_other_writers(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+pub(super) async fn lock_out_other_writers(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query("select 1 from history_fleet for update").execute(connection).await.map(drop)
 }
 
-async fn newest(connection: &mut PgConnection) -> Result<EventHead, sqlx::Error> {
+/// The newest event, or what retention left of it.
+pub(super) async fn newest(connection: &mut PgConnection) -> Result<EventHead, Failed> {
     let row =
-        sqlx::query("select seq, hash from history_event order by seq desc limit 1").fetch_optional(connection).await?;
-    let Some(row) = row else { return Ok(EventHead::default()) };
-    Ok(EventHead { seq: row.try_get::<i64, _>("seq")?.unsigned_abs(), hash: row.try_get("hash")? })
+        sqlx::query("select seq, event from history_event order by seq desc limit 1").fetch_optional(&mut *connection);
+    match row.await? {
+        Some(row) => {
+            let event = read(&row)?;
+            Ok(EventHead { seq: event.seq, hash: event.hash })
+        }
+        None => Ok(Verified::begin(anchor(connection).await?).head),
+    }
+}
+
+/// Where the chain begins, if retention has removed its oldest events.
+pub(super) async fn anchor(connection: &mut PgConnection) -> Result<Option<Anchor>, Failed> {
+    let row = sqlx::query("select seq, hash, removed_at from history_anchor order by seq desc limit 1")
+        .fetch_optional(connection)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Anchor {
+        seq: row.try_get::<i64, _>("seq")?.unsigned_abs(),
+        hash: row.try_get("hash")?,
+        removed_at: Timestamp::from_utc(row.try_get("removed_at")?),
+    }))
 }
 
 /// Events that are there already must be there with the same hash.
@@ -199,8 +199,9 @@ async fn same_as_stored(connection: &mut PgConnection, known: &[&HistoryEvent]) 
     let hashes: Vec<&str> = known.iter().map(|event| event.hash.as_str()).collect();
     let fork = sqlx::query(
         "select given.seq, e.seq is null as missing from unnest($1::bigint[], $2::text[]) as given (seq, hash) \
-         left join history_event e on e.seq = given.seq where e.hash is distinct from given.hash \
-         order by given.seq limit 1",
+         left join history_event e on e.seq = given.seq \
+         where history_document(e.event) ->> 'hash' is distinct from given.hash \
+         and given.seq > coalesce((select max(seq) from history_anchor), 0) order by given.seq limit 1",
     )
     .bind(seqs)
     .bind(hashes)
@@ -235,8 +236,8 @@ async fn insert(connection: &mut PgConnection, head: &EventHead, fresh: Vec<&His
     Err(contradiction(format!("only {} of {} events after {} were new", added.rows_affected(), fresh.len(), head.seq)))
 }
 
-fn matching(filter: &HistoryFilter) -> QueryBuilder<Postgres> {
-    let mut query = QueryBuilder::new("select seq, event from history_event where true");
+fn matching(verb: &str, filter: &HistoryFilter) -> QueryBuilder<Postgres> {
+    let mut query = QueryBuilder::new(format!("{verb} seq, event from history_event where true"));
     if let Some(service) = &filter.service {
         query.push(" and service = ").push_bind(service.as_str().to_owned());
     }
@@ -244,7 +245,7 @@ fn matching(filter: &HistoryFilter) -> QueryBuilder<Postgres> {
         query.push(" and run = ").push_bind(run.as_str().to_owned());
     }
     if let Some(drill) = &filter.drill {
-        query.push(" and event::json ->> 'drill' = ").push_bind(drill.as_str().to_owned());
+        query.push(" and drill = ").push_bind(drill.as_str().to_owned());
     }
     if let Some(kind) = &filter.kind {
         query.push(" and kind = ").push_bind(kind.clone());
@@ -256,17 +257,17 @@ fn matching(filter: &HistoryFilter) -> QueryBuilder<Postgres> {
     query
 }
 
-fn read_all(rows: &[PgRow]) -> Result<Vec<HistoryEvent>, Failed> {
+pub(super) fn read_all(rows: &[PgRow]) -> Result<Vec<HistoryEvent>, Failed> {
     rows.iter().map(read).collect()
 }
 
-fn read(row: &PgRow) -> Result<HistoryEvent, Failed> {
+pub(super) fn read(row: &PgRow) -> Result<HistoryEvent, Failed> {
     let seq: i64 = row.try_get("seq")?;
     let text: &str = row.try_get("event")?;
     serde_json::from_str(text).map_err(|error| contradiction(format!("event {seq} was changed: {error}")))
 }
 
 /// Numbers of events are stored as bigint; no fleet lives for more than nine quintillion of them.
-fn stored(seq: u64) -> i64 {
+pub(super) fn stored(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }

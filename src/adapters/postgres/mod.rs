@@ -9,7 +9,9 @@ mod connection;
 mod failure;
 mod history;
 mod provision;
+mod retention;
 mod schema;
+mod verify;
 
 pub use canary::CanaryRows;
 pub use connection::{DatabaseUrl, InvalidDatabaseUrl, Limits};

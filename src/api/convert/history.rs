@@ -8,7 +8,7 @@ use prost_types::{ListValue, Struct, Value};
 
 use super::words;
 use crate::api::proto;
-use crate::ports::HistoryFilter;
+use crate::ports::{Anchor, HistoryFilter};
 
 /// How many events a listing returns unless told.
 const DEFAULT_LIMIT: u32 = 100;
@@ -32,6 +32,12 @@ pub fn event(event: HistoryEvent) -> proto::Event {
         index: event.index.0,
         drill: event.drill.map(|id| id.to_string()),
     }
+}
+
+/// What retention has removed.
+#[must_use]
+pub fn removal(anchor: Anchor) -> proto::Removal {
+    proto::Removal { up_to_seq: anchor.seq, at: Some(words::time(anchor.removed_at)) }
 }
 
 /// What to list.

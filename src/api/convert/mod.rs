@@ -12,7 +12,7 @@ mod words;
 
 pub use drill::{drill, drill_run, licences, way_back};
 pub use fleet::{fleet, regions, switches, what_if};
-pub use history::{event, filter};
+pub use history::{event, filter, removal};
 pub use plan::{plan, step};
 pub use readiness::{checks, readiness, urgent};
 pub use run::{rto_ms, run};

@@ -2,11 +2,12 @@
 
 use serde_json::json;
 
-use super::json::event_json;
+use super::json::{event_json, time_json};
 use super::table::{or_dash, table};
 use crate::api::proto;
 use crate::cli::Style;
 use crate::cli::output::View;
+use crate::cli::style::timestamp;
 
 /// `history`.
 #[must_use]
@@ -45,6 +46,13 @@ pub fn verification(answer: &proto::VerifyHistoryResponse) -> View {
         None => format!("the history of {region} is whole: {} events, head {}\n", answer.events, answer.head_hash),
         Some(problem) => format!("the history of {region} is broken: {problem}\n"),
     };
+    if let (None, Some(removed)) = (&answer.problem, &answer.removed) {
+        text += &format!(
+            "verified from event {} (older ones were removed by retention on {})\n",
+            removed.up_to_seq + 1,
+            removed.at.as_ref().map(timestamp).unwrap_or_default().to_utc().format("%Y-%m-%d")
+        );
+    }
     if answer.behind > 0 {
         text += &format!("{} newer events of the fleet have not arrived in it yet\n", answer.behind);
     }
@@ -56,6 +64,10 @@ pub fn verification(answer: &proto::VerifyHistoryResponse) -> View {
             "head_seq": answer.head_seq,
             "head_hash": answer.head_hash,
             "behind": answer.behind,
+            "removed": answer.removed.as_ref().map(|removed| json!({
+                "up_to_seq": removed.up_to_seq,
+                "at": time_json(removed.at.as_ref()),
+            })),
             "problem": answer.problem,
         }),
         text,

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use failoverd::adapters::postgres::{Limits, PostgresHistory};
 use failoverd::ports::History;
 use failoverd::sandbox::postgres::PrivatePostgres;
-use failoverd_domain::fleet::{EventHead, HistoryEvent};
+use failoverd_domain::fleet::HistoryEvent;
 use sqlx::{Connection, PgConnection};
 
 use super::bound::{seconds, within};
@@ -26,7 +26,7 @@ pub async fn same_and_whole(fleet: &Fleet, revisions: &[u64]) -> Vec<HistoryEven
             events.last().is_some_and(|event| event.index.0 >= newest).then_some(events)
         })
         .await;
-        let head: EventHead = history.verify().await.unwrap();
+        let head = history.verify().await.unwrap().head;
         assert!(head.seq >= events.last().unwrap().seq);
         both.push(events);
     }
@@ -60,7 +60,7 @@ async fn every_acknowledged_change_is_in_both_histories_once_after_kills() {
 
     let mut connection = PgConnection::connect(fleet.daemons[0].database.as_deref().unwrap()).await.unwrap();
     let by_hand: Vec<(i64, String)> =
-        sqlx::query_as("select log_index, kind from history_event where service = 'checkout' order by seq")
+        sqlx::query_as("select log_index, kind from history where service = 'checkout' order by seq")
             .fetch_all(&mut connection)
             .await
             .unwrap();

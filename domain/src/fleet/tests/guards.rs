@@ -242,12 +242,7 @@ fn policy() {
 #[test]
 fn drill_licence() {
     let bench = with(|spec| spec.policy.require_drill_within_ms = Some(90 * 86_400_000));
-    asks(
-        &bench,
-        breach(),
-        Guard::DrillLicence,
-        "no drill from us-east-1 to eu-west-1 was passed yet",
-    );
+    asks(&bench, breach(), Guard::DrillLicence, "no drill from us-east-1 to eu-west-1 was passed yet");
 }
 
 #[test]
