@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::adapters::no_history::NoHistory;
 use crate::api::{self, GrpcPeers, Handles, RaftEndpoint, SwitchSettings, TlsPem};
 use crate::consensus::{Consensus, ConsensusConfig, Disk, OnApplied, StartError};
-use crate::ports::{Agreement, Clock, History, Peers, World};
+use crate::ports::{Agreement, Clock, History, Peers, Webhooks, World};
 use crate::runtime::{Engine, Parts, Supervisor, TaskKind, Timing};
 
 /// Entries between two snapshots of the replicated state.
@@ -65,6 +65,8 @@ pub struct Setup {
     pub world: World,
     /// This Region's history; a witness may have none.
     pub history: Option<Arc<dyn History>>,
+    /// Who is told of news outside the fleet, if anybody.
+    pub webhooks: Option<Arc<dyn Webhooks>>,
     /// Wall clock.
     pub clock: Arc<dyn Clock>,
     /// How often things are done.
@@ -134,6 +136,7 @@ impl Daemon {
             outbox: consensus.outbox(),
             peers: peers.clone(),
             history: setup.history.clone(),
+            webhooks: setup.webhooks,
         };
         let engine = Engine::start(&parts, &supervisor);
         supervisor.spawn(TaskKind::Registrar, report_violations(violated, parts.clone()));

@@ -12,22 +12,23 @@ use super::refusal::Refusal;
 use super::world;
 use crate::adapters::clock::SystemClock;
 use crate::adapters::postgres::{Limits, PostgresHistory};
+use crate::adapters::webhook::{HookSettings, HttpWebhooks};
 use crate::config::Config;
 use crate::consensus::Disk;
 use crate::daemon::{Listeners, Setup};
-use crate::ports::History;
+use crate::ports::{History, Webhooks};
 use crate::runtime::Timing;
 
 /// Every part of the daemon, ready to be started.
 ///
 /// # Errors
-/// [`Refusal::Probes`], [`Refusal::Dns`].
+/// [`Refusal::Probes`], [`Refusal::Dns`], [`Refusal::Webhooks`].
 pub fn setup(
     accepted: Accepted,
     listeners: Listeners,
     history: Option<Arc<PostgresHistory>>,
 ) -> Result<Setup, Refusal> {
-    let Accepted { config, tls, switch, variables, .. } = accepted;
+    let Accepted { config, tls, switch, webhooks, variables, .. } = accepted;
     let timing = timing(&config);
     Ok(Setup {
         peers: peer_urls(&config),
@@ -51,8 +52,17 @@ pub fn setup(
         tls,
         disk: Disk::Directory(config.data_dir),
         history: history.map(|history| history as Arc<dyn History>),
+        webhooks: webhooks_of(webhooks)?,
         clock: Arc::new(SystemClock),
     })
+}
+
+fn webhooks_of(hooks: Vec<HookSettings>) -> Result<Option<Arc<dyn Webhooks>>, Refusal> {
+    if hooks.is_empty() {
+        return Ok(None);
+    }
+    let webhooks = HttpWebhooks::new(hooks).map_err(|error| Refusal::Webhooks(error.to_string()))?;
+    Ok(Some(Arc::new(webhooks)))
 }
 
 /// This Region's history. Connects when it is first used: a database that is away stops nobody.

@@ -247,6 +247,7 @@ impl Sandbox {
             disk: Disk::Directory(self.folder.path().join(region.as_str())),
             world: self.world(region, timing.mutation)?,
             history: self.history(region)?,
+            webhooks: None,
             clock: self.clock.clone(),
             timing,
             heartbeat: HEARTBEAT,

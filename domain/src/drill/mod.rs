@@ -7,6 +7,6 @@ mod spec;
 mod streaks;
 
 pub use curves::{Curve, Curves, ThroughSeen};
-pub use recorder::{AFTER_MS, Recorder, THROUGH, to_record};
+pub use recorder::{RECORDED_AFTER_MS, Recorder, THROUGH, to_record};
 pub use run::{Advance, Approval, DrillPhase, DrillRun, DrillState, DrillVerdict, Ending, Measured, SteadyCheck, When};
 pub use spec::{Blackout, ComesBack, DrillKind, DrillSpec, Guardrail, Schedule};

@@ -22,7 +22,7 @@ const KEPT_MS: u64 = 180_000;
 /// What belongs to a run: so long before its breach or its decision, and so long after its end.
 const BEFORE_MS: u64 = 60_000;
 /// See [`BEFORE_MS`].
-pub const AFTER_MS: u64 = 10_000;
+pub const RECORDED_AFTER_MS: u64 = 10_000;
 /// Samples of a run that nobody could put on record are kept so long after its end.
 const UNRECORDED_MS: u64 = 900_000;
 /// Rows of one tape.
@@ -123,7 +123,7 @@ impl Recorder {
     #[must_use]
     pub fn record(&self, run: &Run) -> Command {
         let from = begins(run);
-        let until = run.finished_at.unwrap_or(run.decided_at).plus_ms(AFTER_MS);
+        let until = run.finished_at.unwrap_or(run.decided_at).plus_ms(RECORDED_AFTER_MS);
         let nothing = || Curves { from, curves: Vec::new(), through: None };
         let curves = self.curves(&run.service, from, until).unwrap_or_else(nothing);
         Command::Record { run: run.id.clone(), curves: Box::new(curves) }
@@ -133,7 +133,7 @@ impl Recorder {
 /// Runs to be put on record now: they did something, have ended, and are not on record yet.
 #[must_use]
 pub fn to_record(now: Timestamp, state: &FleetState) -> Vec<&Run> {
-    let is_over = |run: &&Run| run.finished_at.is_some_and(|at| now.since(at) >= AFTER_MS);
+    let is_over = |run: &&Run| run.finished_at.is_some_and(|at| now.since(at) >= RECORDED_AFTER_MS);
     let runs = state.runs.values().filter(|run| run.state.is_closed() && !run.recorded && run.epoch.is_some());
     runs.filter(is_over).collect()
 }
@@ -155,7 +155,7 @@ fn doings(now: Timestamp, state: &FleetState) -> BTreeMap<&ServiceName, Doing> {
     for run in state.runs.values() {
         let ended_ms = run.finished_at.map(|at| now.since(at));
         let doing = doings.entry(&run.service).or_default();
-        doing.is_busy |= !run.state.is_closed() || ended_ms.is_some_and(|ms| ms <= AFTER_MS);
+        doing.is_busy |= !run.state.is_closed() || ended_ms.is_some_and(|ms| ms <= RECORDED_AFTER_MS);
         let is_kept = !run.recorded && ended_ms.is_none_or(|ms| ms <= UNRECORDED_MS);
         if is_kept {
             doing.keep_from = Some(doing.keep_from.map_or(begins(run), |held| held.min(begins(run))));

@@ -1,3 +1,5 @@
+//! What a report can show of a move: samples taken second by second, of a fleet that is made up.
+
 use super::*;
 use crate::fleet::tests::fixture::{Bench, EU, FLEET, NOW, US, report, view};
 use crate::health::{Report, ThroughReading};
@@ -43,13 +45,8 @@ impl Studio {
 }
 
 fn asked(status: Status, report: &mut Report) {
-    let reading = ThroughReading {
-        service: "shop".into(),
-        status,
-        latency_ms: Some(3),
-        age_ms: 0,
-        detail: "asked".to_owned(),
-    };
+    let reading =
+        ThroughReading { service: "shop".into(), status, latency_ms: Some(3), age_ms: 0, detail: "asked".to_owned() };
     report.through = vec![reading];
 }
 
@@ -81,8 +78,8 @@ fn every_second_is_kept_while_a_run_is_open_and_its_end_is_put_on_record_once() 
     bench.finish(&run);
     let ended = bench.run(&run).finished_at.unwrap();
     studio.state = bench.state.clone();
-    assert!(to_record(ended.plus_ms(AFTER_MS - 1), &studio.state).is_empty(), "too early");
-    let due = to_record(ended.plus_ms(AFTER_MS), &studio.state);
+    assert!(to_record(ended.plus_ms(RECORDED_AFTER_MS - 1), &studio.state).is_empty(), "too early");
+    let due = to_record(ended.plus_ms(RECORDED_AFTER_MS), &studio.state);
     assert_eq!(due.iter().map(|run| &run.id).collect::<Vec<_>>(), [&run]);
     let Command::Record { run: of, curves } = studio.recorder.record(due[0]) else { panic!("no record") };
     assert_eq!(of, run);
@@ -91,7 +88,7 @@ fn every_second_is_kept_while_a_run_is_open_and_its_end_is_put_on_record_once() 
     let Command::Record { curves, .. } = Recorder::default().record(due[0]) else { panic!("no record") };
     assert_eq!((curves.curves.len(), &curves.through), (0, &None));
     studio.state.runs.get_mut(&run).unwrap().recorded = true;
-    assert!(to_record(ended.plus_ms(AFTER_MS), &studio.state).is_empty());
+    assert!(to_record(ended.plus_ms(RECORDED_AFTER_MS), &studio.state).is_empty());
 }
 
 #[test]

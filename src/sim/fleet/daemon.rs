@@ -89,6 +89,7 @@ impl Daemon {
             outbox: consensus.outbox(),
             peers: peers.clone(),
             history: history.clone(),
+            webhooks: None,
         };
         let engine = Engine::start(&parts, &supervisor);
         let served = Served {
