@@ -169,6 +169,3 @@ fn votes(state: &FleetState, leadership: &Leadership, spoken: &Spoken) -> Vec<(S
 
 #[cfg(test)]
 mod tests;
-
-#[cfg(test)]
-mod tests;
