@@ -31,7 +31,7 @@ spec:
   pattern: active-passive
   regions: [us-east-1, eu-west-1]
   objectives: { rto: 5m, rpo: 8s }
-  policy: { failover: automatic, announce: 1s, cooldown: 1s }
+  policy: { failover: approval, announce: 1s, cooldown: 1s }
   health:
     breach_after: 5s
     recover_after: 10s
