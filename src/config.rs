@@ -7,6 +7,7 @@ mod dump;
 mod read;
 mod report;
 mod variables;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,6 +21,7 @@ use failoverd_domain::manifest::yaml::{MAX_BYTES, Node, NodeKind, read_documents
 use failoverd_domain::manifest::{Findings, Problem};
 
 pub use report::ConfigReport;
+pub use webhooks::{Webhook, WebhookFormat};
 
 /// A daemon's configuration, validated.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +52,8 @@ pub struct Config {
     pub timing: Timing,
     /// Endpoints outside the fleet, by Region, that tell an isolated observer from a broken world.
     pub references: BTreeMap<Region, String>,
+    /// Who is told of news outside the fleet.
+    pub webhooks: Vec<Webhook>,
 }
 
 /// Addresses to listen on.
@@ -196,24 +200,25 @@ impl Config {
         }
     }
 
-    /// Whether it may start like this: without certificates only with `--dev`, and then on loopback only.
+    /// Whether it may start like this: without certificates only with `--dev`, and then on loopback only; webhooks in the
+    /// clear only with `--dev`.
     ///
     /// # Errors
     /// Every reason why not.
     pub fn check_dev(&self, dev: bool) -> Result<(), ConfigReport> {
-        if self.tls.is_some() {
-            return Ok(());
-        }
         let problem = |path: &str, message: String| Problem {
             file: "configuration".to_owned(),
             line: 0,
             path: path.to_owned(),
             message,
         };
-        if !dev {
-            let message = "is missing: daemons talk over TLS; only --dev starts without, on loopback".to_owned();
-            return Err(ConfigReport::new(vec![problem("tls", message)]));
-        }
+        let plain = self.webhooks.iter().enumerate().filter(|(_, webhook)| !dev && webhook.url.starts_with("http://"));
+        let mut problems: Vec<Problem> = plain
+            .map(|(at, _)| {
+                let message = "must begin with https://: only --dev sends news in the clear".to_owned();
+                problem(&format!("webhooks[{at}].url"), message)
+            })
+            .collect();
         let listen = [("grpc", self.listen.grpc), ("switch", self.listen.switch), ("ops", self.listen.ops)];
         let open = listen.into_iter().filter(|(_, address)| !address.ip().is_loopback()).map(|(name, address)| {
             problem(
@@ -221,10 +226,15 @@ impl Config {
                 format!("{address} is not loopback: --dev without tls listens on 127.0.0.1 only"),
             )
         });
-        match open.collect::<Vec<_>>() {
-            open if open.is_empty() => Ok(()),
-            open => Err(ConfigReport::new(open)),
+        match (&self.tls, dev) {
+            (Some(_), _) => {}
+            (None, true) => problems.extend(open),
+            (None, false) => {
+                let message = "is missing: daemons talk over TLS; only --dev starts without, on loopback".to_owned();
+                problems.push(problem("tls", message));
+            }
         }
+        if problems.is_empty() { Ok(()) } else { Err(ConfigReport::new(problems)) }
     }
 
     /// Every daemon of the fleet and what its Region is for.

@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::adapters::no_history::NoHistory;
 use crate::api::{self, GrpcPeers, Handles, RaftEndpoint, SwitchSettings, TlsPem};
 use crate::consensus::{Consensus, ConsensusConfig, Disk, OnApplied, StartError};
-use crate::ports::{Agreement, Clock, History, Peers, World};
+use crate::ports::{Agreement, Clock, History, Peers, Webhooks, World};
 use crate::runtime::{Engine, Keep, Parts, Supervisor, TaskKind, Timing};
 
 /// Entries between two snapshots of the replicated state.
@@ -67,6 +67,8 @@ pub struct Setup {
     pub history: Option<Arc<dyn History>>,
     /// How long it keeps its events; absent: for ever.
     pub keep: Option<Keep>,
+    /// Who is told of news outside the fleet, if anybody.
+    pub webhooks: Option<Arc<dyn Webhooks>>,
     /// Wall clock.
     pub clock: Arc<dyn Clock>,
     /// How often things are done.
@@ -137,6 +139,7 @@ impl Daemon {
             peers: peers.clone(),
             history: setup.history.clone(),
             keep: setup.keep,
+            webhooks: setup.webhooks,
         };
         let engine = Engine::start(&parts, &supervisor);
         supervisor.spawn(TaskKind::Registrar, report_violations(violated, parts.clone()));

@@ -17,7 +17,7 @@ use failoverd_domain::route53::{HealthCheck, RecordSet};
 use failoverd_domain::service::{Pattern, ServiceSpec, Store, StoreKind};
 use failoverd_domain::traffic::{DesireProblem, Desired, FenceMark, Inputs, compare_checks, desired, preview};
 
-pub use answers::{LOOK_LIMIT, look_up, probes_through};
+pub use answers::{Answered, LOOK_LIMIT, ask_through, look_up, probes_through};
 
 use crate::ports::{Action, Age, CallError, Quota, World, ZoneInfo};
 

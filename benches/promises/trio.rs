@@ -67,6 +67,7 @@ impl Trio {
             disk: Disk::Directory(self.data_of(me)),
             world: nowhere(),
             history: None,
+            webhooks: None,
             keep: None,
             clock: Arc::new(SystemClock),
             timing: Timing::fast(),

@@ -6,3 +6,4 @@ pub mod dns;
 pub mod no_history;
 pub mod postgres;
 pub mod probe;
+pub mod webhook;

@@ -3,7 +3,7 @@
 use failoverd_domain::manifest::duration::format_ms;
 use serde_json::{Map, Value, json};
 
-use super::{Config, Peer};
+use super::{Config, Peer, Webhook};
 
 const HIDDEN: &str = "***";
 
@@ -47,9 +47,20 @@ pub fn dump(config: &Config) -> String {
             "probe_interval": format_ms(config.timing.probe_interval_ms),
         },
         "references": config.references,
+        "webhooks": config.webhooks.iter().map(webhook).collect::<Vec<_>>(),
     });
     // JSON is YAML too: should the writer ever fail, the reader still gets the whole.
     serde_saphyr::to_string(&value).unwrap_or_else(|_| value.to_string())
+}
+
+fn webhook(webhook: &Webhook) -> Value {
+    json!({
+        "name": webhook.name,
+        "url": webhook.shown_url(),
+        "format": webhook.format.word(),
+        "secret_env": webhook.secret_env,
+        "events": webhook.events,
+    })
 }
 
 /// The URL with everything that could be a password hidden: in its authority and in its query.

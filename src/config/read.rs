@@ -11,6 +11,7 @@ use failoverd_domain::manifest::field::{Field, Mapping};
 use failoverd_domain::manifest::names;
 use failoverd_domain::manifest::yaml::Node;
 
+use super::webhooks;
 use crate::ports::LEAST_KEPT;
 
 use super::{Advertise, Aws, Config, Database, Listen, Peer, Switch, SwitchEndpoint, SwitchTls, Timing, Tls};
@@ -47,6 +48,7 @@ pub fn config(root: &Node, findings: &Findings) -> Option<Config> {
     let aws = keys.or("aws", Aws::default(), |field| aws(&field));
     let timing = keys.or("timing", Timing::default(), |field| timing(&field));
     let references = keys.maybe("references", |field| references(&field));
+    let webhooks = keys.or("webhooks", Vec::new(), |field| webhooks::read(&field));
     keys.finish();
     let (region, peers) = (region?, peers?);
     Some(Config {
@@ -61,6 +63,7 @@ pub fn config(root: &Node, findings: &Findings) -> Option<Config> {
         aws: aws?,
         timing: timing?,
         references: references?.unwrap_or_else(|| default_references(&region, &peers)),
+        webhooks: webhooks?,
         region,
         peers,
     })

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use failoverd_domain::fleet::Role;
+use failoverd_domain::fleet::{EventKind, Role};
 use failoverd_domain::ids::Region;
 
-use super::{Config, Timing};
+use super::{Config, Timing, WebhookFormat};
 
 const WHOLE: &str = "\
 fleet: prod
@@ -254,4 +254,52 @@ fn a_file_that_cannot_be_read_is_a_report() {
     assert!(report.to_string().starts_with("/nowhere/f.yaml: cannot be read: No such file"), "{report}");
     let report = Config::parse("f", &vec![b'#'; 2 << 20], std::iter::empty()).unwrap_err();
     assert!(report.to_string().contains("at most 1048576 are read"));
+}
+
+const HOOKS: &str = "\
+webhooks:
+  - { name: on-call, url: 'https://hooks.example.com/in/T0/hidden', secret_env: ON_CALL_SECRET }
+  - { name: chat, url: 'https://hooks.slack.com/services/T0/B0/hidden', format: slack, events: [drill-finished] }
+";
+
+#[test]
+fn webhooks_are_read_and_neither_dumped_nor_debugged_with_what_lets_one_write_to_them() {
+    let config = load(&format!("{WHOLE}{HOOKS}"), &[]).unwrap();
+    let [on_call, chat] = &config.webhooks[..] else { panic!("{:?}", config.webhooks) };
+    assert_eq!((on_call.format, on_call.secret_env.as_deref()), (WebhookFormat::Json, Some("ON_CALL_SECRET")));
+    assert_eq!((chat.format, &chat.events[..]), (WebhookFormat::Slack, &[EventKind::DrillFinished][..]));
+    for text in [config.dump(), format!("{config:?}")] {
+        assert!(text.contains("https://hooks.slack.com/***") && !text.contains("hidden"), "{text}");
+    }
+    let again = load(&config.dump().replace("***@", "s3cret@"), &[]).unwrap();
+    assert_eq!(again.webhooks.len(), 2, "the dump can be loaded");
+}
+
+#[test]
+fn webhooks_that_cannot_be_used_are_refused_without_repeating_what_may_be_a_secret() {
+    let problems = |hook: &str| load(&format!("{WHOLE}webhooks: [{hook}]\n"), &[]).unwrap_err().join("\n");
+    for (hook, says) in [
+        ("{ name: a, url: 'https://h.example/x' }", "needs secret_env"),
+        ("{ name: a, url: 'hidden', format: slack }", "is not a URL"),
+        ("{ name: a, url: 'https://user:hidden@h.example/', format: slack }", "without credentials"),
+        ("{ name: a, url: 'https://h.example/', secret_env: 'hidden secret' }", "is not the name of a variable"),
+        ("{ name: a, url: 'https://h.example/', format: slack, events: [drill-exploded] }", "no kind of event"),
+        ("{ name: a, url: 'https://h.example/', format: xml }", "format"),
+        (
+            "{ name: a, url: 'https://h.example/', format: slack }, { name: a, url: 'https://i.example/', format: slack }",
+            "called a",
+        ),
+    ] {
+        let problems = problems(hook);
+        assert!(problems.contains(says) && !problems.contains("hidden"), "{hook}: {problems}");
+    }
+}
+
+#[test]
+fn webhooks_in_the_clear_are_for_development() {
+    let hook = "webhooks: [{ name: a, url: 'http://127.0.0.1:9/x', format: slack }]\n";
+    let config = load(&format!("{WHOLE}{hook}"), &[]).unwrap();
+    let refused = config.check_dev(false).unwrap_err().to_string();
+    assert!(refused.contains("webhooks[0].url") && refused.contains("https://"), "{refused}");
+    assert_eq!(config.check_dev(true), Ok(()));
 }

@@ -7,8 +7,9 @@ use failoverd_domain::manifest::Problem;
 use rustix::process::{Resource, getrlimit};
 
 use crate::adapters::postgres::DatabaseUrl;
+use crate::adapters::webhook::{HookSettings, Shape, is_refused, literal};
 use crate::api::{GrpcPeers, SwitchLimits, SwitchSettings, TlsPem, switch_tls};
-use crate::config::{Config, ConfigReport, Switch, Tls};
+use crate::config::{Config, ConfigReport, Switch, Tls, Webhook, WebhookFormat};
 
 /// A configuration that nothing but the machine can still stand against.
 pub struct Accepted {
@@ -17,6 +18,8 @@ pub struct Accepted {
     /// How Route 53's checkers are served.
     pub switch: SwitchSettings,
     pub database: Option<DatabaseUrl>,
+    /// Webhooks, with their secrets.
+    pub webhooks: Vec<HookSettings>,
     /// The process's variables: canaries' DSNs are among them.
     pub variables: BTreeMap<String, String>,
 }
@@ -34,11 +37,13 @@ impl Accepted {
         });
         let tls = config.tls.as_ref().and_then(|tls| certificates(tls, &mut problems));
         let switch = switch(&config.switch, &mut problems);
+        let hooks = config.webhooks.iter().enumerate();
+        let webhooks = hooks.filter_map(|(at, hook)| webhook(at, hook, &variables, &mut problems)).collect();
         if let Err(cause) = GrpcPeers::new(&super::compose::peer_urls(&config), tls.as_ref()) {
             problems.push(problem("peers", cause));
         }
         if problems.is_empty() {
-            Ok(Self { config, tls, switch, database, variables })
+            Ok(Self { config, tls, switch, database, webhooks, variables })
         } else {
             Err(ConfigReport::new(problems))
         }
@@ -69,6 +74,36 @@ fn switch(switch: &Switch, problems: &mut Vec<Problem>) -> SwitchSettings {
         switch_tls(&cert?, &key?).map_err(|why| problems.push(problem("switch.tls", why))).ok()
     });
     SwitchSettings { tls, limits }
+}
+
+/// A webhook with its secret, unless it leads to where machines find their credentials.
+fn webhook(
+    at: usize,
+    hook: &Webhook,
+    variables: &BTreeMap<String, String>,
+    problems: &mut Vec<Problem>,
+) -> Option<HookSettings> {
+    if let Some(address) = literal(&hook.url).filter(|address| is_refused(*address)) {
+        problems.push(problem(&format!("webhooks[{at}].url"), format!("{address} is no place for a webhook")));
+        return None;
+    }
+    let secret = hook.secret_env.as_ref().map(|name| (name, variables.get(name).filter(|value| !value.is_empty())));
+    if let Some((name, None)) = secret {
+        let message =
+            format!("the variable {name} is not set: it holds the secret that signs what the webhook is sent");
+        problems.push(problem(&format!("webhooks[{at}].secret_env"), message));
+        return None;
+    }
+    Some(HookSettings {
+        name: hook.name.clone(),
+        url: hook.url.clone(),
+        shape: match hook.format {
+            WebhookFormat::Json => Shape::Json,
+            WebhookFormat::Slack => Shape::Slack,
+        },
+        secret: secret.and_then(|(_, value)| value.cloned()),
+        events: hook.events.clone(),
+    })
 }
 
 /// Reads all three files, so that all three can be complained about.

@@ -12,22 +12,23 @@ use super::refusal::Refusal;
 use super::world;
 use crate::adapters::clock::SystemClock;
 use crate::adapters::postgres::{Limits, PostgresHistory};
+use crate::adapters::webhook::{HookSettings, HttpWebhooks};
 use crate::config::{Config, Database};
 use crate::consensus::Disk;
 use crate::daemon::{Listeners, Setup};
-use crate::ports::History;
+use crate::ports::{History, Webhooks};
 use crate::runtime::{Keep, Timing};
 
 /// Every part of the daemon, ready to be started.
 ///
 /// # Errors
-/// [`Refusal::Probes`], [`Refusal::Dns`].
+/// [`Refusal::Probes`], [`Refusal::Dns`], [`Refusal::Webhooks`].
 pub fn setup(
     accepted: Accepted,
     listeners: Listeners,
     history: Option<Arc<PostgresHistory>>,
 ) -> Result<Setup, Refusal> {
-    let Accepted { config, tls, switch, variables, .. } = accepted;
+    let Accepted { config, tls, switch, webhooks, variables, .. } = accepted;
     let timing = timing(&config);
     Ok(Setup {
         peers: peer_urls(&config),
@@ -52,12 +53,21 @@ pub fn setup(
         disk: Disk::Directory(config.data_dir),
         keep: keep(config.database.as_ref(), history.clone()),
         history: history.map(|history| history as Arc<dyn History>),
+        webhooks: webhooks_of(webhooks)?,
         clock: Arc::new(SystemClock),
     })
 }
 
 fn keep(database: Option<&Database>, history: Option<Arc<PostgresHistory>>) -> Option<Keep> {
     Some(Keep { history: history?, at_least: Duration::from_millis(database?.keep_ms?) })
+}
+
+fn webhooks_of(hooks: Vec<HookSettings>) -> Result<Option<Arc<dyn Webhooks>>, Refusal> {
+    if hooks.is_empty() {
+        return Ok(None);
+    }
+    let webhooks = HttpWebhooks::new(hooks).map_err(|error| Refusal::Webhooks(error.to_string()))?;
+    Ok(Some(Arc::new(webhooks)))
 }
 
 /// This Region's history. Connects when it is first used: a database that is away stops nobody.

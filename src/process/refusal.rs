@@ -36,6 +36,9 @@ pub enum Refusal {
     /// No client for probes can be made.
     #[error("probes cannot be made: {0}")]
     Probes(String),
+    /// No client for webhooks can be made.
+    #[error("webhooks cannot be told: {0}")]
+    Webhooks(String),
     /// Name servers cannot be asked.
     #[error("zones cannot be asked over DNS: {0} (aws.name_servers names servers to ask instead)")]
     Dns(String),

@@ -14,15 +14,17 @@ use super::board::Board;
 use super::controller::Controller;
 use super::executor::Executor;
 use super::forgetter::Forgetter;
+use super::notifier::Notifier;
 use super::observer::Observer;
 use super::projector::Projector;
 use super::pruner::{Keep, Pruner};
 use super::publisher::Publisher;
+use super::recorder::Recorder;
 use super::settler::{Settler, Words};
 use super::supervisor::{Supervisor, TaskKind};
 use super::timing::Timing;
 use super::voice::Voice;
-use crate::ports::{Agreement, Clock, History, Outbox, Peers, World};
+use crate::ports::{Agreement, Clock, History, Outbox, Peers, Webhooks, World};
 
 /// What an engine is made of.
 #[derive(Clone)]
@@ -53,6 +55,8 @@ pub struct Parts {
     pub history: Option<Arc<dyn History>>,
     /// How long it keeps its events; absent: for ever.
     pub keep: Option<Keep>,
+    /// Who is told of news outside the fleet, if anybody.
+    pub webhooks: Option<Arc<dyn Webhooks>>,
 }
 
 /// A running engine.
@@ -113,6 +117,13 @@ impl Engine {
         };
         supervisor.spawn(TaskKind::Executor, executor.run());
         supervisor.spawn(TaskKind::Settler, settler.run());
+        let recorder =
+            Recorder { view: view.clone(), clock: clock.clone(), agreement: agreement.clone(), matrix: matrix.clone() };
+        supervisor.spawn(TaskKind::Recorder, recorder.run());
+        if let Some(webhooks) = parts.webhooks.clone() {
+            let (me, clock, agreement) = (view.me.clone(), clock.clone(), agreement.clone());
+            supervisor.spawn(TaskKind::Notifier, Notifier { me, clock, agreement, webhooks }.run());
+        }
         let publisher = Publisher { view: view.clone(), clock, world, agreement, matrix: matrix.clone() };
         supervisor.spawn(TaskKind::Publisher, publisher.run());
         supervisor.spawn(TaskKind::Registrar, register(parts.clone()));

@@ -25,6 +25,10 @@ pub enum TaskKind {
     Publisher,
     /// Says through CloudWatch what this daemon knows of switches.
     Voice,
+    /// Keeps what is seen, and puts on record what was seen of a run, while leading.
+    Recorder,
+    /// Tells webhooks the news, while leading.
+    Notifier,
     /// Writes history.
     Projector,
     /// Removes old history.

@@ -248,6 +248,7 @@ impl Sandbox {
             world: self.world(region, timing.mutation)?,
             history: self.history(region)?,
             keep: None,
+            webhooks: None,
             clock: self.clock.clone(),
             timing,
             heartbeat: HEARTBEAT,

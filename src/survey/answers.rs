@@ -6,10 +6,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use failoverd_domain::fleet::FleetState;
+use failoverd_domain::health::Status;
 use failoverd_domain::route53::RecordType;
-use failoverd_domain::service::{PublicRecord, ServiceSpec, Signal, Weight};
+use failoverd_domain::service::{ProbeSpec, PublicRecord, ServiceSpec, Signal, Weight};
 use failoverd_domain::traffic::{Heard, LookUp, NameProbe, NameSeen, Question, Sighting, questions, through_name};
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use futures_util::stream::iter;
 use tokio::time::{Instant, timeout_at};
 
@@ -91,26 +93,59 @@ pub fn probes_through(spec: &ServiceSpec) -> Vec<(&PublicRecord, &Signal)> {
         .collect()
 }
 
+/// How a service answers somebody who asks by its public names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// Bad if any name is; unknown where nothing could be asked.
+    pub status: Status,
+    /// The slowest good answer, milliseconds.
+    pub latency_ms: Option<u64>,
+    /// What was seen.
+    pub detail: String,
+}
+
+/// Asks a service by its public names over HTTP, as its users do; `None` where it has no such signal. A dead place is
+/// waited for as long as the signal says, and then counts as bad.
+pub async fn ask_through(world: &World, spec: &ServiceSpec) -> Option<Answered> {
+    let each = probes_through(spec).into_iter();
+    let each: Vec<_> = each.filter(|(_, signal)| matches!(signal.probe, ProbeSpec::Http { .. })).collect();
+    let longest_ms = each.iter().map(|(_, signal)| signal.probe.timeout_ms()).max()?;
+    let deadline = Instant::now() + LOOK_LIMIT + Duration::from_millis(longest_ms);
+    let asked = each.into_iter().map(|(record, signal)| async move {
+        let started = Instant::now();
+        let seen = probe(world, record, signal, deadline).await?;
+        Some((seen, u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)))
+    });
+    let seen: Vec<(NameProbe, u64)> = join_all(asked).await.into_iter().flatten().collect();
+    let bad = seen.iter().find(|(seen, _)| !seen.good);
+    let latency_ms = seen.iter().filter(|(seen, _)| seen.good).map(|(_, ms)| *ms).max();
+    let (status, told) = match (bad, seen.first()) {
+        (Some((bad, _)), _) => (Status::Bad, Some(bad)),
+        (None, Some((good, _))) => (Status::Good, Some(good)),
+        (None, None) => (Status::Unknown, None),
+    };
+    let detail = told.map(|seen| format!("{}: {}", seen.name, seen.detail));
+    let detail = detail.unwrap_or_else(|| "no name server answered with an address in time".to_owned());
+    Some(Answered { status, latency_ms: latency_ms.filter(|_| bad.is_none()), detail })
+}
+
 /// What could not even be tried says nothing against the service and is left out.
 async fn probes(world: &World, specs: &[&ServiceSpec], deadline: Instant) -> Vec<NameProbe> {
-    let each = specs.iter().copied().flat_map(probes_through).map(|(record, signal)| async move {
-        let heard = timeout_at(deadline, world.dns.ask(&record.name, RecordType::A)).await.ok()?.ok()?;
-        let address: IpAddr = heard.values.first()?.parse().ok()?;
-        let (good, detail) =
-            match timeout_at(deadline, world.prober.through(&signal.probe, &record.name, address)).await {
-                Ok(Ok(seen)) => (true, seen),
-                Ok(Err(NotGood::Bad(seen))) => (false, seen),
-                Ok(Err(NotGood::Unknown(_))) => return None,
-                // Cut off before its own limit: nobody can tell.
-                Err(_) => return None,
-            };
-        Some(NameProbe {
-            name: record.name.clone(),
-            signal: signal.name.clone(),
-            good,
-            detail: format!("{address}: {detail}"),
-        })
-    });
-    let each: Vec<_> = each.collect();
+    let each = specs.iter().copied().flat_map(probes_through);
+    let each: Vec<_> = each.map(|(record, signal)| probe(world, record, signal, deadline)).collect();
     iter(each).buffered(AT_ONCE).filter_map(std::future::ready).collect().await
+}
+
+async fn probe(world: &World, record: &PublicRecord, signal: &Signal, deadline: Instant) -> Option<NameProbe> {
+    let heard = timeout_at(deadline, world.dns.ask(&record.name, RecordType::A)).await.ok()?.ok()?;
+    let address: IpAddr = heard.values.first()?.parse().ok()?;
+    let (good, detail) = match timeout_at(deadline, world.prober.through(&signal.probe, &record.name, address)).await {
+        Ok(Ok(seen)) => (true, seen),
+        Ok(Err(NotGood::Bad(seen))) => (false, seen),
+        Ok(Err(NotGood::Unknown(_))) => return None,
+        // Cut off before its own limit: nobody can tell.
+        Err(_) => return None,
+    };
+    let (name, signal) = (record.name.clone(), signal.name.clone());
+    Some(NameProbe { name, signal, good, detail: format!("{address}: {detail}") })
 }

@@ -49,6 +49,7 @@ struct Newest {
     status: Status,
     since: Timestamp,
     at: Timestamp,
+    latency_ms: Option<u64>,
     detail: String,
 }
 
@@ -82,6 +83,11 @@ impl SignalTracker {
 
     /// Feeds one reading, taken at `now`.
     pub fn feed(&mut self, now: Timestamp, status: Status, detail: impl Into<String>) {
+        self.feed_timed(now, status, None, detail);
+    }
+
+    /// Feeds one reading, taken at `now`, with how long its answer took, milliseconds.
+    pub fn feed_timed(&mut self, now: Timestamp, status: Status, latency_ms: Option<u64>, detail: impl Into<String>) {
         match status {
             Status::Good => self.known(now, false),
             Status::Bad => self.known(now, true),
@@ -98,7 +104,7 @@ impl SignalTracker {
             Some(newest) if newest.status == Status::Unknown => newest.since,
             _ => now,
         };
-        self.newest = Some(Newest { status, since, at: now, detail: detail.into() });
+        self.newest = Some(Newest { status, since, at: now, latency_ms, detail: detail.into() });
     }
 
     fn known(&mut self, now: Timestamp, bad: bool) {
@@ -158,7 +164,7 @@ impl SignalTracker {
             age_ms: now.since(newest.at),
             breached: self.breached,
             detail: self.detail(&newest.detail),
-            latency_ms: None,
+            latency_ms: newest.latency_ms,
         })
     }
 
@@ -258,6 +264,15 @@ mod tests {
         }
         assert_eq!(reading(&tracker, 500).status, Status::Unknown);
         assert_eq!(reading(&tracker, 500).held_ms, 269_000);
+    }
+
+    #[test]
+    fn a_reading_tells_how_long_the_newest_answer_took_and_forgets_older_ones() {
+        let mut tracker = SignalTracker::new(LIMITS);
+        tracker.feed_timed(Timestamp(0), Status::Good, Some(42), "seen");
+        assert_eq!(reading(&tracker, 1).latency_ms, Some(42));
+        feed(&mut tracker, 2, Status::Bad);
+        assert_eq!(reading(&tracker, 3).latency_ms, None);
     }
 
     #[test]

@@ -77,6 +77,13 @@ impl Received {
         run_of(self.report.signals.get(ranges.signals.clone()).unwrap_or_default(), region, |reading| &reading.region)
     }
 
+    /// This report's signals of one service, whatever the Region and whether its manifest names them or not.
+    #[must_use]
+    pub fn all_signals(&self, service: &ServiceName) -> &[SignalReading] {
+        let Some(ranges) = self.index.get(service) else { return &[] };
+        self.report.signals.get(ranges.signals.clone()).unwrap_or_default()
+    }
+
     /// This report's stores of one service, whatever the Region.
     #[must_use]
     pub fn stores(&self, service: &ServiceName) -> &[StoreReading] {

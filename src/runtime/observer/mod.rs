@@ -2,11 +2,14 @@
 //!
 //! Observing never stops: not when this daemon does not lead, not when automatic action is paused.
 
+mod guardrails;
 mod outside;
 mod readiness;
+mod rehearsals;
 mod sheet;
 mod signals;
 mod stores;
+mod through;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -53,6 +56,9 @@ impl Observer {
             self.write_canaries(&sheet),
             self.watch_outside(&sheet),
             self.watch_readiness(&sheet),
+            self.show_rehearsals(&sheet),
+            self.watch_guardrails(&sheet),
+            self.ask_through(&sheet),
             self.report(&sheet),
         );
     }
@@ -121,8 +127,8 @@ impl Observer {
             control_planes: sheet.control_planes(),
             votes: votes(&state, &leadership, &self.spoken.borrow()),
             checks: sheet.checks(now, seq),
-            rehearsals: Vec::new(),
-            through: Vec::new(),
+            rehearsals: sheet.rehearsals(now),
+            through: sheet.through(now),
         }
     }
 
@@ -160,3 +166,6 @@ fn votes(state: &FleetState, leadership: &Leadership, spoken: &Spoken) -> Vec<(S
     }
     votes
 }
+
+#[cfg(test)]
+mod tests;

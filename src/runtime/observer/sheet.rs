@@ -5,9 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use failoverd_domain::health::readiness::{Check, Fact, Sheet as CheckSheet};
 use failoverd_domain::health::{
-    CanaryReading, ReplicaReadiness, Route53Reading, SignalReading, SignalTracker, Status, StoreReading,
+    CanaryReading, Rehearsal, ReplicaReadiness, Route53Reading, SignalReading, SignalTracker, Status, StoreReading,
+    ThroughReading,
 };
-use failoverd_domain::ids::{Region, ServiceName, SignalName, StoreName};
+use failoverd_domain::ids::{DrillRunId, Region, ServiceName, SignalName, StoreName};
 use failoverd_domain::time::Timestamp;
 
 /// A signal of a service in a Region.
@@ -36,6 +37,28 @@ pub(super) struct Pages {
     /// What AWS said last about each copy, whenever that was.
     pub(super) facts: BTreeMap<CopyKey, Fact>,
     checks: BTreeMap<CheckKey, Looked>,
+    /// What drills show of Regions that are taken for lost.
+    pub(super) shown: BTreeMap<DrillRunId, Shown>,
+    /// Alarms that are guardrails of drills: apart, as no manifest of a service names them.
+    pub(super) alarms: BTreeMap<SignalKey, SignalTracker>,
+    /// How services that are being moved answered by their public names.
+    pub(super) through: BTreeMap<ServiceName, Through>,
+}
+
+/// What one execution of a drill shows of one service in one Region.
+pub(super) struct Shown {
+    pub(super) service: ServiceName,
+    pub(super) region: Region,
+    /// One for each signal, with a past of its own: what is really read knows nothing of it.
+    pub(super) trackers: BTreeMap<SignalName, SignalTracker>,
+}
+
+/// The newest answer by a public name.
+pub(super) struct Through {
+    pub(super) status: Status,
+    pub(super) latency_ms: Option<u64>,
+    pub(super) detail: String,
+    pub(super) at: Timestamp,
 }
 
 /// What a look found.
@@ -127,6 +150,7 @@ impl Sheet {
         pages
             .signals
             .iter()
+            .chain(&pages.alarms)
             .filter_map(|((service, region, signal), held)| held.reading(now, service, region, signal))
             .collect()
     }
@@ -171,6 +195,39 @@ impl Sheet {
             }
         });
         told.collect()
+    }
+
+    pub(super) fn rehearsals(&self, now: Timestamp) -> Vec<Rehearsal> {
+        let pages = self.open();
+        let shown = pages.shown.iter().map(|(drill, shown)| {
+            let Shown { service, region, trackers } = shown;
+            let signals = trackers.iter().filter_map(|(signal, held)| held.reading(now, service, region, signal));
+            Rehearsal {
+                drill: drill.clone(),
+                service: service.clone(),
+                region: region.clone(),
+                signals: signals.collect(),
+                route53: Some(Route53Reading {
+                    service: service.clone(),
+                    region: region.clone(),
+                    status: Status::Bad,
+                    age_ms: 0,
+                }),
+            }
+        });
+        shown.collect()
+    }
+
+    pub(super) fn through(&self, now: Timestamp) -> Vec<ThroughReading> {
+        let pages = self.open();
+        let reading = |(service, newest): (&ServiceName, &Through)| ThroughReading {
+            service: service.clone(),
+            status: newest.status,
+            latency_ms: newest.latency_ms,
+            age_ms: now.since(newest.at),
+            detail: newest.detail.clone(),
+        };
+        pages.through.iter().map(reading).collect()
     }
 
     pub(super) fn references(&self) -> BTreeMap<Region, bool> {

@@ -9,6 +9,7 @@ use failoverd_domain::service::{ProbeSpec, ServiceSpec, Signal};
 use failoverd_domain::time::Timestamp;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use tokio::time::Instant;
 
 use super::Observer;
 use super::sheet::{Sheet, SignalKey};
@@ -16,6 +17,13 @@ use crate::ports::NotGood;
 
 /// Probes under way at once: a fleet-wide outage must not exhaust this daemon.
 const MOST_AT_ONCE: usize = 1_024;
+
+/// What a probe brought.
+struct Answer {
+    result: Result<String, NotGood>,
+    /// Of a good answer of the service itself.
+    latency_ms: Option<u64>,
+}
 
 impl Observer {
     pub(super) async fn watch_signals(&self, sheet: &Sheet) {
@@ -38,9 +46,9 @@ impl Observer {
                         under_way.push(self.probe(key, limits, probe));
                     }
                 }
-                Some((key, limits, result)) = under_way.next(), if !under_way.is_empty() => {
+                Some((key, limits, answer)) = under_way.next(), if !under_way.is_empty() => {
                     busy.remove(&key);
-                    self.note(sheet, key, limits, result);
+                    self.note(sheet, key, limits, answer);
                 }
             }
         }
@@ -65,35 +73,35 @@ impl Observer {
         due
     }
 
-    fn interval_ms(&self, probe: &ProbeSpec) -> u64 {
+    pub(super) fn interval_ms(&self, probe: &ProbeSpec) -> u64 {
         let default_ms = u64::try_from(self.timing.probe.as_millis()).unwrap_or(u64::MAX);
         probe.interval_ms().unwrap_or(default_ms)
     }
 
-    async fn probe(
-        &self,
-        key: SignalKey,
-        limits: Limits,
-        probe: ProbeSpec,
-    ) -> (SignalKey, Limits, Result<String, NotGood>) {
+    async fn probe(&self, key: SignalKey, limits: Limits, probe: ProbeSpec) -> (SignalKey, Limits, Answer) {
+        let started = Instant::now();
         let result = self.world.prober.probe(&probe, &key.1).await;
-        (key, limits, result)
+        // How long CloudWatch takes to tell of an alarm says nothing about the service.
+        let is_answer = result.is_ok() && !matches!(probe, ProbeSpec::CloudwatchAlarm { .. });
+        let latency_ms = is_answer.then(|| u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
+        (key, limits, Answer { result, latency_ms })
     }
 
-    fn note(&self, sheet: &Sheet, key: SignalKey, limits: Limits, result: Result<String, NotGood>) {
+    fn note(&self, sheet: &Sheet, key: SignalKey, limits: Limits, answer: Answer) {
         let now = self.clock.now();
+        let Answer { result, latency_ms } = answer;
         let mut pages = sheet.open();
         let tracker = pages.signals.entry(key).or_insert_with(|| SignalTracker::new(limits));
         tracker.set_limits(limits);
         match result {
-            Ok(detail) => tracker.feed(now, Status::Good, detail),
+            Ok(detail) => tracker.feed_timed(now, Status::Good, latency_ms, detail),
             Err(NotGood::Bad(detail)) => tracker.feed(now, Status::Bad, detail),
             Err(NotGood::Unknown(detail)) => tracker.feed(now, Status::Unknown, detail),
         }
     }
 }
 
-fn limits(spec: &ServiceSpec, interval_ms: u64) -> Limits {
+pub(super) fn limits(spec: &ServiceSpec, interval_ms: u64) -> Limits {
     Limits {
         breach_after_ms: spec.health.breach_after_ms,
         recover_after_ms: spec.health.recover_after_ms,

@@ -90,6 +90,7 @@ impl Daemon {
             peers: peers.clone(),
             history: history.clone(),
             keep: None,
+            webhooks: None,
         };
         let engine = Engine::start(&parts, &supervisor);
         let served = Served {
