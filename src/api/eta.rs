@@ -45,7 +45,7 @@ impl<'a> Known<'a> {
 
     /// From a Region's end to verified answers: `begins_ms` until the first step, then the plan.
     #[must_use]
-    pub fn from_the_end(&self, plan: &Plan, begins_ms: u64) -> proto::Eta {
+    pub fn eta_after_the_end(&self, plan: &Plan, begins_ms: u64) -> proto::Eta {
         let of_plan = self.eta(plan);
         let later = |ms: Option<u64>| ms.map(|ms| ms.saturating_add(begins_ms));
         let basis = format!("{} ms to be sure of it and to announce it; {}", begins_ms, of_plan.basis);
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn detection_and_announcement_come_first() {
         let run = fake::run("checkout-1");
-        let eta = of([&run]).from_the_end(&run.plan, 60_000);
+        let eta = of([&run]).eta_after_the_end(&run.plan, 60_000);
         assert_eq!((eta.p50_ms, eta.p95_ms), (Some(67_000), Some(67_000)));
         assert!(eta.basis.starts_with("60000 ms to be sure"), "{}", eta.basis);
     }

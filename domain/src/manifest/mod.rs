@@ -143,7 +143,7 @@ impl Documents {
             let (file, lines) = (file.to_owned(), lines_of(document));
             match declared.filter(|_| wrong.is_empty()) {
                 Some(Declared::Service(spec)) => self.services.push(Manifest { spec: *spec, file, lines }),
-                Some(Declared::Drill(spec)) => self.drills.push(Manifest { spec, file, lines }),
+                Some(Declared::Drill(spec)) => self.drills.push(Manifest { spec: *spec, file, lines }),
                 None => {}
             }
             self.problems.extend(wrong);

@@ -29,7 +29,7 @@ pub enum Declared {
     /// A service.
     Service(Box<ServiceSpec>),
     /// A drill.
-    Drill(DrillSpec),
+    Drill(Box<DrillSpec>),
 }
 
 /// Reads a document.
@@ -43,7 +43,7 @@ pub fn document(root: &Field<'_>, fleet: &BTreeMap<Region, Role>) -> Option<Decl
     };
     let metadata = keys.need("metadata", |field| metadata(&field));
     let declared = if is_drill {
-        keys.need("spec", |field| drill::spec(&field)).map(Declared::Drill)
+        keys.need("spec", |field| drill::spec(&field)).map(|spec| Declared::Drill(Box::new(spec)))
     } else {
         keys.need("spec", |field| spec(&field, fleet)).map(|spec| Declared::Service(Box::new(spec)))
     };
@@ -53,7 +53,7 @@ pub fn document(root: &Field<'_>, fleet: &BTreeMap<Region, Role>) -> Option<Decl
         Declared::Service(spec) => {
             Declared::Service(Box::new(ServiceSpec { name: ServiceName::new(name), labels, ..*spec }))
         }
-        Declared::Drill(spec) => Declared::Drill(DrillSpec { name: DrillName::new(name), labels, ..spec }),
+        Declared::Drill(spec) => Declared::Drill(Box::new(DrillSpec { name: DrillName::new(name), labels, ..*spec })),
     })
 }
 

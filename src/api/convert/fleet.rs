@@ -156,7 +156,7 @@ fn service_forecast(at: &Snapshot, region: &Region, forecast: Forecast) -> proto
     let moved = wanted.map(|wanted| shifts(&wanted, &at.state, &down)).unwrap_or_default();
     let eta = forecast.plan.as_ref().zip(spec).map(|(plan, spec)| {
         let begins_ms = spec.health.breach_after_ms.saturating_add(spec.policy.announce_ms);
-        eta::Known::of(&at.state, &plan.service).from_the_end(plan, begins_ms)
+        eta::Known::of(&at.state, &plan.service).eta_after_the_end(plan, begins_ms)
     });
     let bounds: Option<Vec<u64>> = forecast.loss.iter().map(|loss| loss.bound).collect();
     proto::Forecast {
