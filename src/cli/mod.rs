@@ -83,6 +83,8 @@ pub enum Command {
     History(commands::history::HistoryArgs),
     /// What a run did, how long it took and what was lost
     Report(commands::report::ReportArgs),
+    /// Works on drills: report
+    Drill(commands::drill::DrillArgs),
     /// What Route 53 would answer, and why: explain
     Route(commands::route::RouteArgs),
     /// The least-privilege IAM policy for what is applied
@@ -107,6 +109,11 @@ pub async fn run(cli: Cli) -> ExitCode {
 }
 
 async fn dispatch(context: &Context, command: Command) -> Result<Outcome, Failure> {
+    let is_document = matches!(context.global.output, Format::Html | Format::Md);
+    if is_document && !matches!(command, Command::Report(_) | Command::Drill(_)) {
+        return Err(Failure::usage("-o html and -o md are for `report` and `drill report`")
+            .hint("use -o table, wide, json, yaml or name"));
+    }
     match command {
         Command::Status(args) => commands::status::run(context, args).await,
         Command::Get(args) => commands::get::run(context, args).await,
@@ -125,6 +132,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<Outcome, Failur
         Command::Resume(args) => commands::pause::resume(context, args).await,
         Command::History(args) => commands::history::run(context, args).await,
         Command::Report(args) => commands::report::run(context, args).await,
+        Command::Drill(args) => commands::drill::run(context, args).await,
         Command::Route(args) => commands::route::run(context, args).await,
         Command::IamPolicy(args) => commands::iam_policy::run(context, args).await,
         Command::Sandbox(args) => commands::sandbox::run(context, args).await,

@@ -4,6 +4,7 @@ pub mod apply;
 pub mod completion;
 pub mod delete;
 pub mod describe;
+pub mod drill;
 pub mod export;
 pub mod failback;
 pub mod failover;
