@@ -14,6 +14,7 @@ pub mod ids;
 pub mod invariant;
 pub mod manifest;
 pub mod plan;
+pub mod report;
 pub mod route53;
 pub mod service;
 pub mod switch_groups;

@@ -382,7 +382,14 @@ impl History for FakeHistory {
     }
     async fn query(&self, filter: &HistoryFilter) -> Result<Vec<HistoryEvent>, HistoryError> {
         let events = self.0.lock().unwrap();
-        Ok(events.iter().rev().take(filter.limit as usize).cloned().collect())
+        let matches = |event: &&HistoryEvent| {
+            filter.run.as_ref().is_none_or(|run| event.run.as_ref() == Some(run))
+                && filter.drill.as_ref().is_none_or(|drill| event.drill.as_ref() == Some(drill))
+                && filter.service.as_ref().is_none_or(|service| event.service.as_ref() == Some(service))
+                && filter.kind.as_ref().is_none_or(|kind| &event.kind.word() == kind)
+                && filter.since.is_none_or(|since| event.at >= since)
+        };
+        Ok(events.iter().rev().filter(matches).take(filter.limit as usize).cloned().collect())
     }
     async fn range(&self, from_seq: u64, limit: u32) -> Result<Vec<HistoryEvent>, HistoryError> {
         let events = self.0.lock().unwrap();

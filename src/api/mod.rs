@@ -18,6 +18,7 @@ pub mod ops;
 pub mod peer;
 pub mod peer_client;
 pub mod proto;
+mod report;
 mod review;
 mod serve;
 mod snapshot;

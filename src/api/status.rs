@@ -10,7 +10,7 @@ use super::failover::{Asked, preview};
 use super::identity::caller;
 use super::proto::status_service_server::StatusService;
 use super::snapshot::Snapshot;
-use super::{Handles, convert, drills, eta, explain, iam, proto, watch};
+use super::{Handles, convert, drills, eta, explain, iam, proto, report, watch};
 use crate::ports::{HistoryError, Verified};
 
 /// Answers reads.
@@ -45,7 +45,7 @@ fn runs(at: &Snapshot, service: Option<&str>, open: bool) -> Vec<proto::Run> {
     runs.into_iter().map(|run| run_message(at, run)).collect()
 }
 
-fn history_error(error: HistoryError) -> ApiError {
+pub fn history_error(error: HistoryError) -> ApiError {
     let code = match error {
         HistoryError::Away(_) => ErrorCode::HistoryAway,
         HistoryError::Contradiction(_) => ErrorCode::HistoryContradicts,
@@ -155,6 +155,13 @@ impl StatusService for StatusApi {
             head_hash: head.hash,
             problem,
         }))
+    }
+
+    async fn get_report(
+        &self,
+        request: Request<proto::GetReportRequest>,
+    ) -> Result<Response<proto::GetReportResponse>, Status> {
+        Ok(Response::new(report::answer(&self.handles, request.into_inner()).await?))
     }
 
     async fn plan(&self, request: Request<proto::PlanRequest>) -> Result<Response<proto::PlanResponse>, Status> {

@@ -60,6 +60,10 @@ pub enum Format {
     Yaml,
     /// Names only
     Name,
+    /// Reports only: one file that needs no network
+    Html,
+    /// Reports only: Markdown
+    Md,
 }
 
 /// `90s`, `5m`, `1h30m`.

@@ -6,7 +6,7 @@ use clap::{CommandFactory, Parser};
 use failoverd_domain::time::Timestamp;
 
 use super::output::View;
-use super::{Cli, Outcome, Style, drill_progress, fixture, progress, report, view};
+use super::{Cli, Outcome, Style, drill_progress, fixture, progress, view};
 use crate::api::convert;
 use crate::api::fake::NOW;
 use crate::api::proto::{self, RunState};
@@ -64,7 +64,6 @@ fn run_views() {
     let run = fixture::run();
     both("runs", &view::runs(std::slice::from_ref(&run), PLAIN));
     both("describe-run", &view::run_whole(&run, PLAIN));
-    both("report", &report::report(&run, &fixture::events()));
     let lines: Vec<String> = run.steps.iter().map(view::step_line).collect();
     golden("steps.txt", &(lines.join("\n") + "\n"));
 }
@@ -246,6 +245,8 @@ fn the_command_line_is_the_interfaces() {
         "iam-policy --region eu-west-1 --account 123456789012 --role failoverd",
         "apply -f a.yaml --confirm example.com --confirm example.org",
         "report checkout-1 -o json",
+        "report checkout-1 -o html",
+        "drill report checkout-monthly.3 -o md",
         "completion bash",
         "--server http://a:1,http://b:2 --no-color status",
     ] {

@@ -74,7 +74,7 @@ pub enum Command {
     Restore(commands::region::RegionArgs),
     /// Works on a run: watch, approve, abort, retry, skip
     Run(commands::run::RunArgs),
-    /// GameDays: run, cancel, list, schedule
+    /// GameDays: run, cancel, list, schedule, report
     Drill(commands::drill::DrillArgs),
     /// Turns a switch by hand
     Switch(commands::switch::SwitchArgs),
@@ -110,6 +110,11 @@ pub async fn run(cli: Cli) -> ExitCode {
 }
 
 async fn dispatch(context: &Context, command: Command) -> Result<Outcome, Failure> {
+    let is_document = matches!(context.global.output, Format::Html | Format::Md);
+    if is_document && !matches!(command, Command::Report(_) | Command::Drill(_)) {
+        return Err(Failure::usage("-o html and -o md are for `report` and `drill report`")
+            .hint("use -o table, wide, json, yaml or name"));
+    }
     match command {
         Command::Status(args) => commands::status::run(context, args).await,
         Command::Get(args) => commands::get::run(context, args).await,

@@ -1,5 +1,6 @@
 //! How instants, durations and words look to people.
 
+pub use failoverd_domain::report::duration;
 use failoverd_domain::time::Timestamp;
 use prost_types::Timestamp as ProtoTime;
 
@@ -37,25 +38,6 @@ impl Style {
 pub fn timestamp(at: &ProtoTime) -> Timestamp {
     let ms = at.seconds.saturating_mul(1000).saturating_add(i64::from(at.nanos) / 1_000_000);
     Timestamp(u64::try_from(ms).unwrap_or(0))
-}
-
-/// Two units at most: `350ms`, `4.2s`, `1m30s`, `2h5m`, `3d4h`.
-#[must_use]
-pub fn duration(ms: u64) -> String {
-    let s = ms / 1000;
-    match ms {
-        0..1_000 => format!("{ms}ms"),
-        1_000..10_000 if ms % 1000 >= 100 => format!("{s}.{}s", ms % 1000 / 100),
-        1_000..10_000 => format!("{s}s"),
-        10_000..60_000 => format!("{s}s"),
-        60_000..3_600_000 => two(s / 60, "m", s % 60, "s"),
-        3_600_000..86_400_000 => two(s / 3600, "h", s % 3600 / 60, "m"),
-        _ => two(s / 86_400, "d", s % 86_400 / 3600, "h"),
-    }
-}
-
-fn two(big: u64, big_unit: &str, small: u64, small_unit: &str) -> String {
-    if small == 0 { format!("{big}{big_unit}") } else { format!("{big}{big_unit}{small}{small_unit}") }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The replicated state, the entries that change it, and the one function that applies them.
 
 mod apply;
+mod basis;
 mod command;
 mod controller;
 mod drills;
@@ -17,6 +18,7 @@ pub(crate) mod tests;
 mod timeline;
 
 pub use apply::{Applied, Rejection};
+pub use basis::{Basis, Usual};
 pub use command::{Actor, Command, Decision, Entry, StepOutcome};
 pub use controller::{Forecast, ForecastOutcome, Proposal, tick, what_if_region_vanishes};
 pub use event::{EventHead, EventKind, HistoryEvent, verify_chain};
@@ -27,4 +29,4 @@ pub use state::{
     Bit, FleetState, Licence, Member, Retired, Role, ServicePhase, ServiceState, Settlement, Switch, WHOLE_SHARE,
     WayBack,
 };
-pub use timeline::{Cutter, Part, parts};
+pub use timeline::{Cutter, Floors, Part, parts, parts_by};

@@ -57,11 +57,32 @@ impl Cutter {
 /// verified answer; none of any other. `spec` is its service as it is now, where there is one.
 #[must_use]
 pub fn parts(run: &Run, spec: Option<&ServiceSpec>) -> Vec<Part> {
+    parts_by(run, spec.map(Floors::of))
+}
+
+/// What a manifest says of how short parts can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Floors {
+    /// A breach must have lasted so long, milliseconds.
+    pub breach_after_ms: u64,
+    /// How the switch reaches Route 53.
+    pub switch: SwitchTransport,
+}
+
+impl Floors {
+    const fn of(spec: &ServiceSpec) -> Self {
+        Self { breach_after_ms: spec.health.breach_after_ms, switch: spec.traffic.switch }
+    }
+}
+
+/// The same, where only the floors are known of the service.
+#[must_use]
+pub fn parts_by(run: &Run, floors: Option<Floors>) -> Vec<Part> {
     let (Some(started), Some(verified)) = (run.started_at, run.verified_at) else { return Vec::new() };
     let mut cutter = Cutter::new(run.breach_at.unwrap_or(run.decided_at));
     if run.breach_at.is_some() {
-        let (breach_ms, words) = spec.map_or((0, "the service is gone".to_owned()), |spec| {
-            (spec.health.breach_after_ms, "breach_after".to_owned())
+        let (breach_ms, words) = floors.map_or((0, "the service is gone".to_owned()), |floors| {
+            (floors.breach_after_ms, "breach_after".to_owned())
         });
         cutter.cut("detect", run.decided_at, breach_ms, words);
     }
@@ -86,7 +107,7 @@ pub fn parts(run: &Run, spec: Option<&ServiceSpec>) -> Vec<Part> {
             cutter.cut("data", last.min(verified), 0, data);
         }
     }
-    let (floor_ms, words) = match spec.map(|spec| spec.traffic.switch) {
+    let (floor_ms, words) = match floors.map(|floors| floors.switch) {
         Some(SwitchTransport::Http) => {
             let polls = u64::from(SWITCH_FAILURE_THRESHOLD - 1);
             let words = format!(

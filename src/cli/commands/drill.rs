@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::report::{DrillReportArgs, drill_report};
 use crate::api::proto::{CancelDrillRequest, Drill, GetDrillRequest, ListDrillsRequest, RunDrillRequest};
 use crate::cli::confirm::confirm;
 use crate::cli::{Client, Context, Failure, Outcome, drill_progress, view};
@@ -34,6 +35,8 @@ enum Action {
     },
     /// What is applied, when each begins next, and how the last one ended
     List,
+    /// What an execution did: verdict, objectives, steps, curves, comparison; -o html for one file to hand on
+    Report(DrillReportArgs),
     /// When drills begin by themselves, and what falls on these times
     Schedule {
         /// Only this drill
@@ -51,6 +54,7 @@ enum Action {
 pub async fn run(context: &Context, args: DrillArgs) -> Result<Outcome, Failure> {
     let mut client = context.client().await?;
     match args.action {
+        Action::Report(args) => drill_report(context, args).await,
         Action::Run { name, wait } => begin(context, client, name, wait).await,
         Action::Cancel { name, reason } => {
             let answer = client.control.cancel_drill(CancelDrillRequest { run: name, reason }).await;

@@ -1,14 +1,22 @@
-//! `report`.
+//! `report` and `drill report`.
 
 use clap::Args;
+use failoverd_domain::report::Report;
 
-use crate::api::proto::{GetRunRequest, ListHistoryRequest};
-use crate::cli::{Context, Failure, Outcome, report};
+use crate::api::proto::GetReportRequest;
+use crate::cli::{Client, Context, Failure, Format, Outcome, report};
 
 /// Arguments of `report`.
 #[derive(Args, Debug)]
 pub struct ReportArgs {
-    /// Run
+    /// Run, execution of a drill (checkout-monthly.3), or drill: its newest execution
+    run: String,
+}
+
+/// Arguments of `drill report`.
+#[derive(Args, Debug)]
+pub struct DrillReportArgs {
+    /// Any run of the drill, execution (checkout-monthly.3), or drill: its newest execution
     run: String,
 }
 
@@ -18,16 +26,35 @@ pub struct ReportArgs {
 /// An unknown run, exit 2; no history, exit 1.
 pub async fn run(context: &Context, args: ReportArgs) -> Result<Outcome, Failure> {
     let mut client = context.client().await?;
-    let known = client.status.get_run(GetRunRequest { id: args.run.clone() }).await;
-    let request = ListHistoryRequest { run: Some(args.run.clone()), limit: 10_000, ..Default::default() };
-    let events = client.status.list_history(request).await.map_err(Failure::of_read)?.into_inner().events;
-    match known {
-        Ok(answer) => context.out.show(&report::report(&answer.into_inner().run.unwrap_or_default(), &events)),
-        // The fleet keeps the newest runs whole; the history keeps what happened in all of them.
-        Err(status) if status.code() == tonic::Code::NotFound && !events.is_empty() => {
-            context.out.show(&report::report_of_old(&args.run, &events));
-        }
-        Err(status) => return Err(Failure::of_read(status)),
+    print(context, &mut client, GetReportRequest { id: args.run, whole_drill: false }).await
+}
+
+/// Prints what an execution of a drill did, with all its runs.
+///
+/// # Errors
+/// An unknown drill, exit 2; no history, exit 1.
+pub async fn drill_report(context: &Context, args: DrillReportArgs) -> Result<Outcome, Failure> {
+    let mut client = context.client().await?;
+    print(context, &mut client, GetReportRequest { id: args.run, whole_drill: true }).await
+}
+
+/// Asks for a report and prints it.
+///
+/// # Errors
+/// What the daemon says; a report that this version cannot read.
+pub async fn print(context: &Context, client: &mut Client, request: GetReportRequest) -> Result<Outcome, Failure> {
+    let answer = client.status.get_report(request).await.map_err(Failure::of_read)?.into_inner();
+    let report: Report = serde_json::from_str(&answer.document).map_err(|error| {
+        Failure::new(1, format!("the daemon's report cannot be read by this version: {error}"))
+            .hint("use the failoverctl of the daemon's version")
+    })?;
+    for gap in &report.incomplete {
+        context.out.note(&format!("note: {gap}"));
+    }
+    match context.global.output {
+        Format::Html => context.out.raw(&report::html::html(&report)),
+        Format::Md => context.out.raw(&report::view(&report).text),
+        _ => context.out.show(&report::view(&report)),
     }
     Ok(Outcome::DONE)
 }

@@ -7,10 +7,11 @@ use clap::{Args, Subcommand};
 use failoverd_domain::fleet::Part;
 use tokio::sync::Mutex;
 
-use crate::api::proto::{GetRunRequest, ListHistoryRequest, RunPart};
+use super::report::print;
+use crate::api::proto::{GetReportRequest, RunPart};
 use crate::cli::output::Output;
 use crate::cli::view::parts_text;
-use crate::cli::{Client, Context, Failure, Outcome, report};
+use crate::cli::{Client, Context, Failure, Outcome};
 use crate::sandbox::demo::{Demo, Ending, Narrator};
 use crate::sandbox::{
     Addresses, ControlError, DEFAULT_PORT_BASE, REGIONS, Sandbox, SandboxError, Settings, ask_running, serve_control,
@@ -141,12 +142,8 @@ async fn play(context: &Context, sandbox: &mut Sandbox) -> Result<Outcome, Failu
 
 async fn print_report(context: &Context, server: &str, ending: &Ending) -> Result<(), Failure> {
     let mut client = Client::connect(&[server.to_owned()], None, None).await?;
-    let id = ending.run.to_string();
-    let answer = client.status.get_run(GetRunRequest { id: id.clone() }).await;
-    let run = answer.map_err(Failure::of_read)?.into_inner().run.unwrap_or_default();
-    let request = ListHistoryRequest { run: Some(id), limit: 10_000, ..Default::default() };
-    let events = client.status.list_history(request).await.map_err(Failure::of_read)?.into_inner().events;
-    context.out.show(&report::report(&run, &events));
+    let request = GetReportRequest { id: ending.run.to_string(), whole_drill: false };
+    print(context, &mut client, request).await?;
     Ok(())
 }
 

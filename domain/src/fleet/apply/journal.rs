@@ -99,7 +99,9 @@ impl FleetState {
             run.verified_at = Some(context.entry.at);
         }
         let message = format!("{name} {}: {note}", state.word());
-        let mut data = json!({ "step": name, "attempt": attempt, "state": state, "critical": step.critical });
+        let mut data = json!({
+            "step": name, "attempt": attempt, "state": state, "critical": step.critical, "note": note,
+        });
         if let StepOutcome::Succeeded { seen, .. } = outcome
             && !seen.is_empty()
         {
@@ -115,7 +117,8 @@ impl FleetState {
         // Pending, not failed: a step off the critical path that failed counts as over, and nothing would try it.
         run.steps.entry(name.clone()).or_default().state = StepState::Pending;
         let message = format!("{name} will be tried again");
-        context.say(Draft::new(EventKind::Approved, message).service(&run.service).run(id));
+        let draft = Draft::new(EventKind::Approved, message).service(&run.service).run(id);
+        context.say(draft.with(json!({ "retry": name })));
         self.resume(context.entry.at, id)
     }
 
@@ -130,7 +133,8 @@ impl FleetState {
         progress.state = StepState::Skipped;
         progress.finished_at = Some(context.entry.at);
         let message = format!("{name} skipped");
-        context.say(Draft::new(EventKind::StepOutcome, message).service(&run.service).run(id).region(&step.region));
+        let draft = Draft::new(EventKind::StepOutcome, message).service(&run.service).run(id).region(&step.region);
+        context.say(draft.with(json!({ "step": name, "state": StepState::Skipped, "critical": step.critical })));
         self.resume(context.entry.at, id)?;
         self.conclude(context, id)
     }

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{Context, Draft, Outcome, Rejection};
 use crate::data::loss::Loss;
+use crate::fleet::basis::Basis;
 use crate::fleet::command::{Actor, Decision};
 use crate::fleet::event::EventKind;
 use crate::fleet::guard::Guard;
@@ -32,6 +33,7 @@ impl FleetState {
         };
         let run = new_run(context, decision, &id, state);
         let plan = &decision.plan;
+        let basis = Basis::of(service, plan);
         let what = match plan.movement {
             Movement::Failover => format!("failover of {} from {} to {}", plan.service, plan.from, plan.to),
             Movement::Evacuate => format!("evacuation of {} from {}", plan.service, plan.from),
@@ -45,7 +47,7 @@ impl FleetState {
                     "plan": decision.plan, "guards": decision.guards, "evidence": decision.evidence,
                     "loss": decision.loss, "state": state, "valid_until": decision.valid_until,
                     "announce_until": decision.announce_until, "breach_at": decision.breach_at,
-                    "unfenced_consent": decision.unfenced_consent,
+                    "unfenced_consent": decision.unfenced_consent, "reason": decision.reason, "basis": basis,
                 }),
             ),
         );
