@@ -142,7 +142,7 @@ impl StatusService for StatusApi {
             if broken.is_none() { walked.head.clone() } else { self.handles.history.head().await.unwrap_or_default() };
         let at = self.handles.snapshot();
         let agreed = &at.state.head;
-        let forked = head.seq > agreed.seq || (head.seq == agreed.seq && head.hash != agreed.hash);
+        let forked = head.seq == agreed.seq && head.hash != agreed.hash;
         let problem =
             broken.or_else(|| forked.then(|| format!("event {} is not the one that the fleet agreed on", head.seq)));
         Ok(Response::new(proto::VerifyHistoryResponse {

@@ -64,10 +64,6 @@ async fn a_changed_row_of_the_history_is_named() {
     let forged = served.status().verify_history(proto::VerifyHistoryRequest {}).await.unwrap().into_inner();
     assert!(!forged.ok && forged.problem.unwrap().contains("event 2"));
 
-    *served.daemon.history.0.lock().unwrap() = fake::events(4);
-    let longer = served.status().verify_history(proto::VerifyHistoryRequest {}).await.unwrap().into_inner();
-    assert!(!longer.ok && longer.problem.unwrap().contains("event 4 is not the one that the fleet agreed on"));
-
     served.daemon.history.0.lock().unwrap().truncate(1);
     let short = served.status().verify_history(proto::VerifyHistoryRequest {}).await.unwrap().into_inner();
     assert_eq!((short.ok, short.behind), (true, 2));
