@@ -9,6 +9,7 @@ use failoverd_domain::health::{Diagnosis, Status, diagnose};
 use failoverd_domain::ids::ServiceName;
 use failoverd_domain::manifest::read_manifests;
 use failoverd_domain::plan::Movement;
+use failoverd_domain::route53::{Change, RecordSet, RecordType};
 use failoverd_domain::service::ServiceSpec;
 use failoverd_domain::time::Timestamp;
 use failoverd_domain::traffic::{LookUp, Sighting};
@@ -336,18 +337,12 @@ async fn a_service_is_asked_by_its_public_name_while_it_is_drilled_and_a_moment_
     let seen = scene.report().through;
     // No record has been written yet.
     assert_eq!((seen.len(), seen[0].status), (1, Status::Unknown), "{seen:?}");
-    let record = failoverd_domain::route53::RecordSet {
-        name: "api.example.com".to_owned(),
-        record_type: failoverd_domain::route53::RecordType::A,
-        policy: failoverd_domain::route53::Policy::Simple,
-        set_identifier: None,
-        ttl_s: Some(30),
-        values: vec!["192.0.2.10".to_owned()],
-        alias: None,
-        health_check: None,
-    };
+    // Both levels, as settlement writes them: the inner name says whose address it is.
+    let address = || vec!["192.0.2.10".to_owned()];
+    let names = ["api.example.com", "fo-us-east-1.api.example.com"];
+    let records = names.map(|name| Change::Create(RecordSet::simple(name, RecordType::A, 30, address())));
     let world = scene.aws.ports(WEST.into()).into_world();
-    world.records.change("example.com", vec![failoverd_domain::route53::Change::Create(record)]).await.unwrap();
+    world.records.change("example.com", records.to_vec()).await.unwrap();
     seconds(90).await;
     let seen = scene.report().through;
     assert_eq!(seen[0].status, Status::Good, "{seen:?}");
