@@ -152,7 +152,7 @@ pub async fn permission_check(world: &World, spec: &ServiceSpec, zone_id: Option
     let all = [spec];
     // Whoever acts as another role reads alarms and publishes figures as itself.
     let fleet = spec.role_arn.is_none().then_some(all.as_slice());
-    let actions: Vec<Action> = needs(&Subject { acted_on: &all, fleet }, &place)
+    let actions: Vec<Action> = needs(&Subject { acted_on: &all, fleet, drills: &[] }, &place)
         .into_iter()
         .filter(|(action, _)| !action.starts_with("iam:"))
         .map(|(name, resource)| Action { name, resource })

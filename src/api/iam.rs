@@ -31,7 +31,8 @@ pub async fn answer(handles: &Handles, request: proto::GetIamPolicyRequest) -> p
     let mut place = place(&world, role.as_deref(), given(request.account), &mut notes).await;
     place.only = given(request.region).map(Into::into);
     place.zones = zones(&world, &acted_on, &mut notes).await;
-    let subject = Subject { acted_on: &acted_on, fleet: assumed.is_none().then_some(&specs) };
+    let drills: Vec<_> = at.state.drills.values().map(|drill| drill.spec.as_ref()).collect();
+    let subject = Subject { acted_on: &acted_on, fleet: assumed.is_none().then_some(&specs), drills: &drills };
     let document = policy(&subject, &place);
     notes.extend(others(&at, assumed));
     let size = document.to_string().chars().count();

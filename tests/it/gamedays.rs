@@ -27,7 +27,7 @@ fn is_steady(it: &Fixture) -> bool {
 }
 
 /// A drill whose window opens when the next minute begins that is not too near to be applied before.
-fn at_the_next_minute(name: &str) -> String {
+pub fn at_the_next_minute(name: &str, service: &str) -> String {
     let opens = Utc::now() + chrono::Duration::seconds(70);
     format!(
         r#"
@@ -35,11 +35,11 @@ apiVersion: failoverd.dev/v1
 kind: Drill
 metadata: {{ name: {name} }}
 spec:
-  service: checkout
+  service: {service}
   kind: switchover
   to: eu-west-1
   schedule: {{ cron: "{} {} * * *", timezone: UTC, window: 10m }}
-  hypothesis: "checkout serves from eu-west-1 within its RTO and loses nothing"
+  hypothesis: "{service} serves from eu-west-1 within its RTO and loses nothing"
   guardrails: [{{ max_duration: 5m }}]
   hold: 5s
 "#,
@@ -62,7 +62,7 @@ async fn a_drill_is_held_on_schedule_by_itself_and_its_report_tells_all() {
     it.until_ready("checkout").await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("drill.yaml");
-    std::fs::write(&file, at_the_next_minute("nightly")).unwrap();
+    std::fs::write(&file, at_the_next_minute("nightly", "checkout")).unwrap();
     it.expect(0, &["apply", "-f", file.to_str().unwrap()]).await;
     let planned = drill(&it, "nightly").await;
     assert!(planned["next_at"].is_string() && planned["last"].is_null(), "{planned}");

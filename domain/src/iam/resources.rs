@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::table::Form;
+use crate::drill::{DrillSpec, Guardrail};
 use crate::ids::Region;
 use crate::service::{Canary, ProbeSpec, ServiceSpec, Store, StoreKind, SwitchTransport};
 
@@ -29,6 +30,8 @@ pub struct Subject<'a> {
     /// All services of the fleet, where this is the daemons' own role: alarms are read, figures published and roles
     /// assumed by it, whatever role a service names.
     pub fleet: Option<&'a [&'a ServiceSpec]>,
+    /// Drills of the fleet, likewise: alarms of their guardrails are read by the daemons' own role.
+    pub drills: &'a [&'a DrillSpec],
 }
 
 /// The ARNs of one form, sorted; empty when no manifest has anything of it.
@@ -56,7 +59,11 @@ pub(super) fn arns(form: Form, subject: &Subject<'_>, place: &Place) -> BTreeSet
             let zones: BTreeSet<String> = acted_on.map(|spec| zone(spec, place)).collect();
             &zones | &arns(Form::HealthCheck, subject, place)
         }
-        Form::Alarm => own.flat_map(|spec| alarms(spec, place)).collect(),
+        Form::Alarm => {
+            let guarding = subject.drills.iter().filter(|_| subject.fleet.is_some());
+            let guarding = guarding.flat_map(|drill| alarms_of_drill(drill, place));
+            own.flat_map(|spec| alarms(spec, place)).chain(guarding).collect()
+        }
         Form::ServiceRole => own.filter_map(|spec| spec.role_arn.clone()).collect(),
         Form::OwnRole => some(true, || format!("arn:{}:iam::{}:role/{}", place.partition, place.account, place.role)),
         _ => acted_on.flat_map(|spec| spec.data.iter().flat_map(|store| of_store(form, spec, store, place))).collect(),
@@ -84,6 +91,14 @@ fn alarms(spec: &ServiceSpec, place: &Place) -> Vec<String> {
         })
     });
     in_each.collect()
+}
+
+fn alarms_of_drill(drill: &DrillSpec, place: &Place) -> Vec<String> {
+    let named = drill.guardrails.iter().filter_map(|guardrail| match guardrail {
+        Guardrail::Alarm { name, region } => regional(place, "cloudwatch", region, &format!("alarm:{name}")),
+        Guardrail::MaxDuration { .. } | Guardrail::Signal { .. } => None,
+    });
+    named.collect()
 }
 
 /// An ARN with a Region in it, unless only another Region is asked about.

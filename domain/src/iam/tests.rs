@@ -77,7 +77,7 @@ fn resources_of(document: &serde_json::Value, action: &str) -> BTreeSet<String> 
 fn real_arns_are_named_wherever_aws_knows_a_resource() {
     let spec = spec();
     let all = [&spec];
-    let document = policy(&Subject { acted_on: &all, fleet: Some(&all) }, &place());
+    let document = policy(&Subject { acted_on: &all, fleet: Some(&all), drills: &[] }, &place());
     let resources = |action: &str| resources_of(&document, action).into_iter().collect::<Vec<_>>();
     assert_eq!(resources("route53:ChangeResourceRecordSets"), ["arn:aws:route53:::hostedzone/Z123"]);
     assert_eq!(
@@ -121,9 +121,9 @@ fn the_policies_are_as_they_were_read_by_a_person() {
     let there = Place { account: "999999999999".to_owned(), role: "shop".to_owned(), ..place() };
     let only = Place { only: Some("eu-west-1".into()), ..place() };
     let documents = [
-        ("own.json", policy(&Subject { acted_on: &all, fleet: Some(&both) }, &place())),
-        ("role.json", policy(&Subject { acted_on: &elsewhere, fleet: None }, &there)),
-        ("region.json", policy(&Subject { acted_on: &all, fleet: Some(&all) }, &only)),
+        ("own.json", policy(&Subject { acted_on: &all, fleet: Some(&both), drills: &[] }, &place())),
+        ("role.json", policy(&Subject { acted_on: &elsewhere, fleet: None, drills: &[] }, &there)),
+        ("region.json", policy(&Subject { acted_on: &all, fleet: Some(&all), drills: &[] }, &only)),
     ];
     for (name, document) in documents {
         let path = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/iam/golden").join(name);
@@ -141,7 +141,7 @@ fn nothing_is_granted_that_no_manifest_needs() {
     spec.data.truncate(1);
     spec.data[0].fence = None;
     let all = [&spec];
-    let document = policy(&Subject { acted_on: &all, fleet: Some(&all) }, &place());
+    let document = policy(&Subject { acted_on: &all, fleet: Some(&all), drills: &[] }, &place());
     let text = document.to_string();
     for word in ["dynamodb:", "s3:", "ModifyDB", "PromoteReadReplica", "iam:PassRole", "sts:AssumeRole"] {
         assert!(!text.contains(word), "{word} is in {text}");
@@ -158,12 +158,12 @@ fn a_role_in_another_account_gets_its_services_and_nothing_of_the_fleet() {
     let role = "arn:aws:iam::999999999999:role/shop";
     let theirs = ServiceSpec { role_arn: Some(role.to_owned()), ..spec() };
     let all = [&theirs];
-    let own = policy(&Subject { acted_on: &[], fleet: Some(&all) }, &place());
+    let own = policy(&Subject { acted_on: &[], fleet: Some(&all), drills: &[] }, &place());
     assert_eq!(resources_of(&own, "sts:AssumeRole").into_iter().collect::<Vec<_>>(), [role]);
     assert!(resources_of(&own, "rds:FailoverGlobalCluster").is_empty());
     assert!(!resources_of(&own, "cloudwatch:PutMetricData").is_empty());
     let there = Place { account: "999999999999".to_owned(), role: "shop".to_owned(), ..place() };
-    let assumed = policy(&Subject { acted_on: &all, fleet: None }, &there);
+    let assumed = policy(&Subject { acted_on: &all, fleet: None, drills: &[] }, &there);
     assert!(resources_of(&assumed, "cloudwatch:PutMetricData").is_empty());
     assert!(resources_of(&assumed, "dynamodb:DescribeTable").iter().all(|arn| arn.contains(":999999999999:")));
 }
@@ -173,7 +173,7 @@ fn one_region_alone_can_be_asked_for() {
     let spec = spec();
     let all = [&spec];
     let only = Place { only: Some("eu-west-1".into()), ..place() };
-    let document = policy(&Subject { acted_on: &all, fleet: Some(&all) }, &only);
+    let document = policy(&Subject { acted_on: &all, fleet: Some(&all), drills: &[] }, &only);
     assert_eq!(resources_of(&document, "rds:PromoteReadReplica").len(), 1);
     assert!(!document.to_string().contains("us-east-1"), "{document}");
 }
@@ -182,7 +182,7 @@ fn one_region_alone_can_be_asked_for() {
 fn what_is_simulated_is_what_the_policy_grants_less_what_needs_a_context() {
     let spec = spec();
     let all = [&spec];
-    let subject = Subject { acted_on: &all, fleet: Some(&all) };
+    let subject = Subject { acted_on: &all, fleet: Some(&all), drills: &[] };
     let document = policy(&subject, &place());
     let wanted = needs(&subject, &place());
     assert!(wanted.iter().all(|(action, resource)| resources_of(&document, action).contains(resource)));
@@ -199,7 +199,7 @@ fn a_switch_through_cloudwatch_needs_its_alarms_and_its_figures_in_the_services_
     spec.role_arn = Some("arn:aws:iam::123456789012:role/shop".to_owned());
     let actions = |spec: &ServiceSpec, only: Option<&str>| {
         let place = Place { only: only.map(Region::from), ..place() };
-        let document = policy(&Subject { acted_on: &[spec], fleet: None }, &place);
+        let document = policy(&Subject { acted_on: &[spec], fleet: None, drills: &[] }, &place);
         ["cloudwatch:PutMetricAlarm", "cloudwatch:PutMetricData"].map(|action| resources_of(&document, action))
     };
     assert_eq!(actions(&spec, None), [BTreeSet::new(), BTreeSet::new()]);
@@ -207,4 +207,16 @@ fn a_switch_through_cloudwatch_needs_its_alarms_and_its_figures_in_the_services_
     let alarms = |region: &str| BTreeSet::from([format!("arn:aws:cloudwatch:{region}:123456789012:alarm:failoverd/*")]);
     assert_eq!(actions(&spec, None), [alarms("*"), BTreeSet::from(["*".to_owned()])]);
     assert_eq!(actions(&spec, Some("us-west-2"))[0], alarms("us-west-2"));
+}
+
+#[test]
+fn alarms_of_guardrails_are_read_by_the_daemons_own_role_alone() {
+    let spec = crate::fleet::tests::fixture::shop();
+    let all = [&spec];
+    let mut drill = crate::fleet::tests::drills::drill(crate::drill::DrillKind::Switchover);
+    drill.guardrails.push(crate::drill::Guardrail::Alarm { name: "slo".into(), region: "eu-west-1".into() });
+    let own = policy(&Subject { acted_on: &all, fleet: Some(&all), drills: &[&drill] }, &place()).to_string();
+    assert!(own.contains(":cloudwatch:eu-west-1:123456789012:alarm:slo"), "{own}");
+    let assumed = policy(&Subject { acted_on: &all, fleet: None, drills: &[&drill] }, &place()).to_string();
+    assert!(!assumed.contains("alarm:slo"), "{assumed}");
 }

@@ -26,6 +26,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::ground::{EU, Ground, US, tool, until};
+use crate::gamedays::at_the_next_minute;
 use crate::process::bound::{seconds, within};
 use crate::process::databases;
 use crate::process::fleet::{Fleet, MEMBERS, REGIONS, failoverd, get as fetch};
@@ -259,6 +260,29 @@ impl Stage {
         lines.filter(|line| line["message"] == "aws call" && line["operation"] == operation).collect()
     }
 
+    /// A drill that is scheduled for the next minute runs by itself, comes back, and leaves its record in Postgres.
+    async fn holds_a_drill(&self, service: &str) {
+        let file = self.folder.path().join("drill.yaml");
+        std::fs::write(&file, at_the_next_minute("nightly", service)).unwrap();
+        self.ctl_well(&["apply", "-f", file.to_str().unwrap()]);
+        let verdict = || {
+            let found: Value = serde_json::from_slice(&self.ctl(&["get", "drills", "-o", "json"]).stdout).ok()?;
+            Some(found["drills"][0]["last"]["verdict"].as_str()?.to_owned())
+        };
+        within(2 * PATIENCE, "the drill has its verdict", || async { verdict() }).await;
+        let report = self.ctl_well(&["drill", "report", "nightly", "-o", "md"]);
+        assert_eq!(verdict().as_deref(), Some("passed"), "{report}");
+        for member in MEMBERS {
+            within(seconds(20), "psql finds the drill", || async {
+                let found = self.psql(member, "SELECT drill || ' ' || verdict FROM history_drill");
+                (found == "nightly.1 passed" || found == "nightly passed").then_some(())
+            })
+            .await;
+        }
+        let page = self.ctl_well(&["drill", "report", "nightly", "-o", "html"]);
+        assert!(page.contains("<svg") && page.contains("nightly.1"), "{page}");
+    }
+
     /// What `psql` reads of the history in a Region's database.
     fn psql(&self, member: usize, query: &str) -> String {
         let url = self.fleet.daemons[member].database.as_deref().unwrap();
@@ -326,6 +350,8 @@ async fn a_service_on_ministack_fails_over_by_itself_and_goes_back() {
     stage.boto3("failover.py", "verify", &[US, "3", "between"]);
     let again = stage.ctl(&["failback", "shop", "--yes"]);
     assert_eq!(again.status.code(), Some(3), "{}", String::from_utf8_lossy(&again.stderr));
+    stage.holds_a_drill("shop").await;
+    stage.boto3("failover.py", "verify", &[US, "5", "between"]);
     let verified = stage.ctl_well(&["history", "verify"]);
     assert!(verified.contains("whole"), "{verified}");
 }

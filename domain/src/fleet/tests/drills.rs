@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 
 const HOLD_MS: u64 = 60_000;
 
-pub(super) fn drill(kind: DrillKind) -> DrillSpec {
+pub(crate) fn drill(kind: DrillKind) -> DrillSpec {
     DrillSpec {
         name: "gameday".into(),
         labels: BTreeMap::new(),

@@ -3,7 +3,7 @@
 mod active_active;
 mod controller;
 mod decide;
-mod drills;
+pub(crate) mod drills;
 pub(crate) mod fixture;
 mod groups;
 mod guards;
