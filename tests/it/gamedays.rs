@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use chrono::{Timelike, Utc};
+use chrono::Timelike;
+use failoverd::adapters::clock::SystemClock;
+use failoverd::ports::Clock;
 use failoverd_domain::fleet::ServicePhase;
 use failoverd_domain::ids::ServiceName;
 use serde_json::Value;
@@ -28,7 +30,7 @@ fn is_steady(it: &Fixture) -> bool {
 
 /// A drill whose window opens when the next minute begins that is not too near to be applied before.
 pub fn at_the_next_minute(name: &str, service: &str) -> String {
-    let opens = Utc::now() + chrono::Duration::seconds(70);
+    let opens = SystemClock.now().plus_ms(70_000).to_utc();
     format!(
         r#"
 apiVersion: failoverd.dev/v1

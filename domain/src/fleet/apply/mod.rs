@@ -1,6 +1,7 @@
 //! `FleetState::apply`: deterministic and total. An entry that must not take effect is refused here, by every daemon
 //! alike, whatever its proposer believed: the last line of defence stands behind the log, not before it.
 
+mod drill_specs;
 mod drills;
 mod journal;
 mod manifests;
