@@ -21,6 +21,7 @@ use crate::api::{self, GrpcPeers, Handles, RaftEndpoint, SwitchSettings, TlsPem}
 use crate::consensus::{Consensus, ConsensusConfig, Disk, OnApplied, StartError};
 use crate::ports::{Agreement, Clock, History, Peers, Webhooks, World};
 use crate::runtime::{Engine, Keep, Parts, Supervisor, TaskKind, Timing};
+use crate::sim::fleet::SimulatedRehearsals;
 
 /// Entries between two snapshots of the replicated state.
 const SNAPSHOT_EVERY: u64 = 2_000;
@@ -131,7 +132,7 @@ impl Daemon {
             members: setup.members.clone(),
             advertise: setup.advertise,
             references: setup.references,
-            timing: setup.timing,
+            timing: setup.timing.clone(),
             clock: setup.clock.clone(),
             world: setup.world.clone(),
             agreement: agreement.clone(),
@@ -140,6 +141,7 @@ impl Daemon {
             history: setup.history.clone(),
             keep: setup.keep,
             webhooks: setup.webhooks,
+            rehearsals: Some(Arc::new(SimulatedRehearsals::new(setup.timing.clone()))),
         };
         let engine = Engine::start(&parts, &supervisor);
         supervisor.spawn(TaskKind::Registrar, report_violations(violated, parts.clone()));

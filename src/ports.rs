@@ -3,6 +3,7 @@
 //! Adapters and the simulated AWS implement them; the runtime and the domain never learn which.
 
 mod fleet;
+mod rehearsals;
 mod webhooks;
 
 use std::net::IpAddr;
@@ -17,6 +18,7 @@ use failoverd_domain::time::Timestamp;
 use failoverd_domain::traffic::{Heard, SwitchAlarm};
 
 pub use fleet::{Agreement, Leadership, Outbox, PeerError, Peers, ProposeError};
+pub use rehearsals::{Observed, Rehearsals, Rehearsed};
 pub use webhooks::{Hook, Undelivered, Webhooks};
 
 mod history;

@@ -20,11 +20,12 @@ use super::projector::Projector;
 use super::pruner::{Keep, Pruner};
 use super::publisher::Publisher;
 use super::recorder::Recorder;
+use super::rehearser::Rehearser;
 use super::settler::{Settler, Words};
 use super::supervisor::{Supervisor, TaskKind};
 use super::timing::Timing;
 use super::voice::Voice;
-use crate::ports::{Agreement, Clock, History, Outbox, Peers, Webhooks, World};
+use crate::ports::{Agreement, Clock, History, Outbox, Peers, Rehearsals, Webhooks, World};
 
 /// What an engine is made of.
 #[derive(Clone)]
@@ -57,6 +58,8 @@ pub struct Parts {
     pub keep: Option<Keep>,
     /// Who is told of news outside the fleet, if anybody.
     pub webhooks: Option<Arc<dyn Webhooks>>,
+    /// Who simulates drills; daemons that are simulated themselves have nobody.
+    pub rehearsals: Option<Arc<dyn Rehearsals>>,
 }
 
 /// A running engine.
@@ -123,6 +126,11 @@ impl Engine {
         if let Some(webhooks) = parts.webhooks.clone() {
             let (me, clock, agreement) = (view.me.clone(), clock.clone(), agreement.clone());
             supervisor.spawn(TaskKind::Notifier, Notifier { me, clock, agreement, webhooks }.run());
+        }
+        if let Some(rehearsals) = parts.rehearsals.clone() {
+            let (view, clock, agreement) = (view.clone(), clock.clone(), agreement.clone());
+            let rehearser = Rehearser { view, clock, agreement, matrix: matrix.clone(), rehearsals };
+            supervisor.spawn(TaskKind::Rehearser, rehearser.run());
         }
         let publisher = Publisher { view: view.clone(), clock, world, agreement, matrix: matrix.clone() };
         supervisor.spawn(TaskKind::Publisher, publisher.run());

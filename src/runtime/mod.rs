@@ -13,6 +13,7 @@ mod projector;
 mod pruner;
 mod publisher;
 mod recorder;
+mod rehearser;
 mod settler;
 mod supervisor;
 mod timing;

@@ -27,6 +27,8 @@ pub enum TaskKind {
     Voice,
     /// Keeps what is seen, and puts on record what was seen of a run, while leading.
     Recorder,
+    /// Has drills simulated, while leading.
+    Rehearser,
     /// Tells webhooks the news, while leading.
     Notifier,
     /// Writes history.

@@ -34,7 +34,7 @@ pub(super) struct Door {
 }
 
 impl Door {
-    fn answer(&self, token: &str) -> (u16, Vec<u8>) {
+    pub(super) fn answer(&self, token: &str) -> (u16, Vec<u8>) {
         if !self.leadership.borrow().caught_up {
             return (503, Vec::new());
         }

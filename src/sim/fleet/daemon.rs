@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use failoverd_domain::fleet::{Actor, Applied, Command, Entry, FleetState, HistoryEvent, Role};
 use failoverd_domain::health::{Matrix, Report, View};
-use failoverd_domain::ids::{FleetId, Generation, Region};
+use failoverd_domain::ids::{FleetId, Generation, Region, ServiceName};
 use failoverd_domain::time::Timestamp;
 use failoverd_domain::traffic::{LookUp, Sighting};
 use tokio::sync::mpsc;
@@ -16,7 +16,7 @@ use super::checkers::{Door, switch_endpoint};
 use super::judge::Judge;
 use crate::consensus::{Consensus, ConsensusConfig, Disk, MemoryDisk};
 use crate::ports::{Agreement, Clock, History, Leadership, Outbox, Peers, ProposeError, World};
-use crate::runtime::{Engine, Parts, Supervisor, Timing};
+use crate::runtime::{Engine, Parts, Standing, Supervisor, Timing};
 use crate::sim::bus::{Bus, Endpoint};
 use crate::sim::history::MemoryHistory;
 use crate::sim::world::{SimulatedAws, TokioClock};
@@ -91,6 +91,7 @@ impl Daemon {
             history: history.clone(),
             keep: None,
             webhooks: None,
+            rehearsals: None,
         };
         let engine = Engine::start(&parts, &supervisor);
         let served = Served {
@@ -136,6 +137,15 @@ impl Daemon {
 
     pub(super) const fn view(&self) -> &View {
         &self.engine.view
+    }
+
+    /// Why a service is not settled, in the settler's words, while this daemon leads.
+    pub(super) fn unsettled(&self, service: &ServiceName) -> Option<String> {
+        match &self.engine.words.borrow().get(service)?.standing {
+            Standing::Clean => None,
+            Standing::Writes(changes) => Some(format!("writing {}", changes.join("; "))),
+            Standing::Waits(why) | Standing::Stuck(why) => Some(why.clone()),
+        }
     }
 
     pub(super) fn now(&self) -> Timestamp {

@@ -77,7 +77,7 @@ fn marks(arguments: &str) -> Vec<(&str, u64)> {
 /// the manifest, which is agreed, and changes no answer by itself: every daemon makes its own, whoever leads.
 fn effect_seen(effect: &EffectRecord) -> Option<EffectSeen> {
     let step_word = match effect.operation {
-        "FailoverGlobalCluster" | "SwitchoverGlobalCluster" => "promote",
+        "FailoverGlobalCluster" | "SwitchoverGlobalCluster" | "PromoteReadReplica" => "promote",
         "ModifyDBCluster" if effect.arguments.starts_with("fence") => "fence",
         "ModifyDBCluster" | "PutMetricAlarm" => return None,
         _ => "settle",
