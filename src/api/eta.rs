@@ -17,6 +17,9 @@ pub struct Known<'a> {
     durations: Option<&'a BTreeMap<String, VecDeque<u64>>>,
 }
 
+/// A step of which fewer are known is not called late: the next one is as likely to be longer as shorter.
+const LEAST_TO_BE_LATE: usize = 5;
+
 impl<'a> Known<'a> {
     /// What a fleet knows about a service's steps.
     #[must_use]
@@ -99,12 +102,10 @@ pub fn with_forecast(at: &Snapshot, run: &Run, mut message: proto::Run) -> proto
     if run.state.is_closed() {
         return message;
     }
-    for progress in &mut message.steps {
-        let Some((name, p95_ms)) = progress.step.as_ref().and_then(|step| Some((step.name.clone(), step.p95_ms?)))
-        else {
-            continue;
-        };
-        progress.overdue = acts_for(at.now, run, &StepName::from(name)).is_some_and(|ms| ms > p95_ms);
+    for (progress, step) in message.steps.iter_mut().zip(&run.plan.steps) {
+        let samples = known.samples(&run.plan, step);
+        let p95_ms = percentile(&samples, 95).filter(|_| samples.len() >= LEAST_TO_BE_LATE);
+        progress.overdue = acts_for(at.now, run, &step.name).zip(p95_ms).is_some_and(|(ms, p95_ms)| ms > p95_ms);
     }
     message.rto_at_risk = at_risk(at, run, &message);
     message
@@ -220,12 +221,16 @@ mod tests {
 
     /// A run whose promotion has acted for so long; promotions took 4 s before, what comes after 3 s.
     fn acting_for(ms: u64, objective_ms: u64) -> proto::Run {
+        with_samples(ms, objective_ms, LEAST_TO_BE_LATE)
+    }
+
+    fn with_samples(ms: u64, objective_ms: u64, known: usize) -> proto::Run {
         let mut state = state_with(&["checkout"]);
         let service = state.services.get_mut("checkout").unwrap();
         for (step, took) in
             [("promote/orders-db", 4_000), ("flip-switch/checkout", 1_000), ("verify-answer/checkout", 2_000)]
         {
-            service.durations.insert(format!("forced:{step}"), [took].into());
+            service.durations.insert(format!("forced:{step}"), std::iter::repeat_n(took, known).collect());
         }
         let mut spec = (*service.spec).clone();
         spec.objectives.rto_ms = objective_ms;
@@ -242,6 +247,7 @@ mod tests {
     #[tokio::test]
     async fn a_step_beyond_what_it_ever_took_is_flagged() {
         assert!(!acting_for(4_000, 300_000).steps[0].overdue);
+        assert!(!with_samples(4_001, 300_000, 4).steps[0].overdue, "too few to say so");
         let late = acting_for(4_001, 300_000);
         assert_eq!(late.steps.iter().map(|step| step.overdue).collect::<Vec<_>>(), [true, false, false]);
         assert_eq!(late.steps[0].step.as_ref().unwrap().p95_ms, Some(4_000));

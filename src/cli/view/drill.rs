@@ -104,6 +104,7 @@ pub fn what_to_do(run: &proto::DrillRun) -> String {
             format!("{why}, {given} of {needed} approvals: failoverctl run approve {}", run.id)
         }
         "awaiting-return" => format!("{why}: failoverctl failback {}", run.service),
+        "returning" | "settling" => why,
         "closed" => String::new(),
         _ => format!("{why}; to end it: failoverctl drill cancel {}", run.id),
     }
