@@ -269,3 +269,18 @@ async fn the_demo_accounts_for_every_millisecond_of_its_move() {
     assert!(inside.iter().all(|part| part.ms >= part.floor_ms), "{inside:#?}");
     it.sandbox.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_simulated_drill_passes_and_touches_nothing() {
+    let it = Fixture::armed(26_400).await;
+    let drills = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/drills.yaml");
+    it.expect(0, &["apply", "-f", drills, "--yes"]).await;
+    let before = it.calls("FailoverGlobalCluster") + it.calls("SwitchoverGlobalCluster");
+    let said = it.expect(0, &["drill", "run", "checkout-simulated", "--wait"]).await;
+    assert!(said.contains("passed"), "{said}");
+    let described = it.expect(0, &["describe", "drill", "checkout-simulated"]).await;
+    assert!(described.contains("in the simulated AWS, RTO"), "{described}");
+    let after = it.calls("FailoverGlobalCluster") + it.calls("SwitchoverGlobalCluster");
+    assert_eq!(before, after, "nothing was moved");
+    assert_eq!(it.phase(), Some(ServicePhase::Steady));
+}
