@@ -363,14 +363,17 @@ fn earlier_events() -> Vec<HistoryEvent> {
     earlier
 }
 
+/// A run that did everything, and missed nothing.
 pub fn run() -> Report {
     report_of_run(&"checkout-7".into(), &run_events(), &earlier_events(), 0).unwrap()
 }
 
+/// The same with texts that would like to be markup.
 pub fn hostile() -> Report {
     report_of_run(&"checkout-7".into(), &hostile_events(), &[], 0).unwrap()
 }
 
+/// A whole drill.
 pub fn drill() -> Report {
     report_of_drill(&DRILL.into(), &drill_events(), &[], 0).unwrap()
 }

@@ -76,7 +76,7 @@ fn text_of_others_never_becomes_markup_nor_a_command() {
     let text = view(&report).text;
     assert!(!text.contains('\u{1b}') && !text.contains("\n# heading"), "{text}");
     assert!(text.contains("\\<script>alert(1)"), "{text}");
-    let table = text.lines().filter(|line| line.starts_with("| promote/orders-db")).next().unwrap();
+    let table = text.lines().find(|line| line.starts_with("| promote/orders-db")).unwrap();
     let heading = text.lines().find(|line| line.starts_with("| STEP")).unwrap();
     let cells = |line: &str| line.replace("\\|", "").matches('|').count();
     assert_eq!(cells(table), cells(heading));

@@ -700,3 +700,43 @@ fn where_a_drill_would_go_is_looked_at_before_anything_else() {
     let Course { .. } = way;
     assert!(sight.before(&drill(DrillKind::Switchover), &way, true).iter().any(|check| check.name == "settled"));
 }
+
+#[test]
+fn the_report_of_a_drill_follows_from_its_events_alone() {
+    let mut day = GameDay::opened(DrillSpec { approvals: 1, ..drill(DrillKind::Switchover) });
+    day.bench.ok(person(), Command::ApproveDrill { run: day.id.clone() });
+    day.tick(all_well());
+    day.tick(all_well());
+    let out = day.walk_the_run();
+    day.settle();
+    day.later(HOLD_MS + 1);
+    let back = day.return_and_close(&out);
+    let report = crate::report::report_of_drill(&day.id, &day.bench.events, &[], 0).unwrap();
+    assert_eq!((report.verdict.as_str(), report.service.as_str()), ("passed", "shop"));
+    assert_eq!(Some(&report.sentence), day.run().sentence.as_ref());
+    assert!(report.incomplete.is_empty(), "{:?}", report.incomplete);
+    let told = report.drill.unwrap();
+    let phases: Vec<&str> = told.phases.iter().map(|phase| phase.phase.as_str()).collect();
+    assert_eq!(phases, ["awaiting-approval", "checking", "moving", "holding", "returning", "settling"]);
+    assert!(told.steady.len() > 6 && told.steady.iter().all(|check| check.ok), "{:?}", told.steady);
+    assert_eq!(told.guardrails.len(), 2);
+    assert!(told.unpractised.iter().any(|step| step.contains("FailoverGlobalCluster")), "{:?}", told.unpractised);
+    assert_eq!(told.hypothesis, "shop moves and loses nothing");
+    let runs: Vec<&str> = report.runs.iter().map(|run| run.id.as_str()).collect();
+    assert_eq!(runs, [out.as_str(), back.as_str()]);
+    assert_eq!(report.approvals.iter().map(|approval| approval.by.as_str()).collect::<Vec<_>>(), ["alice"]);
+    assert_eq!(report.users.map(|users| users.asked), Some(120));
+    let stores: Vec<&str> = report.objectives.stores.iter().map(|store| store.store.as_str()).collect();
+    assert_eq!(stores, ["orders-db", "orders", "media"], "each store says what was lost, or why nobody knows");
+
+    // One that a guardrail ended says which, and nothing of a pass.
+    let (mut day, _) = GameDay::arrived(drill(DrillKind::Switchover));
+    day.later(21 * 60_000);
+    day.tick(all_well());
+    let report = crate::report::report_of_drill(&day.id, &day.bench.events, &[], 3).unwrap();
+    assert_eq!(report.verdict, "open");
+    assert!(!report.incomplete.is_empty(), "it has not ended, and the history is behind");
+    let told = report.drill.unwrap();
+    assert!(told.ending.is_some_and(|ending| ending.contains("guardrail hit")));
+    assert!(told.guardrails.iter().any(|guardrail| guardrail.hit.is_some()), "{:?}", told.guardrails);
+}
