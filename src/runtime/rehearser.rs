@@ -75,7 +75,7 @@ mod tests {
     use std::sync::Mutex;
 
     use async_trait::async_trait;
-    use failoverd_domain::drill::{ComesBack, DrillKind, DrillRun, DrillSpec, Measured};
+    use failoverd_domain::drill::{ComesBack, Course, DrillKind, DrillRun, DrillSpec};
     use failoverd_domain::fleet::{Applied, FleetState};
     use failoverd_domain::ids::{LogIndex, Region};
     use failoverd_domain::plan::Movement;
@@ -154,34 +154,10 @@ mod tests {
             comes_back: ComesBack::Automatic,
             approvals: 0,
         };
-        DrillRun {
-            id: id.into(),
-            spec: Arc::new(spec),
-            scheduled_for: None,
-            actor: Actor::Operator("alice".to_owned()),
-            spec_index: LogIndex(1),
-            home: "us-east-1".into(),
-            away: "eu-west-1".into(),
-            movement: Movement::Failover,
-            phase: DrillPhase::Simulating,
-            phase_since: BEGINNING,
-            opened_at: BEGINNING,
-            began_at: Some(BEGINNING),
-            approvals: Vec::new(),
-            steady: Vec::new(),
-            breach_at: None,
-            out: None,
-            arrived_at: None,
-            hold_until: None,
-            back: None,
-            failed_returns: 0,
-            waits_for: None,
-            ending: None,
-            measured: Measured::default(),
-            verdict: None,
-            sentence: None,
-            finished_at: None,
-        }
+        let way = Course { home: "us-east-1".into(), away: "eu-west-1".into(), movement: Movement::Failover };
+        let actor = Actor::Operator("alice".to_owned());
+        let opened = DrillRun::opened(id.into(), Arc::new(spec), way, actor, BEGINNING);
+        DrillRun { phase: DrillPhase::Simulating, began_at: Some(BEGINNING), ..opened }
     }
 
     fn seat(leads: bool) -> (Seat, Supervisor) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::course::Course;
 use super::curves::ThroughSeen;
 use super::spec::DrillSpec;
 use crate::fleet::Actor;
@@ -264,6 +265,40 @@ pub enum Advance {
 }
 
 impl DrillRun {
+    /// A new execution, that goes this way: people approve first, or the steady state is looked at.
+    #[must_use]
+    pub fn opened(id: DrillRunId, spec: Arc<DrillSpec>, way: Course, actor: Actor, at: Timestamp) -> Self {
+        let phase = if spec.approvals > 0 { DrillPhase::AwaitingApproval } else { DrillPhase::Checking };
+        Self {
+            id,
+            spec,
+            scheduled_for: None,
+            actor,
+            spec_index: LogIndex::default(),
+            home: way.home,
+            away: way.away,
+            movement: way.movement,
+            phase,
+            phase_since: at,
+            opened_at: at,
+            began_at: None,
+            approvals: Vec::new(),
+            steady: Vec::new(),
+            breach_at: None,
+            out: None,
+            arrived_at: None,
+            hold_until: None,
+            back: None,
+            failed_returns: 0,
+            waits_for: None,
+            ending: None,
+            measured: Measured::default(),
+            verdict: None,
+            sentence: None,
+            finished_at: None,
+        }
+    }
+
     /// Whether it has a verdict.
     #[must_use]
     pub const fn is_closed(&self) -> bool {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use failoverd_domain::drill::{
-    ComesBack, DrillKind, DrillPhase, DrillRun, DrillSpec, DrillState, DrillVerdict, Guardrail, Measured, Schedule,
+    ComesBack, Course, DrillKind, DrillPhase, DrillRun, DrillSpec, DrillState, DrillVerdict, Guardrail, Measured,
+    Schedule,
 };
 use failoverd_domain::fleet::{Actor, FleetState};
 use failoverd_domain::ids::{DrillRunId, LogIndex};
@@ -39,33 +40,20 @@ pub fn drill(name: &str) -> DrillSpec {
 pub fn with_drill(state: &mut FleetState, spec: DrillSpec, phase: DrillPhase, verdict: Option<DrillVerdict>) {
     let id = DrillRunId::from(format!("{}.1", spec.name));
     let spec = Arc::new(spec);
+    let way = Course { home: "us-east-1".into(), away: "eu-west-1".into(), movement: Movement::Failover };
+    let opened_at = NOW.minus_ms(60_000);
+    let actor = Actor::Operator("alice".to_owned());
     let run = DrillRun {
-        id: id.clone(),
-        spec: Arc::clone(&spec),
-        scheduled_for: None,
-        actor: Actor::Operator("alice".to_owned()),
         spec_index: LogIndex(2),
-        home: "us-east-1".into(),
-        away: "eu-west-1".into(),
-        movement: Movement::Failover,
         phase,
         phase_since: NOW,
-        opened_at: NOW.minus_ms(60_000),
         began_at: Some(NOW.minus_ms(50_000)),
-        approvals: Vec::new(),
-        steady: Vec::new(),
-        breach_at: None,
         out: Some("checkout-1".into()),
-        arrived_at: None,
-        hold_until: None,
-        back: None,
-        failed_returns: 0,
-        waits_for: None,
-        ending: None,
         measured: Measured { rto_ms: Some(42_000), ..Measured::default() },
         verdict,
         sentence: verdict.map(|_| "it is over".to_owned()),
         finished_at: verdict.map(|_| NOW),
+        ..DrillRun::opened(id.clone(), Arc::clone(&spec), way, actor, opened_at)
     };
     let name = spec.name.clone();
     let applied_at = NOW.minus_ms(3_600_000);

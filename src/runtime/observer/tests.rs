@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use failoverd_domain::drill::{ComesBack, DrillKind, DrillPhase, DrillRun, DrillSpec, DrillState, Guardrail, Schedule};
+use failoverd_domain::drill::{
+    ComesBack, Course, DrillKind, DrillPhase, DrillRun, DrillSpec, DrillState, Guardrail, Schedule,
+};
 use failoverd_domain::fleet::{Actor, Applied, Command, Entry, Member, Role};
 use failoverd_domain::health::{Diagnosis, Status, diagnose};
 use failoverd_domain::ids::ServiceName;
@@ -205,34 +207,9 @@ fn drill(kind: DrillKind) -> DrillSpec {
 }
 
 fn execution(kind: DrillKind) -> DrillRun {
-    DrillRun {
-        id: "checkout-loss.3".into(),
-        spec: Arc::new(drill(kind)),
-        scheduled_for: None,
-        actor: Actor::Operator("alice".to_owned()),
-        spec_index: LogIndex(1),
-        home: EAST.into(),
-        away: WEST.into(),
-        movement: Movement::Failover,
-        phase: DrillPhase::Checking,
-        phase_since: BEGINNING,
-        opened_at: BEGINNING,
-        began_at: None,
-        approvals: Vec::new(),
-        steady: Vec::new(),
-        breach_at: None,
-        out: None,
-        arrived_at: None,
-        hold_until: None,
-        back: None,
-        failed_returns: 0,
-        waits_for: None,
-        ending: None,
-        measured: Default::default(),
-        verdict: None,
-        sentence: None,
-        finished_at: None,
-    }
+    let way = Course { home: EAST.into(), away: WEST.into(), movement: Movement::Failover };
+    let actor = Actor::Operator("alice".to_owned());
+    DrillRun::opened("checkout-loss.3".into(), Arc::new(drill(kind)), way, actor, BEGINNING)
 }
 
 async fn seconds(count: u64) {

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::runs::no_service;
 use super::{Context, Draft, Outcome, Rejection};
 use crate::drill::{
-    Advance, Approval, Course, DrillKind, DrillPhase, DrillRun, DrillState, DrillVerdict, Ending, Measured,
-    RETURNS_TRIED, course, judge_drill,
+    Advance, Approval, DrillKind, DrillPhase, DrillRun, DrillState, DrillVerdict, Ending, RETURNS_TRIED, course,
+    judge_drill,
 };
 use crate::fleet::command::Actor;
 use crate::fleet::event::EventKind;
@@ -33,7 +33,7 @@ impl FleetState {
         } else if !matches!(context.entry.actor, Actor::Operator(_)) {
             return Err(Rejection::new("NOT_A_PERSON", "only a person starts a drill out of its schedule"));
         }
-        let Course { home, away, movement } = course(self, &spec)?;
+        let way = course(self, &spec)?;
         let service = self.services.get(&spec.service).ok_or_else(|| no_service(&spec.service))?;
         let spec_index = service.spec_index;
         let drill = self.drills.get_mut(name).ok_or_else(|| no_drill(name))?;
@@ -41,35 +41,10 @@ impl FleetState {
         drill.handled = scheduled_for.or(drill.handled);
         let id = DrillRunId::new(format!("{name}.{}", drill.runs));
         drill.last = Some(id.clone());
-        let phase = if spec.approvals > 0 { DrillPhase::AwaitingApproval } else { DrillPhase::Checking };
-        let run = DrillRun {
-            id: id.clone(),
-            spec: spec.clone(),
-            scheduled_for,
-            actor: context.entry.actor.clone(),
-            spec_index,
-            home: home.clone(),
-            away: away.clone(),
-            movement,
-            phase,
-            phase_since: context.entry.at,
-            opened_at: context.entry.at,
-            began_at: None,
-            approvals: Vec::new(),
-            steady: Vec::new(),
-            breach_at: None,
-            out: None,
-            arrived_at: None,
-            hold_until: None,
-            back: None,
-            failed_returns: 0,
-            waits_for: None,
-            ending: None,
-            measured: Measured::default(),
-            verdict: None,
-            sentence: None,
-            finished_at: None,
-        };
+        let (at, actor) = (context.entry.at, context.entry.actor.clone());
+        let (home, away) = (way.home.clone(), way.away.clone());
+        let run = DrillRun { scheduled_for, spec_index, ..DrillRun::opened(id.clone(), spec.clone(), way, actor, at) };
+        let phase = run.phase;
         let why = if scheduled_for.is_some() { "as scheduled" } else { "as asked" };
         let message = format!(
             "drill {id} opened {why}: {} of {} from {home} to {away}, {}",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use failoverd_domain::drill::{ComesBack, DrillKind, DrillPhase, DrillRun, DrillSpec, Measured, course};
+use failoverd_domain::drill::{ComesBack, DrillKind, DrillPhase, DrillRun, DrillSpec, course};
 use failoverd_domain::fleet::{Actor, Bit, FleetState, Member, Role, ServiceState, Settlement, Switch};
 use failoverd_domain::health::{Matrix, ReplicaReadiness, Report, SignalReading, Status, StoreReading, View};
 use failoverd_domain::ids::{Epoch, LogIndex, Region};
@@ -153,34 +153,9 @@ fn drill(state: &FleetState, spec: &ServiceSpec) -> DrillRun {
         approvals: 0,
     };
     let way = course(state, &drill).unwrap();
-    DrillRun {
-        id: "simulated.1".into(),
-        spec: Arc::new(drill),
-        scheduled_for: None,
-        actor: Actor::Operator("alice".to_owned()),
-        spec_index: LogIndex(1),
-        home: way.home,
-        away: way.away,
-        movement: way.movement,
-        phase: DrillPhase::Simulating,
-        phase_since: NOW,
-        opened_at: NOW,
-        began_at: Some(NOW),
-        approvals: Vec::new(),
-        steady: Vec::new(),
-        breach_at: None,
-        out: None,
-        arrived_at: None,
-        hold_until: None,
-        back: None,
-        failed_returns: 0,
-        waits_for: None,
-        ending: None,
-        measured: Measured::default(),
-        verdict: None,
-        sentence: None,
-        finished_at: None,
-    }
+    let actor = Actor::Operator("alice".to_owned());
+    let opened = DrillRun::opened("simulated.1".into(), Arc::new(drill), way, actor, NOW);
+    DrillRun { phase: DrillPhase::Simulating, began_at: Some(NOW), ..opened }
 }
 
 async fn rehearse(spec: &ServiceSpec, state: FleetState, matrix: Matrix) -> Rehearsed {
