@@ -26,6 +26,10 @@ capabilities:
     secretKeyRef:
       name: {{ $secret.name }}
       key: {{ $secret.key }}
+{{- with $.Values.database.keep }}
+- name: FAILOVERD_DATABASE__KEEP
+  value: {{ . | quote }}
+{{- end }}
 {{- end }}
 {{- with .Values.env }}
 {{ toYaml . }}

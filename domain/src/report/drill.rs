@@ -67,14 +67,14 @@ pub fn drill_part(id: &DrillRunId, own: &[&HistoryEvent]) -> DrillPart {
     let opened = last(own, EventKind::DrillOpened);
     let finished = last(own, EventKind::DrillFinished);
     let spec: Option<DrillSpec> = opened.and_then(|event| field(event, "spec"));
-    let both = |name: &str| opened.and_then(|event| field::<String>(event, name));
+    let both = |name: &str| [opened, finished].into_iter().flatten().find_map(|event| field::<String>(event, name));
     let instant = |name: &str| finished.and_then(|event| field(event, name)).map(At);
     let ending: Option<Ending> = [EventKind::DrillEnded, EventKind::DrillFinished]
         .into_iter()
         .find_map(|kind| last(own, kind).and_then(|event| field(event, "ending")));
     let any = own.first();
     let name = both("drill").or_else(|| any.and_then(|event| field(event, "drill")));
-    let kind = both("kind").or_else(|| finished.and_then(|event| field(event, "kind")));
+    let hypothesis = spec.as_ref().map(|spec| spec.hypothesis.clone()).or_else(|| both("hypothesis"));
     let phases = phases(own);
     // Which step of it was the first to do anything.
     let idle = [DrillPhase::AwaitingApproval.word(), DrillPhase::Checking.word(), DrillPhase::Closed.word()];
@@ -84,8 +84,8 @@ pub fn drill_part(id: &DrillRunId, own: &[&HistoryEvent]) -> DrillPart {
             .unwrap_or_else(|| id.as_str().rsplit_once('.').map_or(id.as_str(), |(name, _)| name).to_owned())
             .into(),
         execution: id.clone(),
-        kind: kind.unwrap_or_default(),
-        hypothesis: spec.as_ref().map(|spec| spec.hypothesis.clone()).unwrap_or_default(),
+        kind: both("kind").unwrap_or_default(),
+        hypothesis: hypothesis.unwrap_or_default(),
         home: both("home").unwrap_or_default().into(),
         away: both("away").unwrap_or_default().into(),
         scheduled_for: opened.and_then(|event| field(event, "scheduled_for")).map(At),

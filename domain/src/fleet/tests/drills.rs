@@ -729,6 +729,13 @@ fn the_report_of_a_drill_follows_from_its_events_alone() {
     let stores: Vec<&str> = report.objectives.stores.iter().map(|store| store.store.as_str()).collect();
     assert_eq!(stores, ["orders-db", "orders", "media"], "each store says what was lost, or why nobody knows");
 
+    // Where the opening is gone, the verdict says enough.
+    let cut: Vec<HistoryEvent> =
+        day.bench.events.iter().filter(|event| event.kind != EventKind::DrillOpened).cloned().collect();
+    let report = crate::report::report_of_drill(&day.id, &cut, &[], 0).unwrap();
+    assert!(report.title.contains("switchover drill of shop from us-east-1 to eu-west-1"), "{}", report.title);
+    assert!(!report.incomplete.is_empty());
+
     // One that a guardrail ended says which, and nothing of a pass.
     let (mut day, _) = GameDay::arrived(drill(DrillKind::Switchover));
     day.later(21 * 60_000);
@@ -739,4 +746,38 @@ fn the_report_of_a_drill_follows_from_its_events_alone() {
     let told = report.drill.unwrap();
     assert!(told.ending.is_some_and(|ending| ending.contains("guardrail hit")));
     assert!(told.guardrails.iter().any(|guardrail| guardrail.hit.is_some()), "{:?}", told.guardrails);
+}
+
+#[test]
+fn a_drill_forces_nothing_whoever_proposes_it() {
+    let mut day = GameDay::opened(drill(DrillKind::Switchover));
+    day.tick(all_well());
+    assert_eq!(day.phase(), DrillPhase::Moving);
+    let forced = FailoverRequest { trigger: Trigger::Drill, drill: Some(day.id.clone()), ..by_itself() };
+    let decision = day.bench.propose(breach(), &forced).unwrap();
+    assert_eq!(decision.plan.mode, Mode::Forced);
+    assert_eq!(day.bench.refused(daemon(), Command::Decide(Box::new(decision))), "NO_DRILL");
+}
+
+#[test]
+fn practice_counts_for_no_cooldown() {
+    let (mut day, out) = GameDay::arrived(drill(DrillKind::Switchover));
+    day.later(HOLD_MS + 1);
+    day.return_and_close(&out);
+    assert_eq!(day.verdict(), Some(DrillVerdict::Passed));
+    assert_eq!(day.bench.shop().last_run_at, None, "a breach right after a drill is acted on");
+}
+
+#[test]
+fn a_receipt_over_the_rpo_is_a_missed_objective() {
+    let (mut day, out) = GameDay::arrived(drill(DrillKind::Switchover));
+    let rpo_ms = day.bench.shop().spec.objectives.rpo_ms;
+    let mut lost = day.bench.run(&out).loss[0].clone();
+    lost.measured = Some(rpo_ms + 1);
+    day.bench.ok(daemon(), Command::Receipt { run: out.clone(), losses: vec![lost] });
+    day.later(HOLD_MS + 1);
+    day.return_and_close(&out);
+    assert_eq!(day.verdict(), Some(DrillVerdict::ObjectiveMissed));
+    let sentence = day.run().sentence.clone().unwrap();
+    assert!(sentence.contains("RPO") && sentence.contains("orders-db"), "{sentence}");
 }
