@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::sandbox::Fixture;
 
-const PORTS: u16 = 25_100;
+const PORTS: u16 = 27_200;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// A schedule has whole minutes, and moves, a hold, a return and their record come after it.
 const A_WHOLE_DRILL: Duration = Duration::from_secs(300);
