@@ -24,4 +24,4 @@ pub use run::{
 pub use schedule::{blackout_on, check_date, newest_opening, next_opening};
 pub use spec::{Blackout, ComesBack, DrillKind, DrillSpec, Guardrail, Schedule};
 pub use steady::{Sight, Way, request};
-pub use tick::{MOVES_MS, latest_start, next_start, tick_drills, why_not_now};
+pub use tick::{MOVES_MS, next_start, tick_drills};

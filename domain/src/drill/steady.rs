@@ -2,12 +2,15 @@
 
 use super::Course;
 use super::run::{DrillRun, SteadyCheck, When};
-use super::spec::{DrillKind, DrillSpec, Guardrail};
+use super::spec::{DrillSpec, Guardrail};
 use crate::fleet::{Actor, FailoverRequest, FleetState, ServiceState, Severity, Trigger, outlook};
 use crate::health::{Diagnosis, Matrix, Status, View, diagnose};
 use crate::ids::{DrillRunId, Region};
 use crate::plan::{Mode, Movement};
 use crate::time::Timestamp;
+
+/// Why a drill stands still while automatic action is off: its moves are automatic, the way back too.
+pub(super) const PAUSED: &str = "automatic action is paused: resume it, or move the service by hand";
 
 /// What is seen, now.
 #[derive(Clone, Copy)]
@@ -25,22 +28,14 @@ pub struct Sight<'a> {
 impl Sight<'_> {
     /// What must hold before.
     #[must_use]
-    pub fn before(&self, spec: &DrillSpec, course: &Course, is_scheduled: bool) -> Vec<SteadyCheck> {
+    pub fn before(&self, spec: &DrillSpec, course: &Course) -> Vec<SteadyCheck> {
         let Some(service) = self.state.services.get(&spec.service) else { return Vec::new() };
         let mut checks = Checks { when: When::Before, all: Vec::new() };
         self.settled(&mut checks, service);
         checks.add("home-healthy", self.healthy(service, &course.home));
         checks.add("away-healthy", self.healthy(service, &course.away));
-        if is_scheduled || spec.kind == DrillKind::RegionLoss {
-            let paused = self.state.is_paused(&spec.service);
-            checks.add(
-                "not-paused",
-                match paused {
-                    true => Err("automatic action is paused".to_owned()),
-                    false => Ok("automatic action is on".to_owned()),
-                },
-            );
-        }
+        let paused = self.state.is_paused(&spec.service);
+        checks.add("not-paused", if paused { Err(PAUSED.to_owned()) } else { Ok("automatic action is on".to_owned()) });
         self.guards(&mut checks, spec, course);
         self.guardrails(&mut checks, spec);
         checks.all
@@ -155,7 +150,7 @@ impl Sight<'_> {
 
     /// The guardrail that is hit, and what was seen.
     #[must_use]
-    pub fn hit(&self, run: &DrillRun) -> Option<(&'static str, String, String)> {
+    pub fn hit(&self, run: &DrillRun) -> Option<(String, String)> {
         run.spec.guardrails.iter().find_map(|guardrail| {
             let seen = match guardrail {
                 Guardrail::MaxDuration { ms } => {
@@ -172,7 +167,7 @@ impl Sight<'_> {
                     is_hit.then(|| "it is in ALARM".to_owned())
                 }
             };
-            seen.map(|seen| ("guardrail", guardrail.to_string(), seen))
+            seen.map(|seen| (guardrail.to_string(), seen))
         })
     }
 }

@@ -4,7 +4,7 @@ use super::course::{Course, course};
 use super::run::{Advance, DrillPhase, DrillRun, DrillState, Ending, RETURNS_TRIED, SteadyCheck};
 use super::schedule::{newest_opening, next_opening};
 use super::spec::{DrillKind, Schedule};
-use super::steady::{Sight, Way, request};
+use super::steady::{PAUSED, Sight, Way, request};
 use crate::fleet::{Command, Run, RunState, ServiceState, propose_failover};
 use crate::health::{Status, diagnose};
 use crate::plan::Movement;
@@ -42,21 +42,19 @@ pub fn tick_drills(sight: &Sight<'_>) -> Vec<Command> {
 }
 
 /// Why a drill does not start at an opening of its schedule now, if so.
-#[must_use]
-pub fn why_not_now(sight: &Sight<'_>, drill: &DrillState) -> Option<String> {
+fn why_not_now(sight: &Sight<'_>, drill: &DrillState) -> Option<String> {
     let way = match course(sight.state, &drill.spec) {
         Ok(way) => way,
         Err(rejection) => return Some(rejection.reason),
     };
     // Nobody asks a guardrail's alarm long before a drill: it is looked at when the drill is opened.
-    let checks = sight.before(&drill.spec, &way, true);
+    let checks = sight.before(&drill.spec, &way);
     let no = checks.iter().find(|check| !check.ok && check.name != "guardrail");
     no.map(|no| format!("{}: {}", no.name, no.reason))
 }
 
 /// The last instant at which a drill can start and be back within its window.
-#[must_use]
-pub fn latest_start(opening: Timestamp, schedule: &Schedule, hold_ms: u64) -> Timestamp {
+fn latest_start(opening: Timestamp, schedule: &Schedule, hold_ms: u64) -> Timestamp {
     opening.plus_ms(schedule.window_ms.saturating_sub(hold_ms).saturating_sub(MOVES_MS))
 }
 
@@ -92,7 +90,7 @@ fn tend(sight: &Sight<'_>, run: &DrillRun) -> Option<Command> {
     let course = Course { home: run.home.clone(), away: run.away.clone(), movement: run.movement };
     if is_under_guard(run)
         && run.ending.is_none()
-        && let Some((_, guardrail, reason)) = sight.hit(run)
+        && let Some((guardrail, reason)) = sight.hit(run)
     {
         return end(run, Ending::Guardrail { guardrail, reason });
     }
@@ -159,7 +157,7 @@ fn real_breach(sight: &Sight<'_>, service: &ServiceState, run: &DrillRun) -> Opt
 }
 
 fn check(sight: &Sight<'_>, run: &DrillRun, course: &Course, in_phase_ms: u64) -> Option<Command> {
-    let steady = sight.before(&run.spec, course, run.scheduled_for.is_some());
+    let steady = sight.before(&run.spec, course);
     let Some(no) = SteadyCheck::first_no(&steady) else {
         return Some(advance(run, Advance::Begin { steady }));
     };
@@ -215,6 +213,12 @@ fn go_out(
         }
         return stuck(run, out);
     }
+    if sight.state.is_paused(&run.spec.service) {
+        return match in_phase_ms > MOVE_PATIENCE_MS {
+            true => end(run, Ending::Failed { reason: PAUSED.to_owned() }),
+            false => waits(run, PAUSED.to_owned()),
+        };
+    }
     let asked = request(&sight.view.me, &run.spec, course, Way::Out, Some(&run.id));
     match propose_failover(sight.now, sight.state, sight.matrix, sight.view, &asked) {
         Ok(decision) => Some(Command::Decide(Box::new(decision))),
@@ -241,6 +245,9 @@ fn come_back(sight: &Sight<'_>, run: &DrillRun, course: &Course) -> Option<Comma
     if run.failed_returns >= RETURNS_TRIED {
         let service = &run.spec.service;
         return waits(run, format!("a person: `failoverctl failback {service}` when what failed is mended"));
+    }
+    if sight.state.is_paused(&run.spec.service) {
+        return waits(run, PAUSED.to_owned());
     }
     let asked = request(&sight.view.me, &run.spec, course, Way::Back, Some(&run.id));
     match propose_failover(sight.now, sight.state, sight.matrix, sight.view, &asked) {

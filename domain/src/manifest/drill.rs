@@ -4,7 +4,7 @@ use super::duration::{format_ms, parse_ms};
 use super::field::{Field, Mapping};
 use super::names;
 use super::policy::checked;
-use crate::drill::{Blackout, ComesBack, DrillKind, DrillSpec, Guardrail, Schedule, check_date};
+use crate::drill::{Blackout, ComesBack, DrillKind, DrillSpec, Guardrail, MOVES_MS, Schedule, check_date};
 use crate::freeze::{check_cron, check_timezone};
 use crate::ids::{DrillName, Region, ServiceName, SignalName};
 use crate::service::{Pattern, ServiceSpec, SwitchTransport};
@@ -26,8 +26,6 @@ const HOLD_MS: u64 = 300_000;
 /// A service that is away for longer is not drilled, it has moved.
 const MOST_HOLD: &str = "24h";
 const MOST_APPROVALS: u64 = 20;
-/// What a drill needs beside its hold, at the very least: the way out and the way back.
-const BESIDE_HOLD_MS: u64 = 60_000;
 
 /// Reads `spec`; name and labels are the caller's.
 #[must_use]
@@ -138,7 +136,7 @@ fn refuse_one_place(keys: &Mapping<'_>) {
 }
 
 fn refuse_short_window(keys: &Mapping<'_>, schedule: &Schedule, hold_ms: u64, kind: DrillKind) {
-    let needed = hold_ms.saturating_add(BESIDE_HOLD_MS);
+    let needed = hold_ms.saturating_add(MOVES_MS);
     let Some(window) = keys.field().peek(&["schedule", "window"]) else { return };
     if kind != DrillKind::Simulate && schedule.window_ms < needed {
         let (window_ms, hold) = (format_ms(schedule.window_ms), format_ms(hold_ms));

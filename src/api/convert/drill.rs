@@ -2,7 +2,7 @@
 
 use failoverd_domain::drill::{
     Blackout, ComesBack, DrillRun, DrillState, LicenceStanding, Schedule, ThroughSeen, blackout_on, licence_of,
-    next_opening,
+    next_opening, next_start,
 };
 use failoverd_domain::fleet::{ServiceState, WayBack};
 use failoverd_domain::freeze::freeze_holds;
@@ -19,7 +19,7 @@ use crate::api::snapshot::Snapshot;
 #[must_use]
 pub fn drill(at: &Snapshot, drill: &DrillState, openings: usize) -> proto::Drill {
     let spec = &drill.spec;
-    let next_at = next_of(at.now, drill);
+    let next_at = next_start(at.now, drill);
     let newest = drill.last.as_ref().and_then(|id| at.state.drill_runs.get(id));
     proto::Drill {
         name: spec.name.to_string(),
@@ -44,12 +44,6 @@ pub fn drill(at: &Snapshot, drill: &DrillState, openings: usize) -> proto::Drill
         spec_index: drill.spec_index.0,
         openings: openings_of(at, drill, openings),
     }
-}
-
-/// When a drill begins by itself next: openings that were dealt with are none.
-fn next_of(now: Timestamp, drill: &DrillState) -> Option<Timestamp> {
-    let after = drill.handled.unwrap_or(drill.applied_at).max(now);
-    next_opening(after, drill.spec.schedule.as_ref()?)
 }
 
 fn comes_back(it: ComesBack) -> String {

@@ -87,7 +87,6 @@ impl Draft {
     }
 
     /// The execution of a drill that it is about.
-    #[allow(dead_code, reason = "no entry is about a drill yet")]
     pub(super) fn drill(mut self, drill: &DrillRunId) -> Self {
         self.drill = Some(drill.clone());
         self

@@ -67,6 +67,9 @@ impl FleetState {
         let open = self.open_drill_of(&spec.name).filter(|open| decision.drill.as_ref() == Some(&open.id));
         let not_now = |why: &str| Err(Rejection::new("NO_DRILL", format!("{}: {why}", spec.name)));
         let Some(open) = open else { return not_now("no execution of a drill asks for this move") };
+        if self.is_paused(&spec.name) {
+            return Err(Rejection::new("PAUSED", format!("automatic action is paused for {}", spec.name)));
+        }
         if decision.plan.mode != Mode::Graceful {
             return not_now("a drill moves gracefully or not at all");
         }

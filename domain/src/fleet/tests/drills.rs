@@ -698,7 +698,7 @@ fn where_a_drill_would_go_is_looked_at_before_anything_else() {
     let matrix = day.bench.matrix(all_well());
     let sight = Sight { now: day.bench.now, state, matrix: &matrix, view: &view() };
     let Course { .. } = way;
-    assert!(sight.before(&drill(DrillKind::Switchover), &way, true).iter().any(|check| check.name == "settled"));
+    assert!(sight.before(&drill(DrillKind::Switchover), &way).iter().any(|check| check.name == "settled"));
 }
 
 #[test]
@@ -780,4 +780,25 @@ fn a_receipt_over_the_rpo_is_a_missed_objective() {
     assert_eq!(day.verdict(), Some(DrillVerdict::ObjectiveMissed));
     let sentence = day.run().sentence.clone().unwrap();
     assert!(sentence.contains("RPO") && sentence.contains("orders-db"), "{sentence}");
+}
+
+#[test]
+fn while_automatic_action_is_paused_a_drill_stands_still_and_says_so() {
+    let (mut day, out) = GameDay::arrived(drill(DrillKind::Switchover));
+    day.later(HOLD_MS + 1);
+    day.tick(all_well());
+    let back = day.proposals(all_well());
+    day.bench.ok(person(), Command::Pause { service: None });
+    assert_eq!(day.bench.refused(daemon(), back[0].clone()), "PAUSED", "one that was under way comes too late");
+    day.tick(all_well());
+    assert!(day.bench.state.open_run(&"shop".into()).is_none());
+    assert!(day.run().waits_for.as_ref().is_some_and(|why| why.contains("paused")), "{:?}", day.run().waits_for);
+    day.bench.ok(person(), Command::Resume { service: None });
+    day.return_and_close_from_returning(&out);
+    assert_eq!(day.verdict(), Some(DrillVerdict::Passed));
+    // Nor does one begin.
+    let mut day = GameDay::opened(drill(DrillKind::Switchover));
+    day.bench.ok(person(), Command::Pause { service: Some("shop".into()) });
+    day.tick(all_well());
+    assert_eq!(day.phase(), DrillPhase::Checking);
 }
