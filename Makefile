@@ -21,9 +21,9 @@ demo: postgres ## A fleet of three Regions on this machine loses one of them
 test: tools verify ## Everything that CI checks; simulated seeds are among the tests
 	$(CARGO) test --workspace
 
-chart: tools ## The chart and the image alone; UPDATE_GOLDEN=1 takes what is rendered now as right
+chart: tools ## The chart, its alerts and the image alone; UPDATE_GOLDEN=1 takes what is rendered now as right
 	$(CARGO) build --bins
-	cd tests/python && $(abspath $(TARGET))/tools/venv/bin/python -m unittest test_chart test_chart_fleet
+	cd tests/python && $(abspath $(TARGET))/tools/venv/bin/python -m unittest test_chart test_chart_fleet test_alerts
 
 # A hundred hours of outages, in less than ten minutes.
 SIMULATED = --seeds 100 --minutes 60
@@ -50,11 +50,12 @@ simulate: ## SEEDS=n [FROM=seed]: thousands of simulated outages
 	@tools/need cargo cc
 	$(CARGO) run --release --example simulate -- --seeds $(SEEDS) --from $(FROM)
 
-tools: ## Below the target folder: a Postgres, unless the machine has one; an emulator of AWS and clients for it; Helm
+tools: ## Below the target folder: a Postgres, unless the machine has one; an emulator of AWS and clients for it; Helm; Prometheus
 	@tools/need cargo cc
 	@PYTHON=$(PYTHON) tools/postgres $(TARGET)
 	@PYTHON=$(PYTHON) tools/python $(TARGET)
 	@PYTHON=$(PYTHON) tools/helm $(TARGET)
+	@tools/prometheus $(TARGET)
 
 postgres:
 	@tools/need cargo cc
