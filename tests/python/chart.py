@@ -70,13 +70,15 @@ class Refused(Exception):
     """Helm did not render; says what it said."""
 
 
-def text_of(values, release="failoverd", namespace="failoverd"):
-    return _text(json.dumps(values), release, namespace)
+def text_of(values, release="failoverd", namespace="failoverd", operator=True):
+    """Of a cluster with Prometheus' operator, or without."""
+    return _text(json.dumps(values), release, namespace, operator)
 
 
 @functools.cache
-def _text(values, release, namespace):
-    code, out, err = helm("template", release, str(CHART), "--namespace", namespace, values=json.loads(values))
+def _text(values, release, namespace, operator):
+    apis = ["--api-versions", "monitoring.coreos.com/v1"] if operator else []
+    code, out, err = helm("template", release, str(CHART), "--namespace", namespace, *apis, values=json.loads(values))
     if code:
         raise Refused(err)
     return out
@@ -103,7 +105,8 @@ def daemon_of(manifests):
 
 def config_of(manifests):
     """The daemon's file as the ConfigMap has it."""
-    return one(manifests, "ConfigMap")["data"]["failoverd.yaml"]
+    (text,) = (m["data"]["failoverd.yaml"] for (kind, _), m in manifests.items() if kind == "ConfigMap" and "failoverd.yaml" in m["data"])
+    return text
 
 
 @functools.cache
@@ -115,7 +118,7 @@ def _custom(kind):
 def _fault(text, version):
     manifest = json.loads(text)
     try:
-        if manifest["apiVersion"].split("/")[0].endswith("cert-manager.io"):
+        if manifest["apiVersion"].split("/")[0].endswith(("cert-manager.io", "monitoring.coreos.com")):
             jsonschema.validate(manifest, _custom(manifest["kind"]))
         else:
             kubernetes_validate.validate(manifest, version, strict=True)

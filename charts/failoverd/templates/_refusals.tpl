@@ -49,6 +49,16 @@
 {{- $found = append $found "networkPolicy.databaseCidrs: is empty: the history's database would never be reached" }}
 {{- end }}
 {{- end }}
+{{- if and $v.networkPolicy.enabled $v.monitoring.serviceMonitor.enabled (include "failoverd.hasOperator" .) (not $v.networkPolicy.ops) }}
+{{- $found = append $found "networkPolicy.ops: is empty: Prometheus would not be let in; name it, or say monitoring.serviceMonitor.enabled: false" }}
+{{- end }}
+{{- $alerts := list }}
+{{- range (.Files.Get "files/alerts.yaml" | fromYaml).groups }}{{ range .rules }}{{ with .alert }}{{ $alerts = append $alerts . }}{{ end }}{{ end }}{{ end }}
+{{- range $name, $_ := $v.monitoring.rules.overrides }}
+{{- if not (has $name $alerts) }}
+{{- $found = append $found (printf "monitoring.rules.overrides: there is no alert %s: docs/runbook.md has them all" $name) }}
+{{- end }}
+{{- end }}
 {{- range $v.env }}
 {{- if or (hasPrefix "FAILOVERD_" .name) (eq "RUST_LOG" .name) }}
 {{- $found = append $found (printf "env: %s is set by the chart: say it in config, database or log, where it is checked" .name) }}
