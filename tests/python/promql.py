@@ -200,7 +200,7 @@ class Parser:
 def documented(page):
     """Of a page like docs/metrics.md: each metric's labels, and the words in its row."""
     labels, words = {}, {}
-    for name, kind, has, what in re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) \| (.*) \|$", page, re.MULTILINE):
+    for name, kind, has, what in re.findall(r"^\| `(\w+)` \| (\w+) \|(.*?)\| (.*) \|$", page, re.MULTILINE):
         of = {"fleet", "daemon", *re.findall(r"`(\w+)`", has)}
         words[name] = set(re.findall(r"`([^`]+)`", what))
         if kind == "histogram":
