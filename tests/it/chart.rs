@@ -1,6 +1,7 @@
-//! The Helm chart and the image, judged by Python's suites (`tests/python/test_chart*.py`) with the binaries of this build.
+//! The Helm chart with its alerts and the image, judged by Python's suites (`tests/python/test_chart*.py`, `test_alerts*.py`) with
+//! the binaries of this build.
 //!
-//! Helm and Kubernetes' schemas are tools that `make tools` installs; where they are missing, this fails and says so.
+//! Helm, Prometheus and Kubernetes' schemas are tools that `make tools` installs; where they are missing, this fails and says so.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +10,7 @@ use std::process::Command;
 fn suite(name: &str) {
     let binaries = Path::new(env!("CARGO_BIN_EXE_failoverd")).parent().unwrap();
     let target = binaries.parent().unwrap();
-    for tool in ["tools/venv/bin/python", "tools/helm"] {
+    for tool in ["tools/venv/bin/python", "tools/helm", "tools/prometheus", "tools/promtool"] {
         let found = target.join(tool);
         assert!(found.exists(), "{} is missing: `make tools` installs it", found.display());
     }
@@ -33,4 +34,9 @@ fn what_the_chart_renders_is_what_kubernetes_and_the_daemon_take() {
 #[test]
 fn three_rendered_examples_form_a_fleet_and_the_image_starts() {
     suite("test_chart_fleet");
+}
+
+#[test]
+fn every_alert_fires_and_asks_for_metrics_that_exist() {
+    suite("test_alerts");
 }
