@@ -156,8 +156,7 @@ class OutageTest(unittest.TestCase):
         until("the service is settled, and Prometheus tells it", lambda: [
             found["value"][1] for found in query('failoverd:service_settled{service="checkout"}')] == ["1"] or log.read_text()[-500:])
         self.fleet = query("failoverd:daemon_tells")[0]["metric"]["fleet"]
-        self.assertEqual(len(query("up == 1")), 3)
-        self.assertEqual(len(query("failoverd:daemon_tells")), 3)
+        until("all three are read and believed", lambda: len(query("up == 1")) == len(query("failoverd:daemon_tells")) == 3)
         until("nothing is wrong", lambda: firing() == set() or firing())
         self.check_metrics()
         self.check_names()
