@@ -7,6 +7,7 @@ mod dump;
 mod read;
 mod report;
 mod variables;
+mod watched;
 mod webhooks;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use failoverd_domain::manifest::yaml::{MAX_BYTES, Node, NodeKind, read_documents
 use failoverd_domain::manifest::{Findings, Problem};
 
 pub use report::ConfigReport;
+pub use watched::{Log, LogFormat, Traces};
 pub use webhooks::{Webhook, WebhookFormat};
 
 /// A daemon's configuration, validated.
@@ -54,6 +56,10 @@ pub struct Config {
     pub references: BTreeMap<Region, String>,
     /// Who is told of news outside the fleet.
     pub webhooks: Vec<Webhook>,
+    /// What is logged, and how.
+    pub log: Log,
+    /// Where traces of runs go, if anywhere.
+    pub traces: Option<Traces>,
 }
 
 /// Addresses to listen on.

@@ -3,7 +3,7 @@
 //! The same composition serves a real daemon and each daemon of the sandbox; only `World`, disk and clock differ.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,6 +22,7 @@ use crate::consensus::{Consensus, ConsensusConfig, Disk, OnApplied, StartError};
 use crate::ports::{Agreement, Clock, History, Peers, Webhooks, World};
 use crate::runtime::{Engine, Keep, Parts, Supervisor, TaskKind, Timing};
 use crate::sim::fleet::SimulatedRehearsals;
+use crate::telemetry::{Exposition, MeteredAgreement, Meters, Telemetry};
 
 /// Entries between two snapshots of the replicated state.
 const SNAPSHOT_EVERY: u64 = 2_000;
@@ -70,6 +71,8 @@ pub struct Setup {
     pub keep: Option<Keep>,
     /// Who is told of news outside the fleet, if anybody.
     pub webhooks: Option<Arc<dyn Webhooks>>,
+    /// What is counted, traced and logged.
+    pub telemetry: Telemetry,
     /// Wall clock.
     pub clock: Arc<dyn Clock>,
     /// How often things are done.
@@ -122,10 +125,13 @@ impl Daemon {
             election_timeout_max: setup.election_timeout * 2,
             snapshot_every: SNAPSHOT_EVERY,
         };
-        let judge = judge_entries(violations);
+        let meters = setup.telemetry.meters.clone();
+        let judge = judge_entries(violations, meters.clone());
         let consensus_tasks = TaskTracker::new();
         let consensus = Consensus::start(config, &setup.disk, peers.clone(), &consensus_tasks, Some(judge)).await?;
-        let agreement: Arc<dyn Agreement> = Arc::new(consensus.clone());
+        let agreement: Arc<dyn Agreement> =
+            Arc::new(MeteredAgreement { inner: Arc::new(consensus.clone()), meters: meters.clone() });
+        let role = setup.members.get(&setup.me).copied().unwrap_or(Role::Witness);
         let parts = Parts {
             me: setup.me.clone(),
             fleet: setup.fleet.clone(),
@@ -142,6 +148,7 @@ impl Daemon {
             keep: setup.keep,
             webhooks: setup.webhooks,
             rehearsals: Some(Arc::new(SimulatedRehearsals::new(setup.timing.clone()))),
+            meters,
         };
         let engine = Engine::start(&parts, &supervisor);
         supervisor.spawn(TaskKind::Registrar, report_violations(violated, parts.clone()));
@@ -157,9 +164,24 @@ impl Daemon {
             inbox: engine.inbox,
             outbox: consensus.outbox(),
             raft: Arc::new(Doorway(consensus.clone())),
+            telemetry: setup.telemetry,
         };
+        watch_over(&supervisor, &handles);
+        let exposition = Arc::new(Exposition {
+            meters: handles.telemetry.meters.clone(),
+            clock: handles.clock.clone(),
+            view: handles.view.clone(),
+            state: handles.agreement.state(),
+            leadership: handles.agreement.leadership(),
+            matrix: handles.matrix.clone(),
+            fleet: setup.fleet.clone(),
+            role,
+            logs: handles.telemetry.logs.clone(),
+            certificate_ends: None,
+            newest: Mutex::default(),
+        });
         let stop_listening = CancellationToken::new();
-        listen(&supervisor, setup.listeners, &handles, setup.switch, setup.tls, &stop_listening);
+        listen(&supervisor, setup.listeners, &handles, exposition, setup.switch, setup.tls, &stop_listening);
         tracing::info!(region = %setup.me, fleet = %setup.fleet, "daemon started");
         Ok(Self { me: setup.me, consensus, consensus_tasks, supervisor, stop_listening, handles })
     }
@@ -195,6 +217,9 @@ impl Daemon {
         self.supervisor.stop(STOP_PATIENCE).await;
         self.consensus.shutdown().await;
         self.consensus_tasks.close();
+        if let Some(spans) = self.handles.telemetry.meters.spans().cloned() {
+            let _ = tokio::task::spawn_blocking(move || spans.close()).await;
+        }
         if tokio::time::timeout(STOP_PATIENCE / 2, self.consensus_tasks.wait()).await.is_err() {
             tracing::warn!("consensus's tasks did not stop in time");
         }
@@ -209,17 +234,42 @@ impl Daemon {
     }
 }
 
+/// Counts changes of the leader, exports runs as traces, and puts the log's level back.
+fn watch_over(supervisor: &Supervisor, handles: &Handles) {
+    let Telemetry { meters, logs } = handles.telemetry.clone();
+    supervisor.spawn(TaskKind::Telemetry, logs.keep());
+    if let Some(spans) = meters.spans().cloned() {
+        let (state, leadership) = (handles.agreement.state(), handles.agreement.leadership());
+        supervisor.spawn(TaskKind::Telemetry, spans.follow(state, leadership));
+    }
+    let mut leadership = handles.agreement.leadership();
+    supervisor.spawn(TaskKind::Telemetry, async move {
+        let mut known = leadership.borrow_and_update().leader.clone();
+        while leadership.changed().await.is_ok() {
+            let now = leadership.borrow_and_update().leader.clone();
+            if now != known {
+                meters.leader_changed();
+                known = now;
+            }
+        }
+        std::future::pending::<()>().await;
+    });
+}
+
 fn listen(
     supervisor: &Supervisor,
     listeners: Listeners,
     handles: &Handles,
+    exposition: Arc<Exposition>,
     switch: SwitchSettings,
     tls: Option<TlsPem>,
     stop: &CancellationToken,
 ) {
     let (agreement, token) = (handles.agreement.clone(), stop.clone());
-    let switch = api::switch::serve(listeners.switch, agreement.state(), agreement.leadership(), switch, token.clone());
-    let known = api::ops::Known { leadership: agreement.leadership(), state: agreement.state() };
+    let meters = handles.telemetry.meters.clone();
+    let (state, leadership) = (agreement.state(), agreement.leadership());
+    let switch = api::switch::serve(listeners.switch, state, leadership, switch, meters, token.clone());
+    let known = api::ops::Known { leadership: agreement.leadership(), state: agreement.state(), exposition };
     let ops = api::ops::serve(listeners.ops, known, token.clone());
     let grpc = api::serve(listeners.grpc, handles.clone(), tls, token);
     supervisor.spawn(
@@ -246,9 +296,11 @@ async fn until_stopped(name: &'static str, stop: CancellationToken, serving: imp
 }
 
 /// Judges every entry as it is applied, by the same invariants that the simulation checks.
-fn judge_entries(violations: mpsc::Sender<Violation>) -> OnApplied {
+fn judge_entries(violations: mpsc::Sender<Violation>, meters: Arc<Meters>) -> OnApplied {
     Arc::new(move |before: &FleetState, entry: &Entry, applied: &Applied, after: &FleetState| {
+        meters.applied(before, entry, applied, after);
         for violation in judge(&Transition { before, entry, applied, after }) {
+            meters.violated(violation.id);
             tracing::error!(%violation, index = %applied.index, "invariant violated");
             // A full channel holds sixteen of them already: a person will look.
             let _ = violations.try_send(violation);

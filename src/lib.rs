@@ -14,3 +14,4 @@ pub mod runtime;
 pub mod sandbox;
 pub mod sim;
 pub mod survey;
+pub mod telemetry;

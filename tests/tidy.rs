@@ -11,14 +11,16 @@ const MOST_LINES: usize = 500;
 /// For each layer of `src/`, the layers of ours that it may name besides itself.
 const ARROWS: &[(&str, &[&str])] = &[
     ("ports", &[]),
+    // Metrics, traces, how much is logged: named by whoever has something to count.
+    ("telemetry", &["ports"]),
     ("config", &["ports"]),
     // Questions to AWS that both the observer and `apply` ask.
     ("survey", &["ports"]),
-    ("runtime", &["ports", "survey"]),
+    ("runtime", &["ports", "survey", "telemetry"]),
     ("consensus", &["ports"]),
-    ("adapters", &["ports"]),
+    ("adapters", &["ports", "telemetry"]),
     ("sim", &["ports"]),
-    ("api", &["ports", "survey"]),
+    ("api", &["ports", "survey", "telemetry"]),
     // The command line starts a sandbox; that is all it knows of a fleet's inside.
     // Of the API it knows the generated client, how its words and errors read, and how to connect.
     ("cli", &["api::proto", "api::convert", "api::error", "api::TlsPem", "sandbox"]),
@@ -38,6 +40,8 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("aws_sdk", &["adapters"]),
     ("clap", &["cli", "bin", "process"]),
     ("turmoil", &[]),
+    ("prometheus", &["telemetry"]),
+    ("opentelemetry", &["telemetry"]),
     ("axum", &["api", "sim", "sandbox"]),
 ];
 
@@ -231,8 +235,8 @@ fn layers_name_only_those_below_them() {
             let is_ours = ARROWS.iter().any(|(name, _)| *name == first);
             let may = |arrow: &&str| *arrow == "*" || *arrow == first || *arrow == path;
             // The simulated fleet composes whole daemons, as `daemon` does.
-            let composes =
-                source.path.starts_with("src/sim/fleet/") && ["runtime", "consensus", "survey"].contains(&first);
+            let composes = source.path.starts_with("src/sim/fleet/")
+                && ["runtime", "consensus", "survey", "telemetry"].contains(&first);
             if is_ours && first != layer && !composes && !allowed.iter().any(may) {
                 problems.push(format!("{}:{line}: {layer} may not name {path}", source.path));
             }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use failoverd::api::{SwitchLimits, SwitchSettings};
 use failoverd::ports::Leadership;
+use failoverd::telemetry::Telemetry;
 use failoverd_domain::fleet::{Actor, Command, Entry, FleetState};
+use failoverd_domain::time::Timestamp;
 use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -130,7 +132,16 @@ fn serve(state: FleetState, told: mpsc::Sender<SocketAddr>, stop: CancellationTo
         told.send(listener.local_addr().unwrap()).await.unwrap();
         let limits = SwitchLimits { requests_of_a_source: Some(1_000_000), ..SwitchLimits::default() };
         let settings = SwitchSettings { limits, ..SwitchSettings::default() };
-        failoverd::api::switch::serve(listener, states, leaderships, settings, stop).await.unwrap();
+        failoverd::api::switch::serve(
+            listener,
+            states,
+            leaderships,
+            settings,
+            Telemetry::counting(Timestamp(0)).meters,
+            stop,
+        )
+        .await
+        .unwrap();
     });
 }
 

@@ -13,8 +13,9 @@ use failoverd::adapters::probe::{NetworkProber, ProberSettings};
 use failoverd::api::{SwitchLimits, SwitchSettings};
 use failoverd::consensus::Disk;
 use failoverd::daemon::{Daemon, Listeners, Setup};
-use failoverd::ports::{Leadership, World};
+use failoverd::ports::{Clock, Leadership, World};
 use failoverd::runtime::Timing;
+use failoverd::telemetry::Telemetry;
 use failoverd_domain::fleet::Role;
 use failoverd_domain::ids::Region;
 use failoverd_domain::traffic::SwitchEndpoint;
@@ -69,6 +70,7 @@ impl Trio {
             history: None,
             webhooks: None,
             keep: None,
+            telemetry: Telemetry::counting(SystemClock.now()),
             clock: Arc::new(SystemClock),
             timing: Timing::fast(),
             heartbeat: Duration::from_millis(100),
@@ -120,12 +122,13 @@ fn nowhere() -> World {
         variables: Arc::default(),
     };
     // Nothing is applied, so nothing is asked.
-    let account = Account::new(Settings {
+    let settings = Settings {
         home: "us-east-1".into(),
         endpoint_url: Some("http://127.0.0.1:9".to_owned()),
         endpoints: BTreeMap::new(),
         mutation_timeout: Duration::from_secs(1),
         credentials: Some(("nobody".to_owned(), "nothing".to_owned())),
-    });
+    };
+    let account = Account::new(settings, Telemetry::counting(SystemClock.now()).meters);
     aws::world(&account, &outside)
 }

@@ -30,6 +30,7 @@ use crate::ports::{
     Agreement, Clock, History, HistoryError, HistoryFilter, Leadership, Outbox, PeerError, Peers, ProposeError,
 };
 use crate::sim::world::{SimulatedAws, Timing, TokioClock};
+use crate::telemetry::Telemetry;
 
 /// An AWS without anything in it, which answers at once.
 pub fn simulated_aws() -> SimulatedAws {
@@ -461,6 +462,7 @@ pub fn daemon(state: FleetState, peers: FakePeers, outbox: Vec<HistoryEvent>) ->
         inbox,
         outbox: Arc::new(outbox),
         raft: Arc::new(Echo),
+        telemetry: Telemetry::counting(NOW),
     };
     Daemon { handles, log, history, matrix, inbox: received, aws }
 }

@@ -13,6 +13,7 @@ use super::error::{ApiError, ErrorCode};
 use super::peer::RaftEndpoint;
 use super::snapshot::Snapshot;
 use crate::ports::{Agreement, Clock, History, Outbox, Peers, ProposeError, World};
+use crate::telemetry::Telemetry;
 
 /// How long a change may look for a leader before it is given up, nothing changed.
 const COMMIT_DEADLINE: Duration = Duration::from_secs(10);
@@ -44,6 +45,8 @@ pub struct Handles {
     pub outbox: Arc<dyn Outbox>,
     /// Where peers' consensus messages go.
     pub raft: Arc<dyn RaftEndpoint>,
+    /// What is counted, and how much is logged.
+    pub telemetry: Telemetry,
 }
 
 impl Handles {

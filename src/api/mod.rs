@@ -6,6 +6,7 @@
 mod apply;
 mod control;
 pub mod convert;
+mod counted;
 mod drills;
 pub mod error;
 mod eta;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -13,8 +14,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::ports::Leadership;
+use crate::telemetry::Exposition;
 
-/// Serves `/livez`, `/readyz` and `/drainz` until `stop` is cancelled.
+/// Serves `/livez`, `/readyz`, `/drainz` and `/metrics` until `stop` is cancelled.
 ///
 /// # Errors
 /// When the listener fails.
@@ -28,15 +30,32 @@ pub struct Known {
     pub leadership: watch::Receiver<Leadership>,
     /// The newest state applied here.
     pub state: watch::Receiver<Arc<FleetState>>,
+    /// What scrapers are told.
+    pub exposition: Arc<Exposition>,
 }
 
 /// The routes, for listeners that serve more beside them.
-pub fn router(Known { leadership, state }: Known) -> Router {
+pub fn router(Known { leadership, state, exposition }: Known) -> Router {
     let leader = leadership.clone();
     Router::new()
+        .route("/metrics", get(move || metrics(exposition.clone())))
         .route("/livez", get(|| async { Json(json!({ "live": true })) }))
         .route("/readyz", get(move || std::future::ready(readiness(&leadership.borrow()))))
         .route("/drainz", get(move || std::future::ready(drain(&leader.borrow(), &state.borrow()))))
+}
+
+/// The content type of Prometheus' text format.
+const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Made on a thread of its own: hundreds of services are looked through, and others are not to wait meanwhile.
+async fn metrics(exposition: Arc<Exposition>) -> Response {
+    match tokio::task::spawn_blocking(move || exposition.text()).await {
+        Ok(text) => ([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "metrics could not be made");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
 }
 
 /// Whether this daemon may be stopped: for a hook before the stop, and for whoever restarts one after the other. A daemon

@@ -11,6 +11,7 @@ use tonic_health::server::HealthReporter;
 use tonic_web::GrpcWebLayer;
 
 use super::control::ControlApi;
+use super::counted::CountedLayer;
 use super::peer::PeerApi;
 use super::peer_client::PEER_MESSAGE_LIMIT;
 use super::proto::DESCRIPTORS;
@@ -53,6 +54,7 @@ pub async fn serve(
     }
     let router = server
         .layer(GrpcWebLayer::new())
+        .layer(CountedLayer(handles.telemetry.meters.clone()))
         .add_service(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)

@@ -48,6 +48,11 @@ pub fn dump(config: &Config) -> String {
         },
         "references": config.references,
         "webhooks": config.webhooks.iter().map(webhook).collect::<Vec<_>>(),
+        "log": { "filter": config.log.filter, "format": config.log.format.word() },
+        "traces": config.traces.as_ref().map(|traces| json!({
+            "endpoint": without_password(&traces.endpoint),
+            "ca": traces.ca,
+        })),
     });
     // JSON is YAML too: should the writer ever fail, the reader still gets the whole.
     serde_saphyr::to_string(&value).unwrap_or_else(|_| value.to_string())

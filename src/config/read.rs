@@ -11,10 +11,10 @@ use failoverd_domain::manifest::field::{Field, Mapping};
 use failoverd_domain::manifest::names;
 use failoverd_domain::manifest::yaml::Node;
 
-use super::webhooks;
+use super::{watched, webhooks};
 use crate::ports::LEAST_KEPT;
 
-use super::{Advertise, Aws, Config, Database, Listen, Peer, Switch, SwitchEndpoint, SwitchTls, Timing, Tls};
+use super::{Advertise, Aws, Config, Database, Listen, Log, Peer, Switch, SwitchEndpoint, SwitchTls, Timing, Tls};
 
 const ROLES: [(&str, Role); 2] = [("member", Role::Member), ("witness", Role::Witness)];
 /// AWS services whose endpoint can be set.
@@ -49,6 +49,8 @@ pub fn config(root: &Node, findings: &Findings) -> Option<Config> {
     let timing = keys.or("timing", Timing::default(), |field| timing(&field));
     let references = keys.maybe("references", |field| references(&field));
     let webhooks = keys.or("webhooks", Vec::new(), |field| webhooks::read(&field));
+    let log = keys.or("log", Log::default(), |field| watched::log(&field));
+    let traces = keys.maybe("traces", |field| watched::traces(&field));
     keys.finish();
     let (region, peers) = (region?, peers?);
     Some(Config {
@@ -64,6 +66,8 @@ pub fn config(root: &Node, findings: &Findings) -> Option<Config> {
         timing: timing?,
         references: references?.unwrap_or_else(|| default_references(&region, &peers)),
         webhooks: webhooks?,
+        log: log?,
+        traces: traces?,
         region,
         peers,
     })

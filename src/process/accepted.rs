@@ -10,6 +10,7 @@ use crate::adapters::postgres::DatabaseUrl;
 use crate::adapters::webhook::{HookSettings, Shape, is_refused, literal};
 use crate::api::{GrpcPeers, SwitchLimits, SwitchSettings, TlsPem, switch_tls};
 use crate::config::{Config, ConfigReport, Switch, Tls, Webhook, WebhookFormat};
+use crate::telemetry::{LogControl, OtlpSettings};
 
 /// A configuration that nothing but the machine can still stand against.
 pub struct Accepted {
@@ -20,6 +21,8 @@ pub struct Accepted {
     pub database: Option<DatabaseUrl>,
     /// Webhooks, with their secrets.
     pub webhooks: Vec<HookSettings>,
+    /// Where traces of runs go, if anywhere.
+    pub traces: Option<OtlpSettings>,
     /// The process's variables: canaries' DSNs are among them.
     pub variables: BTreeMap<String, String>,
 }
@@ -39,11 +42,18 @@ impl Accepted {
         let switch = switch(&config.switch, &mut problems);
         let hooks = config.webhooks.iter().enumerate();
         let webhooks = hooks.filter_map(|(at, hook)| webhook(at, hook, &variables, &mut problems)).collect();
+        let traces = config.traces.as_ref().map(|traces| OtlpSettings {
+            endpoint: traces.endpoint.clone(),
+            ca: traces.ca.as_ref().and_then(|ca| read("traces.ca", ca, &mut problems)),
+        });
+        if let Some(Err(error)) = config.log.filter.as_deref().map(LogControl::parse) {
+            problems.push(problem("log.filter", error.to_string()));
+        }
         if let Err(cause) = GrpcPeers::new(&super::compose::peer_urls(&config), tls.as_ref()) {
             problems.push(problem("peers", cause));
         }
         if problems.is_empty() {
-            Ok(Self { config, tls, switch, database, webhooks, variables })
+            Ok(Self { config, tls, switch, database, webhooks, traces, variables })
         } else {
             Err(ConfigReport::new(problems))
         }

@@ -16,25 +16,30 @@ use crate::adapters::webhook::{HookSettings, HttpWebhooks};
 use crate::config::{Config, Database};
 use crate::consensus::Disk;
 use crate::daemon::{Listeners, Setup};
-use crate::ports::{History, Webhooks};
+use crate::ports::{Clock, History, Webhooks};
 use crate::runtime::{Keep, Timing};
+use crate::telemetry::{LogControl, Meters, Spans, Telemetry};
 
 /// Every part of the daemon, ready to be started.
 ///
 /// # Errors
-/// [`Refusal::Probes`], [`Refusal::Dns`], [`Refusal::Webhooks`].
+/// [`Refusal::Probes`], [`Refusal::Dns`], [`Refusal::Webhooks`], [`Refusal::Traces`].
 pub fn setup(
     accepted: Accepted,
     listeners: Listeners,
     history: Option<Arc<PostgresHistory>>,
+    logs: LogControl,
 ) -> Result<Setup, Refusal> {
-    let Accepted { config, tls, switch, webhooks, variables, .. } = accepted;
+    let Accepted { config, tls, switch, webhooks, traces, variables, .. } = accepted;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let spans = traces.map(|traces| Spans::begin(&traces, &config.fleet, &config.region, clock.clone())).transpose()?;
+    let meters = Meters::new(clock.now(), spans);
     let timing = timing(&config);
     Ok(Setup {
         peers: peer_urls(&config),
         members: config.members(),
         references: config.references.keys().cloned().collect(),
-        world: world::of(&config, timing.mutation, variables)?,
+        world: world::of(&config, timing.mutation, variables, meters.clone())?,
         timing,
         heartbeat: Duration::from_millis(config.timing.heartbeat_ms),
         election_timeout: Duration::from_millis(config.timing.election_timeout_ms),
@@ -54,7 +59,8 @@ pub fn setup(
         keep: keep(config.database.as_ref(), history.clone()),
         history: history.map(|history| history as Arc<dyn History>),
         webhooks: webhooks_of(webhooks)?,
-        clock: Arc::new(SystemClock),
+        telemetry: Telemetry { meters, logs },
+        clock,
     })
 }
 

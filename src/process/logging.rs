@@ -2,27 +2,53 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::prelude::*;
+use tracing_subscriber::{fmt, reload};
 
 use super::refusal::Refusal;
+use crate::config::{Log, LogFormat};
+use crate::telemetry::LogControl;
 
-/// Read in this order; the first that is set counts.
+/// Read in this order, before the file; the first that is set counts.
 const VARIABLES: [&str; 2] = ["FAILOVERD_LOG", "RUST_LOG"];
 const DEFAULT: &str = "info";
-/// openraft reports every unreachable peer as an error, several lines each; what matters of it is logged here.
-const QUIET: &str = "openraft";
 
-/// Starts logging, and makes any panic the process's end.
+/// What is logged: by a variable, else by the file.
+///
+/// # Errors
+/// [`Refusal::LogFilter`]: a variable that is no filter. The file's is looked at with the rest of the file.
+pub fn filter(log: &Log, variable: impl Fn(&str) -> Option<String>) -> Result<String, Refusal> {
+    let set = VARIABLES.into_iter().find_map(|name| Some((name, variable(name).filter(|value| !value.is_empty())?)));
+    let Some((variable, filter)) = set else {
+        return Ok(log.filter.clone().unwrap_or_else(|| DEFAULT.to_owned()));
+    };
+    match LogControl::parse(&filter) {
+        Ok(_) => Ok(filter),
+        Err(error) => Err(Refusal::LogFilter { variable, cause: error.to_string() }),
+    }
+}
+
+/// Starts logging by that filter, and makes any panic the process's end.
 ///
 /// # Errors
 /// [`Refusal::LogFilter`].
-pub fn start(variable: impl Fn(&str) -> Option<String>) -> Result<(), Refusal> {
-    let filter = filter(variable)?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if std::io::stderr().is_terminal() {
-        log.init();
+pub fn start(log: &Log, filter: String) -> Result<LogControl, Refusal> {
+    let refused = |error: crate::telemetry::LogFilterError| Refusal::LogFilter {
+        variable: "log.filter",
+        cause: error.to_string(),
+    };
+    let (filtered, handle) = reload::Layer::new(LogControl::parse(&filter).map_err(refused)?);
+    let is_text = match log.format {
+        LogFormat::Auto => std::io::stderr().is_terminal(),
+        LogFormat::Json => false,
+        LogFormat::Text => true,
+    };
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    if is_text {
+        let lines = lines.with_ansi(std::io::stderr().is_terminal());
+        tracing_subscriber::registry().with(filtered).with(lines).init();
     } else {
-        log.json().flatten_event(true).init();
+        tracing_subscriber::registry().with(filtered).with(lines.json().flatten_event(true)).init();
     }
     std::panic::set_hook(Box::new(|panic| {
         let at = panic.location().map(ToString::to_string);
@@ -30,35 +56,30 @@ pub fn start(variable: impl Fn(&str) -> Option<String>) -> Result<(), Refusal> {
         // Half a daemon looks alive to the others and is not. What was promised is on the disk.
         std::process::exit(1);
     }));
-    Ok(())
-}
-
-fn filter(variable: impl Fn(&str) -> Option<String>) -> Result<EnvFilter, Refusal> {
-    let set = VARIABLES.into_iter().find_map(|name| Some((name, variable(name).filter(|value| !value.is_empty())?)));
-    let (name, wanted) = set.unwrap_or((VARIABLES[0], DEFAULT.to_owned()));
-    let whole = if wanted.contains(QUIET) { wanted } else { format!("{wanted},{QUIET}=off") };
-    EnvFilter::try_new(whole).map_err(|error| Refusal::LogFilter { variable: name, cause: error.to_string() })
+    Ok(LogControl::new(filter, move |filter| handle.reload(filter).map_err(|error| error.to_string())))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn filter_of(set: &[(&str, &str)]) -> Result<String, String> {
+    fn filter_of(file: Option<&str>, set: &[(&str, &str)]) -> Result<String, String> {
         let variable = |name: &str| set.iter().find(|(is, _)| *is == name).map(|(_, value)| (*value).to_owned());
-        filter(variable).map(|filter| filter.to_string()).map_err(|refusal| refusal.to_string())
+        let log = Log { filter: file.map(str::to_owned), ..Log::default() };
+        filter(&log, variable).map_err(|refusal| refusal.to_string())
     }
 
     #[test]
-    fn the_daemons_own_variable_comes_first_and_openraft_stays_quiet_unless_named() {
-        assert_eq!(filter_of(&[]).unwrap(), "openraft=off,info");
-        assert_eq!(filter_of(&[("RUST_LOG", "warn"), ("FAILOVERD_LOG", "debug")]).unwrap(), "openraft=off,debug");
-        assert_eq!(filter_of(&[("RUST_LOG", "info,openraft=debug")]).unwrap(), "openraft=debug,info");
+    fn variables_come_before_the_file_and_the_daemons_own_comes_first() {
+        assert_eq!(filter_of(None, &[]).unwrap(), "info");
+        assert_eq!(filter_of(Some("warn"), &[]).unwrap(), "warn");
+        assert_eq!(filter_of(Some("warn"), &[("RUST_LOG", "error")]).unwrap(), "error");
+        assert_eq!(filter_of(None, &[("RUST_LOG", "warn"), ("FAILOVERD_LOG", "debug")]).unwrap(), "debug");
     }
 
     #[test]
     fn a_filter_that_is_none_names_its_variable() {
-        let refused = filter_of(&[("RUST_LOG", "failoverd=loud")]).unwrap_err();
-        assert!(refused.starts_with("RUST_LOG is not a log filter"), "{refused}");
+        let refused = filter_of(None, &[("RUST_LOG", "failoverd=loud")]).unwrap_err();
+        assert!(refused.starts_with("RUST_LOG: ") && refused.contains("is not a log filter"), "{refused}");
     }
 }

@@ -42,7 +42,6 @@ pub fn main() -> ExitCode {
 }
 
 fn start(arguments: &Arguments) -> Result<(), Refusal> {
-    logging::start(|name| std::env::var(name).ok())?;
     // Only a second call could fail, and a provider would be there all the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = Builder::new_multi_thread().enable_all().build().map_err(Refusal::Runtime)?;
@@ -63,6 +62,9 @@ fn accept_and_run(arguments: &Arguments, runtime: &Runtime) -> Result<(), Refusa
         }
     }
     let _inside = runtime.enter();
+    let log = config.log.clone();
+    let named = |name: &str| variables.get(name).cloned();
+    let filter = logging::filter(&log, named)?;
     let accepted = Accepted::new(config, arguments.dev, variables)?;
     if arguments.check {
         return if arguments.dump_config {
@@ -71,7 +73,8 @@ fn accept_and_run(arguments: &Arguments, runtime: &Runtime) -> Result<(), Refusa
             say(&format!("{}: the configuration is good\n", arguments.config.display()))
         };
     }
-    runtime.block_on(run::until_stopped(accepted))
+    let logs = logging::start(&log, filter)?;
+    runtime.block_on(run::until_stopped(accepted, logs))
 }
 
 fn say(text: &str) -> Result<(), Refusal> {

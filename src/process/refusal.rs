@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use crate::config::ConfigReport;
 use crate::daemon::DaemonError;
+use crate::telemetry::OtlpError;
 
 /// Why the process did not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -14,9 +15,7 @@ pub enum Refusal {
     #[error("the configuration is refused, {count} found:\n{0}", count = problems(.0))]
     Configuration(#[from] ConfigReport),
     /// The log filter is none.
-    #[error(
-        "{variable} is not a log filter ({cause}): write a level, or target=level pairs, like info,failoverd=debug"
-    )]
+    #[error("{variable}: {cause}")]
     LogFilter {
         /// Where it came from.
         variable: &'static str,
@@ -39,6 +38,9 @@ pub enum Refusal {
     /// No client for webhooks can be made.
     #[error("webhooks cannot be told: {0}")]
     Webhooks(String),
+    /// Traces cannot be exported.
+    #[error("{0} (traces.endpoint)")]
+    Traces(#[from] OtlpError),
     /// Name servers cannot be asked.
     #[error("zones cannot be asked over DNS: {0} (aws.name_servers names servers to ask instead)")]
     Dns(String),

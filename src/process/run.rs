@@ -14,6 +14,7 @@ use super::{compose, listeners};
 use crate::adapters::postgres::PostgresHistory;
 use crate::daemon::Daemon;
 use crate::ports::Leadership;
+use crate::telemetry::LogControl;
 
 /// Whoever started the process is promised its end within 30 s.
 const STOPS_WITHIN: Duration = Duration::from_secs(27);
@@ -24,12 +25,12 @@ const HISTORY_CLOSES_WITHIN: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// [`Refusal`]: it did not start, failed, or did not stop in order.
-pub async fn until_stopped(accepted: Accepted) -> Result<(), Refusal> {
+pub async fn until_stopped(accepted: Accepted, logs: LogControl) -> Result<(), Refusal> {
     let mut signals = Signals::listen()?;
     let listeners = listeners::bind(&accepted.config.listen).await?;
     let place = accepted.config.data_dir.display().to_string();
     let history = compose::history(&accepted);
-    let daemon = Daemon::start(compose::setup(accepted, listeners, history.clone())?).await?;
+    let daemon = Daemon::start(compose::setup(accepted, listeners, history.clone(), logs)?).await?;
     let verdict = tokio::select! {
         signal = signals.next() => {
             tracing::info!(signal, "told to stop");

@@ -11,13 +11,19 @@ use crate::adapters::dns::{AuthoritativeDns, DelegatedDns};
 use crate::adapters::probe::{NetworkProber, ProberSettings};
 use crate::config::Config;
 use crate::ports::{Dns, World};
+use crate::telemetry::Meters;
 
 /// Everything that reaches outside. Nothing is asked before the first call. `variables` are the process's own, with the
 /// DSNs of canary rows among them.
 ///
 /// # Errors
 /// [`Refusal::Probes`], [`Refusal::Dns`].
-pub fn of(config: &Config, mutation: Duration, variables: BTreeMap<String, String>) -> Result<World, Refusal> {
+pub fn of(
+    config: &Config,
+    mutation: Duration,
+    variables: BTreeMap<String, String>,
+    meters: Arc<Meters>,
+) -> Result<World, Refusal> {
     let prober = |metrics| {
         let settings = ProberSettings { metrics, references: config.references.clone(), ..ProberSettings::default() };
         let prober = NetworkProber::new(settings).map_err(|error| Refusal::Probes(error.to_string()))?;
@@ -28,13 +34,14 @@ pub fn of(config: &Config, mutation: Duration, variables: BTreeMap<String, Strin
     } else {
         Arc::new(AuthoritativeDns::new(&config.aws.name_servers).map_err(Refusal::Dns)?)
     };
-    let account = Account::new(Settings {
+    let settings = Settings {
         home: config.region.clone(),
         endpoint_url: config.aws.endpoint_url.clone(),
         endpoints: config.aws.endpoints.clone(),
         mutation_timeout: mutation,
         credentials: None,
-    });
+    };
+    let account = Account::new(settings, meters);
     let outside = Outside { clock: Arc::new(SystemClock), dns, prober: prober(None)?, variables: Arc::new(variables) };
     let world = aws::world(&account, &outside);
     // Alarms are signals too, and CloudWatch tells of them.

@@ -26,6 +26,7 @@ use super::supervisor::{Supervisor, TaskKind};
 use super::timing::Timing;
 use super::voice::Voice;
 use crate::ports::{Agreement, Clock, History, Outbox, Peers, Rehearsals, Webhooks, World};
+use crate::telemetry::Meters;
 
 /// What an engine is made of.
 #[derive(Clone)]
@@ -60,6 +61,8 @@ pub struct Parts {
     pub webhooks: Option<Arc<dyn Webhooks>>,
     /// Who simulates drills; daemons that are simulated themselves have nobody.
     pub rehearsals: Option<Arc<dyn Rehearsals>>,
+    /// What is counted.
+    pub meters: Arc<Meters>,
 }
 
 /// A running engine.
@@ -143,7 +146,8 @@ impl Engine {
         match parts.history.clone() {
             Some(history) => {
                 let (me, peers) = (parts.me.clone(), parts.peers.clone());
-                supervisor.spawn(TaskKind::Projector, Projector { me, history, outbox, peers, state }.run());
+                let meters = parts.meters.clone();
+                supervisor.spawn(TaskKind::Projector, Projector { me, history, outbox, peers, state, meters }.run());
             }
             None => supervisor.spawn(TaskKind::Projector, Forgetter { outbox, state, matrix: matrix.clone() }.run()),
         }

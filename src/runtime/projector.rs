@@ -11,6 +11,7 @@ use failoverd_domain::ids::Region;
 use tokio::sync::watch;
 
 use crate::ports::{History, HistoryError, Outbox, Peers};
+use crate::telemetry::Meters;
 
 /// Events written at once.
 const BATCH: usize = 500;
@@ -24,6 +25,7 @@ pub(super) struct Projector {
     pub(super) outbox: Arc<dyn Outbox>,
     pub(super) peers: Arc<dyn Peers>,
     pub(super) state: watch::Receiver<Arc<FleetState>>,
+    pub(super) meters: Arc<Meters>,
 }
 
 impl Projector {
@@ -41,12 +43,14 @@ impl Projector {
                     }
                 }
                 Err(HistoryError::Away(error)) => {
+                    self.meters.history_away();
                     if !std::mem::replace(&mut was_away, true) {
                         tracing::warn!(error, "history database is away; events wait in the outbox");
                     }
                     tokio::time::sleep(PAUSE).await;
                 }
                 Err(HistoryError::Contradiction(error)) => {
+                    self.meters.history_contradicted();
                     tracing::error!(
                         error,
                         "history contradicts the fleet's log; nothing is written until a person looks"
@@ -63,6 +67,7 @@ impl Projector {
             let newest = self.state.borrow_and_update().head.seq;
             let written = self.history.head().await?.seq;
             self.outbox.confirm(written).await;
+            self.meters.history_written(written);
             if written >= newest {
                 return Ok(());
             }

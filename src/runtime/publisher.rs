@@ -7,11 +7,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use failoverd_domain::fleet::{FleetState, Forecast, ForecastOutcome, ServiceState, what_if_region_vanishes};
+use failoverd_domain::fleet::{FleetState, Forecast, ServiceState, what_if_region_vanishes};
 use failoverd_domain::health::readiness::Verdict;
 use failoverd_domain::health::{Matrix, View};
 use failoverd_domain::ids::Region;
-use failoverd_domain::service::Pattern;
 use failoverd_domain::time::Timestamp;
 use tokio::sync::watch;
 
@@ -67,16 +66,18 @@ fn figures(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View) -> 
     }
     for region in state.members.keys() {
         let forecasts = what_if_region_vanishes(now, state, matrix, view, region);
-        figures.push(survivable(region, &forecasts));
+        let value = Forecast::survivable(&forecasts);
+        let dimensions = vec![("Region", region.to_string())];
+        figures.push(Figure { name: "Survivable", dimensions, value, weighed: None });
     }
     figures
 }
 
 fn of_service(now: Timestamp, state: &FleetState, matrix: &Matrix, service: &ServiceState) -> Vec<Figure> {
     let name = || ("Service", service.spec.name.to_string());
-    let serves = |region: &Region| {
-        figure("Serving", vec![name(), ("Region", region.to_string())], serves(state, service, region))
-    };
+    let serving = state.serving(service);
+    let serves =
+        |region: &Region| figure("Serving", vec![name(), ("Region", region.to_string())], serving.contains(&region));
     let mut figures: Vec<Figure> = service.spec.regions.iter().map(serves).collect();
     figures.push(figure("Settled", vec![name()], service.is_settled()));
     let checks = matrix.checks(now, &service.spec.name);
@@ -86,50 +87,6 @@ fn of_service(now: Timestamp, state: &FleetState, matrix: &Matrix, service: &Ser
     figures
 }
 
-/// Whether a Region serves by the committed switch.
-fn serves(state: &FleetState, service: &ServiceState, region: &Region) -> bool {
-    match service.spec.pattern {
-        Pattern::ActivePassive => &service.primary == region,
-        Pattern::ActiveActive => {
-            let switch = state.switches.get(&service.spec.switch_group());
-            switch.and_then(|switch| switch.bits.get(region)).is_some_and(|bit| bit.on)
-        }
-    }
-}
-
 fn figure(name: &'static str, dimensions: Vec<(&'static str, String)>, holds: bool) -> Figure {
     Figure { name, dimensions, value: if holds { 1.0 } else { 0.0 }, weighed: None }
-}
-
-/// The share of those services that serve from a Region which would get over its end by themselves; 1 where none does.
-fn survivable(region: &Region, forecasts: &[Forecast]) -> Figure {
-    let hit: Vec<&Forecast> = forecasts.iter().filter(|it| it.outcome != ForecastOutcome::Unaffected).collect();
-    let well = hit.iter().filter(|it| it.outcome == ForecastOutcome::FailsOver).count();
-    #[expect(clippy::cast_precision_loss, reason = "a share of some services")]
-    let share = if hit.is_empty() { 1.0 } else { well as f64 / hit.len() as f64 };
-    Figure { name: "Survivable", dimensions: vec![("Region", region.to_string())], value: share, weighed: None }
-}
-
-#[cfg(test)]
-mod tests {
-    use failoverd_domain::ids::ServiceName;
-
-    use super::*;
-
-    fn forecast(outcome: ForecastOutcome) -> Forecast {
-        let service = ServiceName::new("shop");
-        Forecast { service, outcome, reason: String::new(), loss: Vec::new(), plan: None }
-    }
-
-    #[test]
-    fn a_region_is_survivable_by_the_share_of_services_that_need_nobody() {
-        use ForecastOutcome::{AsksForApproval, FailsOver, StaysDown, Unaffected};
-        let share = |outcomes: &[ForecastOutcome]| {
-            let forecasts: Vec<Forecast> = outcomes.iter().map(|outcome| forecast(*outcome)).collect();
-            survivable(&"us-east-1".into(), &forecasts).value
-        };
-        assert!((share(&[FailsOver, Unaffected]) - 1.0).abs() < f64::EPSILON);
-        assert!((share(&[FailsOver, AsksForApproval, StaysDown, Unaffected]) - 1.0 / 3.0).abs() < 1e-9);
-        assert!((share(&[Unaffected]) - 1.0).abs() < f64::EPSILON);
-    }
 }

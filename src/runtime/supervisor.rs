@@ -37,6 +37,8 @@ pub enum TaskKind {
     Pruner,
     /// Makes the fleet known to itself.
     Registrar,
+    /// Counts, traces, and keeps the log's level.
+    Telemetry,
     /// Serves a listener.
     Listener,
 }

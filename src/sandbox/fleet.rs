@@ -31,6 +31,7 @@ use crate::runtime::{Supervisor, TaskKind, Timing};
 use crate::sim::dns::DnsServer;
 use crate::sim::wire;
 use crate::sim::world::{SimulatedAws, Timing as AwsTiming, run_checkers};
+use crate::telemetry::{Meters, Telemetry};
 
 /// The Regions, members first.
 pub const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "us-west-2"];
@@ -225,6 +226,7 @@ impl Sandbox {
         let addresses = self.settings.addresses;
         let switch = addresses.switch(at);
         let timing = Timing::fast();
+        let telemetry = Telemetry::counting(self.clock.now());
         let setup = Setup {
             me: region.clone(),
             fleet: FleetId::new(FLEET),
@@ -245,10 +247,11 @@ impl Sandbox {
             switch: SwitchSettings::default(),
             tls: None,
             disk: Disk::Directory(self.folder.path().join(region.as_str())),
-            world: self.world(region, timing.mutation)?,
+            world: self.world(region, timing.mutation, telemetry.meters.clone())?,
             history: self.history(region)?,
             keep: None,
             webhooks: None,
+            telemetry,
             clock: self.clock.clone(),
             timing,
             heartbeat: HEARTBEAT,
@@ -259,9 +262,10 @@ impl Sandbox {
         Ok(())
     }
 
-    fn world(&self, region: &Region, mutation: Duration) -> Result<World, SandboxError> {
+    fn world(&self, region: &Region, mutation: Duration, meters: Arc<Meters>) -> Result<World, SandboxError> {
         let endpoints = self.endpoint_addresses();
-        world::of(&self.aws, region, self.settings.addresses, &endpoints, mutation).map_err(SandboxError::Machine)
+        world::of(&self.aws, region, self.settings.addresses, &endpoints, mutation, meters)
+            .map_err(SandboxError::Machine)
     }
 
     fn history(&self, region: &Region) -> Result<Option<Arc<dyn History>>, SandboxError> {

@@ -20,6 +20,7 @@ use crate::ports::{Call, Canaries, CanaryAt, World};
 use crate::sim::ports::SimulatedPorts;
 use crate::sim::wire::caller_key;
 use crate::sim::world::SimulatedAws;
+use crate::telemetry::Meters;
 
 /// Everything that the daemon of a Region reaches.
 ///
@@ -31,16 +32,18 @@ pub(super) fn of(
     addresses: Addresses,
     endpoints: &BTreeMap<Region, SocketAddr>,
     mutation: Duration,
+    meters: Arc<Meters>,
 ) -> Result<World, String> {
     let ports = aws.ports(region.clone());
     let prober = SandboxProber::new(ports.clone(), names(endpoints)).map_err(|error| error.to_string())?;
-    let account = Account::new(Settings {
+    let settings = Settings {
         home: region.clone(),
         endpoint_url: Some(format!("http://{}", addresses.aws())),
         endpoints: BTreeMap::new(),
         mutation_timeout: mutation,
         credentials: Some((caller_key(region), "simulated".to_owned())),
-    });
+    };
+    let account = Account::new(settings, meters);
     let outside = Outside {
         clock: Arc::new(SystemClock),
         dns: Arc::new(AuthoritativeDns::new(&[addresses.dns()])?),

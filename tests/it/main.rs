@@ -10,6 +10,7 @@ mod examples;
 mod gamedays;
 mod groups;
 mod history;
+mod metrics;
 mod outages;
 mod process;
 mod readiness;

@@ -182,6 +182,18 @@ impl ForecastOutcome {
     }
 }
 
+impl Forecast {
+    /// The share of those services that serve from a Region which would get over its end by themselves; 1 where none does.
+    #[must_use]
+    pub fn survivable(forecasts: &[Self]) -> f64 {
+        let hit: Vec<&Self> = forecasts.iter().filter(|it| it.outcome != ForecastOutcome::Unaffected).collect();
+        let well = hit.iter().filter(|it| it.outcome == ForecastOutcome::FailsOver).count();
+        #[expect(clippy::cast_precision_loss, reason = "a share of some services")]
+        let share = if hit.is_empty() { 1.0 } else { well as f64 / hit.len() as f64 };
+        share
+    }
+}
+
 /// What would happen to every service if `region` vanished now: the guards as they stand, less those that the
 /// vanishing itself would turn.
 #[must_use]

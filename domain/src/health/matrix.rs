@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use super::diagnosis::View;
-use super::reading::{Rehearsal, Report, Route53Reading, SignalReading, Status, StoreReading};
+use super::reading::{Rehearsal, Report, Route53Reading, SignalReading, Status, StoreReading, Vote};
 use super::sheets::{SeenCheck, Sheets, newest};
-use crate::ids::{Region, ServiceName, SignalName, StoreName};
+use crate::ids::{Region, ServiceName, SignalName, StoreName, SwitchGroup};
 use crate::time::Timestamp;
 
 /// Newest report of every daemon, stamped with the holder's own clock on arrival.
@@ -194,6 +194,21 @@ impl Matrix {
     #[must_use]
     pub fn checks(&self, now: Timestamp, service: &ServiceName) -> Vec<SeenCheck> {
         newest(now, service, &self.sheets)
+    }
+
+    /// What a daemon said that it answers for a switch's bit; one that is not heard of is silent.
+    #[must_use]
+    pub fn vote(
+        &self,
+        now: Timestamp,
+        member: &Region,
+        stale_after_ms: u64,
+        group: &SwitchGroup,
+        bit_of: &Region,
+    ) -> Vote {
+        self.fresh(now, member, stale_after_ms)
+            .and_then(|received| received.report.votes.iter().find(|vote| &vote.0 == group && &vote.1 == bit_of))
+            .map_or(Vote::Silent, |vote| vote.2)
     }
 
     /// Whether an observer's own fresh report says that it is cut off: it reaches no peer and no reference endpoint

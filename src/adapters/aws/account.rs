@@ -1,7 +1,7 @@
 //! One account, as one role: a client per service and Region, made when it is first needed, and the one way to call.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use aws_config::identity::IdentityCache;
@@ -25,6 +25,7 @@ use super::answer::sort;
 use super::budget::{Budgets, Kind};
 use super::limits::limit_of;
 use crate::ports::{Call, CallError, Effect};
+use crate::telemetry::{CallOutcome, CallSpan, Meters};
 
 /// Route 53 and IAM have no Regions; their control planes are asked here.
 pub(super) const GLOBAL: &str = "us-east-1";
@@ -65,7 +66,8 @@ pub struct Account {
     role: Option<String>,
     http: SharedHttpClient,
     config: OnceCell<SdkConfig>,
-    budgets: Budgets,
+    budgets: Arc<Budgets>,
+    meters: Arc<Meters>,
     route53: Clients<aws_sdk_route53::Client>,
     rds: Clients<aws_sdk_rds::Client>,
     dynamodb: Clients<aws_sdk_dynamodb::Client>,
@@ -106,6 +108,12 @@ impl<'a> Ask<'a> {
             message: message.into(),
             effect,
         }
+    }
+
+    /// How it ended, for whoever counts.
+    fn ended<'b>(&'b self, outcome: CallOutcome, code: &'b str, request_id: &'b str, took: Duration) -> CallSpan<'b> {
+        let Self { service, operation, region, kind } = *self;
+        CallSpan { service, operation, region, acts: kind == Kind::Action, outcome, code, request_id, took }
     }
 
     /// A no that trying again does not change, before anything was sent.
@@ -154,24 +162,29 @@ mod adapt {
 impl Account {
     /// The account that the default chain of credentials leads to. Nothing is asked before the first call.
     #[must_use]
-    pub fn new(settings: Settings) -> Arc<Self> {
+    pub fn new(settings: Settings, meters: Arc<Meters>) -> Arc<Self> {
         let tls = tls::Provider::Rustls(CryptoMode::Ring);
         let http = aws_smithy_http_client::Builder::new().tls_provider(tls).build_https();
-        Arc::new(Self::with(Arc::new(settings), None, http))
+        Arc::new(Self::with(Arc::new(settings), None, http, meters))
     }
 
     /// The same, with a role assumed: another account, perhaps.
     pub(super) fn assuming(&self, role_arn: &str) -> Arc<Self> {
-        Arc::new(Self::with(self.settings.clone(), Some(role_arn.to_owned()), self.http.clone()))
+        let (http, meters) = (self.http.clone(), self.meters.clone());
+        Arc::new(Self::with(self.settings.clone(), Some(role_arn.to_owned()), http, meters))
     }
 
-    fn with(settings: Arc<Settings>, role: Option<String>, http: SharedHttpClient) -> Self {
+    fn with(settings: Arc<Settings>, role: Option<String>, http: SharedHttpClient, meters: Arc<Meters>) -> Self {
+        let budgets = Arc::new(Budgets::of(role.as_deref()));
+        let watched: Weak<Budgets> = Arc::downgrade(&budgets);
+        meters.watch_budgets(watched);
         Self {
             settings,
             role,
             http,
             config: OnceCell::new(),
-            budgets: Budgets::default(),
+            budgets,
+            meters,
             route53: Mutex::default(),
             rds: Mutex::default(),
             dynamodb: Mutex::default(),
@@ -270,15 +283,19 @@ impl Account {
             Kind::Action => tokio::time::timeout(self.settings.mutation_timeout, waited).await.is_ok(),
         };
         if !waited {
+            self.meters.aws_called(&ask.ended(CallOutcome::Budget, "Budget", "", Duration::ZERO));
             let message = format!("the budget of {} is spent, and actions go first", limit.group);
             return Err((ask.error("Budget", message, Effect::NoneRetryable), None));
         }
         let begun = Instant::now();
         let answer = sending.await;
-        let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let took = begun.elapsed();
+        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         match answer {
             Ok(answer) => {
-                log(&ask, duration_ms, answer.request_id().unwrap_or_default(), "ok", "");
+                let request_id = answer.request_id().unwrap_or_default();
+                self.meters.aws_called(&ask.ended(CallOutcome::Ok, "ok", request_id, took));
+                log(&ask, duration_ms, request_id, "ok", "");
                 Ok(answer)
             }
             Err(error) => {
@@ -287,6 +304,7 @@ impl Account {
                     self.budgets.throttled(ask.service, ask.region, limit);
                 }
                 let request_id = error.raw_response().and_then(request_id).unwrap_or_default().to_owned();
+                self.meters.aws_called(&ask.ended(sorted.outcome(), &sorted.code, &request_id, took));
                 log(&ask, duration_ms, &request_id, &sorted.code, &sorted.message);
                 let message = match &self.role {
                     Some(role) if sorted.code == "NotSent" => format!("as {role}: {}", sorted.message),

@@ -7,6 +7,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::budget::Kind;
 use crate::ports::Effect;
+use crate::telemetry::CallOutcome;
 
 /// Codes that say: too much at once. Certainly without effect.
 const THROTTLED: [&str; 12] = [
@@ -49,6 +50,9 @@ const EXPIRED: [&str; 3] = ["ExpiredToken", "ExpiredTokenException", "RequestExp
 const DENIED: [&str; 5] =
     ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized", "AuthorizationError"];
 
+/// Our own codes for what came without an answer.
+const NO_ANSWER: [&str; 5] = ["NotSent", "Timeout", "Unreachable", "UnreadableAnswer", "Unknown"];
+
 /// An answer, sorted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sorted {
@@ -56,6 +60,18 @@ pub(super) struct Sorted {
     pub(super) message: String,
     pub(super) effect: Effect,
     pub(super) throttled: bool,
+}
+
+impl Sorted {
+    /// The same in a word, for whoever counts.
+    pub(super) fn outcome(&self) -> CallOutcome {
+        match self.effect {
+            _ if self.throttled => CallOutcome::Throttled,
+            Effect::Unknown => CallOutcome::Unanswered,
+            _ if NO_ANSWER.contains(&self.code.as_str()) => CallOutcome::Unanswered,
+            Effect::NoneRetryable | Effect::None => CallOutcome::Refused,
+        }
+    }
 }
 
 /// Sorts what came instead of an answer, or an answer that says no.

@@ -12,6 +12,7 @@ use failoverd_domain::ids::Region;
 use tokio::time::{Instant, sleep};
 
 use super::limits::Limit;
+use crate::telemetry::{BudgetLevel, BudgetLevels};
 
 /// The share of a bucket that is kept for actions.
 const RESERVED: f64 = 0.25;
@@ -39,6 +40,8 @@ type Key = (&'static str, Region, &'static str);
 /// All buckets of one account.
 #[derive(Debug, Default)]
 pub(super) struct Budgets {
+    /// The account's id where a role in it is assumed; empty: our own.
+    account: String,
     buckets: Mutex<BTreeMap<Key, Arc<Mutex<Bucket>>>>,
 }
 
@@ -64,7 +67,26 @@ fn open(bucket: &Mutex<Bucket>) -> std::sync::MutexGuard<'_, Bucket> {
     bucket.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl BudgetLevels for Budgets {
+    fn levels(&self) -> Vec<BudgetLevel> {
+        let buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let level = |((service, region, group), bucket): (Key, Arc<Mutex<Bucket>>)| {
+            let mut bucket = open(&bucket);
+            bucket.refill();
+            let account = if self.account.is_empty() { "own".to_owned() } else { self.account.clone() };
+            BudgetLevel { service, region, group, account, tokens: bucket.tokens, capacity: bucket.limit.burst }
+        };
+        buckets.into_iter().map(level).collect()
+    }
+}
+
 impl Budgets {
+    /// Budgets of the account that a role belongs to: `arn:aws:iam::ACCOUNT:role/…`.
+    pub(super) fn of(role_arn: Option<&str>) -> Self {
+        let account = role_arn.and_then(|arn| arn.split(':').nth(4)).unwrap_or_default().to_owned();
+        Self { account, buckets: Mutex::default() }
+    }
+
     fn bucket(&self, service: &'static str, region: &Region, limit: Limit) -> Arc<Mutex<Bucket>> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();

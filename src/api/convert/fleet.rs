@@ -105,7 +105,7 @@ pub fn switches(at: &Snapshot) -> Vec<proto::Switch> {
 fn votes(at: &Snapshot, group: &SwitchGroup, bit_of: &Region, bit: &Bit) -> Vec<proto::SwitchVote> {
     let vote = |member: &Region| {
         if member != &at.me {
-            return reported_vote(at, member, group, bit_of);
+            return at.matrix.vote(at.now, member, at.view.stale_after_ms, group, bit_of);
         }
         match (at.leadership.caught_up, bit.on) {
             (false, _) => Vote::Silent,
@@ -117,14 +117,6 @@ fn votes(at: &Snapshot, group: &SwitchGroup, bit_of: &Region, bit: &Bit) -> Vec<
     members
         .map(|member| proto::SwitchVote { region: member.to_string(), vote: words::vote(vote(member)).into() })
         .collect()
-}
-
-/// What a peer said it answers; one that is not heard of counts as silent.
-fn reported_vote(at: &Snapshot, member: &Region, group: &SwitchGroup, bit_of: &Region) -> Vote {
-    at.matrix
-        .fresh(at.now, member, at.view.stale_after_ms)
-        .and_then(|received| received.report.votes.iter().find(|vote| &vote.0 == group && &vote.1 == bit_of))
-        .map_or(Vote::Silent, |vote| vote.2)
 }
 
 /// What would happen to each service if each Region vanished now, by the guards as they stand.

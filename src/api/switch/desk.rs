@@ -1,5 +1,7 @@
 //! One request and its answer. What a caller sends decides neither how much work nor how much memory it takes.
 
+use std::sync::Arc;
+
 use http_body_util::Full;
 use hyper::body::{Body, Bytes};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
@@ -10,6 +12,7 @@ use super::Tables;
 use super::limits::{Limits, SwitchLimits};
 use super::rates::{Cells, Rates};
 use crate::ports::Leadership;
+use crate::telemetry::{Answer, Meters};
 
 /// What everybody who asks is answered from.
 pub(super) struct Desk {
@@ -17,6 +20,7 @@ pub(super) struct Desk {
     pub(super) leadership: watch::Receiver<Leadership>,
     pub(super) rates: Rates,
     pub(super) fixed: SwitchLimits,
+    pub(super) meters: Arc<Meters>,
 }
 
 impl Desk {
@@ -33,25 +37,31 @@ impl Desk {
     /// Silence (503) until this daemon has caught up: a vote from the past is worse than none. Refusals are not 200 either,
     /// so that a checker that should ever be refused sees an abstention.
     pub(super) fn answer<B: Body>(&self, source: Cells, request: &Request<B>) -> Response<Full<Bytes>> {
+        let (answer, response) = self.think(source, request);
+        self.meters.switch_answered(answer);
+        response
+    }
+
+    fn think<B: Body>(&self, source: Cells, request: &Request<B>) -> (Answer, Response<Full<Bytes>>) {
         if !self.admits(source) {
-            return last(StatusCode::TOO_MANY_REQUESTS);
+            return (Answer::Refused, last(StatusCode::TOO_MANY_REQUESTS));
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut refusal = last(StatusCode::METHOD_NOT_ALLOWED);
             refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return refusal;
+            return (Answer::Refused, refusal);
         }
         if !request.body().is_end_stream() {
-            return last(StatusCode::PAYLOAD_TOO_LARGE);
+            return (Answer::Refused, last(StatusCode::PAYLOAD_TOO_LARGE));
         }
         if !self.leadership.borrow().caught_up {
-            return say(StatusCode::SERVICE_UNAVAILABLE, "");
+            return (Answer::Silent, say(StatusCode::SERVICE_UNAVAILABLE, ""));
         }
         let token = request.uri().path().strip_prefix("/s/");
         match token.and_then(|token| self.table.borrow().look_up(token)) {
-            Some(true) => say(StatusCode::OK, "switch=on"),
-            Some(false) => say(StatusCode::OK, "switch=off"),
-            None => say(StatusCode::NOT_FOUND, ""),
+            Some(true) => (Answer::On, say(StatusCode::OK, "switch=on")),
+            Some(false) => (Answer::Off, say(StatusCode::OK, "switch=off")),
+            None => (Answer::Unknown, say(StatusCode::NOT_FOUND, "")),
         }
     }
 }

@@ -29,6 +29,7 @@ use room::{Pulse, Room};
 use table::Table;
 
 use crate::ports::Leadership;
+use crate::telemetry::{Answer, Meters};
 
 type Tables = watch::Receiver<Arc<Table>>;
 
@@ -57,10 +58,11 @@ pub async fn serve(
     state: watch::Receiver<Arc<FleetState>>,
     leadership: watch::Receiver<Leadership>,
     settings: SwitchSettings,
+    meters: Arc<Meters>,
     stop: CancellationToken,
 ) -> io::Result<()> {
     let (tables, table) = watch::channel(Arc::new(Table::of(&state.borrow())));
-    let desk = Arc::new(Desk { table, leadership, rates: Rates::new(), fixed: settings.limits });
+    let desk = Arc::new(Desk { table, leadership, rates: Rates::new(), fixed: settings.limits, meters });
     let tls = settings.tls.map(TlsAcceptor::from);
     let door = Door { desk, tls, stop, room: Room::default(), talking: JoinSet::new(), told: false };
     let serving = door.keep(listener);
@@ -133,6 +135,7 @@ impl Door {
         let cells = self.desk.rates.cells_of(source);
         // Closed without a word: an answer would cost what the limit is there to save.
         if !self.desk.admits(cells) {
+            self.desk.meters.switch_answered(Answer::Refused);
             return;
         }
         self.room.make(source, &self.desk.limits());

@@ -12,8 +12,9 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::connection::LARGEST_HEAD;
 use super::*;
-use crate::api::fake::state_with;
+use crate::api::fake::{NOW, state_with};
 use crate::api::switch_tls;
+use crate::telemetry::Telemetry;
 
 const CERT: &[u8] = include_bytes!("test_cert.pem");
 const KEY: &[u8] = include_bytes!("test_key.pem");
@@ -39,7 +40,7 @@ async fn listen_with(settings: SwitchSettings) -> Listener {
     let (leadership, leaderships) = watch::channel(Leadership { caught_up: true, ..Leadership::default() });
     let stop = CancellationToken::new();
     let mut serving = JoinSet::new();
-    serving.spawn(serve(listener, states, leaderships, settings, stop.clone()));
+    serving.spawn(serve(listener, states, leaderships, settings, Telemetry::counting(NOW).meters, stop.clone()));
     Listener { address, state, leadership, stop, serving }
 }
 

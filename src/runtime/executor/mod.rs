@@ -24,6 +24,7 @@ use tracing::Instrument;
 
 use super::timing::Timing;
 use crate::ports::{Agreement, Clock, Peers, World};
+use crate::telemetry::{SpanOf, within};
 
 /// The leader's hands.
 #[derive(Clone)]
@@ -61,16 +62,17 @@ impl Executor {
                 let key = (run.id.clone(), step.name.clone());
                 busy.insert(key.clone());
                 let this = &self;
+                let of = SpanOf::step(&state.borrow().fleet, &run, &step.name);
                 // Whatever is called on the way is logged with these.
                 let span = tracing::info_span!(
                     "step", service = %run.service, run = %run.id, step = %step.name,
-                    epoch = run.epoch.map(|epoch| epoch.0), region = %step.region
+                    epoch = run.epoch.map(|epoch| epoch.0), region = %step.region, trace_id = of.trace_id()
                 );
                 let driving = async move {
                     this.drive(&run, &step).await;
                     key
                 };
-                under_way.push(Box::pin(driving.instrument(span)));
+                under_way.push(Box::pin(within(of, driving).instrument(span)));
             }
         }
     }

@@ -21,6 +21,7 @@ use crate::sim::bus::{Bus, Endpoint};
 use crate::sim::history::MemoryHistory;
 use crate::sim::world::{SimulatedAws, TokioClock};
 use crate::survey;
+use crate::telemetry::Telemetry;
 
 /// Few enough that seeds meet snapshots.
 const SNAPSHOT_EVERY: u64 = 40;
@@ -92,6 +93,7 @@ impl Daemon {
             keep: None,
             webhooks: None,
             rehearsals: None,
+            meters: Telemetry::counting(home.clock.now()).meters,
         };
         let engine = Engine::start(&parts, &supervisor);
         let served = Served {

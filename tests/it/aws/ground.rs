@@ -15,7 +15,9 @@ use failoverd::adapters::probe::{NetworkProber, ProberSettings};
 use failoverd::ports::World;
 use failoverd::sim::wire::{WireServer, caller_key};
 use failoverd::sim::world::{SimulatedAws, Timing};
+use failoverd::telemetry::Telemetry;
 use failoverd_domain::ids::Region;
+use failoverd_domain::time::Timestamp;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -107,13 +109,14 @@ impl Ground {
     fn adapters(&self, region: &str) -> World {
         let region = Region::from(region);
         let key = if self.aws.is_some() { caller_key(&region) } else { "test".to_owned() };
-        let account = Account::new(Settings {
+        let settings = Settings {
             home: region,
             endpoint_url: Some(self.endpoint.clone()),
             endpoints: BTreeMap::new(),
             mutation_timeout: Duration::from_secs(2),
             credentials: Some((key, "test".to_owned())),
-        });
+        };
+        let account = Account::new(settings, Telemetry::counting(Timestamp(0)).meters);
         world(&account, &outside())
     }
 

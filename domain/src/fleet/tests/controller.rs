@@ -295,3 +295,20 @@ fn a_mass_failover_is_decided_in_portions_each_on_fresh_evidence() {
     }
     assert_eq!(portions, [32, 18], "all fifty, none twice");
 }
+
+#[test]
+fn a_region_is_survivable_by_the_share_of_services_that_need_nobody() {
+    use ForecastOutcome::{AsksForApproval, FailsOver, StaysDown, Unaffected};
+    let forecast = |outcome: &ForecastOutcome| Forecast {
+        service: "shop".into(),
+        outcome: *outcome,
+        reason: String::new(),
+        loss: Vec::new(),
+        plan: None,
+    };
+    let share =
+        |outcomes: &[ForecastOutcome]| Forecast::survivable(&outcomes.iter().map(forecast).collect::<Vec<Forecast>>());
+    assert!((share(&[FailsOver, Unaffected]) - 1.0).abs() < f64::EPSILON);
+    assert!((share(&[FailsOver, AsksForApproval, StaysDown, Unaffected]) - 1.0 / 3.0).abs() < 1e-9);
+    assert!((share(&[Unaffected]) - 1.0).abs() < f64::EPSILON);
+}
