@@ -23,7 +23,7 @@ test: tools verify ## Everything that CI checks; simulated seeds are among the t
 
 chart: tools ## The chart, its alerts and the image alone; UPDATE_GOLDEN=1 takes what is rendered now as right
 	$(CARGO) build --bins
-	cd tests/python && $(abspath $(TARGET))/tools/venv/bin/python -m unittest test_chart test_chart_fleet test_alerts
+	cd tests/python && $(abspath $(TARGET))/tools/venv/bin/python -m unittest test_chart test_chart_fleet test_alerts test_alerts_live
 
 # A hundred hours of outages, in less than ten minutes.
 SIMULATED = --seeds 100 --minutes 60

@@ -40,3 +40,8 @@ fn three_rendered_examples_form_a_fleet_and_the_image_starts() {
 fn every_alert_fires_and_asks_for_metrics_that_exist() {
     suite("test_alerts");
 }
+
+#[test]
+fn a_real_prometheus_raises_the_alerts_of_an_outage_and_ends_them() {
+    suite("test_alerts_live");
+}
