@@ -1,5 +1,7 @@
 //! `ControlService`: changes, each one committed entry with its caller's name on it.
 
+use std::time::Duration;
+
 use failoverd_domain::drill::DrillState;
 use failoverd_domain::fleet::{Command, Entry, Run, StepState};
 use failoverd_domain::ids::{Region, RunId, ServiceName, StepName};
@@ -15,6 +17,10 @@ use super::review::{Review, review};
 use super::snapshot::Snapshot;
 use super::status::run_message;
 use super::{Handles, apply, convert, drills, proto};
+use crate::telemetry::Logs;
+
+/// How long another log filter may be in force, milliseconds.
+const LASTS_MS: std::ops::RangeInclusive<u64> = 1_000..=86_400_000;
 
 /// Commits changes.
 #[derive(Clone)]
@@ -254,9 +260,38 @@ impl ControlService for ControlApi {
         let done = format!("automatic action is on for {}", whom(service.as_ref()));
         self.change(&request, Command::Resume { service }, done).await
     }
+
+    async fn show_log_filter(&self, _: Request<proto::ShowLogFilterRequest>) -> Answer<proto::LogFilterResponse> {
+        Ok(Response::new(self.log_filter(self.handles.telemetry.logs.get())))
+    }
+
+    async fn set_log_filter(&self, request: Request<proto::SetLogFilterRequest>) -> Answer<proto::LogFilterResponse> {
+        let actor = caller(&request);
+        let proto::SetLogFilterRequest { filter, lasts_ms } = request.into_inner();
+        let logs = &self.handles.telemetry.logs;
+        let set = match &filter {
+            None => logs.reset(),
+            Some(_) if !LASTS_MS.contains(&lasts_ms) => Err("it lasts a second at least and 24h at most".to_owned()),
+            Some(filter) => logs.set(filter, Duration::from_millis(lasts_ms)),
+        };
+        let now = set.map_err(|why| ApiError::new(ErrorCode::InvalidArgument, why))?;
+        tracing::warn!(%actor, filter = now.filter, "who changed the log filter");
+        Ok(Response::new(self.log_filter(now)))
+    }
 }
 
 impl ControlApi {
+    fn log_filter(&self, logs: Logs) -> proto::LogFilterResponse {
+        let Logs { filter, back } = logs;
+        let (configured, left) = back.map_or_else(|| (filter.clone(), None), |(base, left)| (base, Some(left)));
+        proto::LogFilterResponse {
+            region: self.handles.me.to_string(),
+            filter,
+            configured,
+            back_in_ms: left.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
+
     async fn service_meant(&self, named: Option<&str>) -> Result<Option<ServiceName>, ApiError> {
         let Some(name) = named.filter(|name| !name.is_empty()) else { return Ok(None) };
         self.handles.caught_up().await?.service(name)?;

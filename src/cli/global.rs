@@ -67,7 +67,7 @@ pub enum Format {
 }
 
 /// `90s`, `5m`, `1h30m`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     parse_ms(text).map(Duration::from_millis)
 }
 

@@ -90,6 +90,8 @@ pub enum Command {
     Route(commands::route::RouteArgs),
     /// The least-privilege IAM policy for what is applied
     IamPolicy(commands::iam_policy::IamPolicyArgs),
+    /// How much a daemon logs, changed for a while: show, set, reset
+    Log(commands::log::LogArgs),
     /// A whole fleet on this machine, on a simulated AWS: demo, up, break, heal
     Sandbox(commands::sandbox::SandboxArgs),
     /// Prints the completion script of a shell
@@ -136,6 +138,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<Outcome, Failur
         Command::Report(args) => commands::report::run(context, args).await,
         Command::Route(args) => commands::route::run(context, args).await,
         Command::IamPolicy(args) => commands::iam_policy::run(context, args).await,
+        Command::Log(args) => commands::log::run(context, args).await,
         Command::Sandbox(args) => commands::sandbox::run(context, args).await,
         Command::Completion(args) => Ok(commands::completion::run(context, &args)),
     }

@@ -2,6 +2,7 @@
 //! MiniStack, which others wrote. One suite, one table of what a server cannot do.
 
 mod cases;
+mod collector;
 mod end_to_end;
 mod examples_on_ministack;
 mod faults;

@@ -11,6 +11,7 @@ pub mod failover;
 pub mod get;
 pub mod history;
 pub mod iam_policy;
+pub mod log;
 pub mod pause;
 pub mod plan;
 pub mod region;

@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use super::collector::{Collector, attribute};
 use super::ground::{EU, Ground, US, tool, until};
 use crate::gamedays::at_the_next_minute;
 use crate::process::bound::{seconds, within};
@@ -152,6 +153,7 @@ pub(super) struct Stage {
     ministack: Ground,
     pub(super) endpoints: Endpoints,
     pub(super) folder: tempfile::TempDir,
+    collector: Collector,
     _databases: Arc<databases::Databases>,
     _serving: JoinSet<()>,
 }
@@ -165,6 +167,7 @@ impl Stage {
             aws.set_load_balancer(target, vec![IpAddr::from([203, 0, 113, u8::try_from(at).unwrap() + 1])]);
         }
         let mut serving = JoinSet::new();
+        let (collector, traces) = Collector::up(&mut serving).await;
         let dns = DnsServer::bind(aws.clone(), ([127, 0, 0, 1], 0).into()).await.unwrap();
         let name_server = dns.address();
         serving.spawn(async move { dns.run().await.unwrap() });
@@ -191,6 +194,7 @@ impl Stage {
                 ministack.endpoint, route53.endpoint
             )
             .unwrap();
+            writeln!(text, "traces: {{ endpoint: '{traces}' }}").unwrap();
             std::fs::write(&daemon.config, text).unwrap();
             let mut command = failoverd();
             command.arg("--config").arg(&daemon.config).env("FAILOVERD_LOG", "info");
@@ -204,7 +208,7 @@ impl Stage {
             })
             .await;
         }
-        Self { fleet, route53, ministack, endpoints, folder, _databases: shared, _serving: serving }
+        Self { fleet, route53, ministack, endpoints, folder, collector, _databases: shared, _serving: serving }
     }
 
     /// `failoverctl` over mutual TLS, against a daemon that is not in the Region that breaks.
@@ -283,6 +287,61 @@ impl Stage {
         assert!(page.contains("<svg") && page.contains("nightly.1"), "{page}");
     }
 
+    /// The run is one trace: its steps are children of it, calls to AWS children of their steps, and log lines name it.
+    async fn is_traced(&self, run: &str, moved: &Value) {
+        let trace = moved["span"]["trace_id"].as_str().unwrap();
+        let of_it = || {
+            let mut spans = self.collector.spans();
+            spans.retain(|span| hex(&span.trace_id) == trace);
+            spans
+        };
+        within(seconds(30), "the trace arrives", || async {
+            of_it().iter().any(|span| span.parent_span_id.is_empty()).then_some(())
+        })
+        .await;
+        let spans = of_it();
+        let roots: Vec<_> = spans.iter().filter(|span| span.parent_span_id.is_empty()).collect();
+        let [root] = roots.as_slice() else { panic!("{} roots in the trace of {run}", roots.len()) };
+        assert_eq!(attribute(&root.attributes, "failoverd.run").as_deref(), Some(run));
+        assert_eq!(attribute(&root.attributes, "failoverd.state").as_deref(), Some("succeeded"));
+        let children: Vec<&str> =
+            spans.iter().filter(|span| span.parent_span_id == root.span_id).map(|span| span.name.as_str()).collect();
+        for part in ["detect", "step promote/orders-db", "step flip-switch", "step verify-answer"] {
+            assert!(children.iter().any(|name| name.starts_with(part)), "no {part} in {children:?}");
+        }
+        let promotion = spans.iter().find(|span| span.name == "step promote/orders-db").unwrap();
+        let call = spans.iter().find(|span| span.name == "rds.FailoverGlobalCluster").expect("the call is traced");
+        assert_eq!(call.parent_span_id, promotion.span_id);
+        assert_eq!(attribute(&call.attributes, "aws.request_id").as_deref(), moved["request_id"].as_str());
+        assert!(root.start_time_unix_nano <= promotion.start_time_unix_nano);
+        assert!(promotion.end_time_unix_nano <= root.end_time_unix_nano);
+    }
+
+    /// A daemon's log says more for as long as it is asked to, and its metrics say that it does.
+    async fn log_is_turned_up(&self) {
+        let daemon = &self.fleet.daemons[1];
+        let debugs = || {
+            let log = std::fs::read_to_string(&daemon.log).unwrap();
+            log.lines().filter(|line| line.contains(r#""level":"DEBUG""#)).count()
+        };
+        let overridden = || async {
+            let page = fetch(daemon.ports.ops, "/metrics").await?.1;
+            let line = page.lines().find(|line| line.starts_with("failoverd_log_level_override{"))?.to_owned();
+            line.rsplit(' ').next().map(str::to_owned)
+        };
+        assert_eq!((debugs(), overridden().await.as_deref()), (0, Some("0")));
+        let refused = self.ctl(&["log", "set", "failoverd=loud"]);
+        assert_eq!(refused.status.code(), Some(2), "{}", String::from_utf8_lossy(&refused.stderr));
+        let said = self.ctl_well(&["log", "set", "debug", "--for", "2s"]);
+        assert!(said.contains("eu-west-1 logs by debug, and by info again in"), "{said}");
+        within(seconds(20), "lines of level DEBUG", || async { (debugs() > 0).then_some(()) }).await;
+        within(seconds(20), "the configured filter is back", || async {
+            self.ctl_well(&["log", "show"]).contains("by info, as configured").then_some(())
+        })
+        .await;
+        within(seconds(20), "metrics say so", || async { (overridden().await? == "0").then_some(()) }).await;
+    }
+
     /// What `psql` reads of the history in a Region's database.
     fn psql(&self, member: usize, query: &str) -> String {
         let url = self.fleet.daemons[member].database.as_deref().unwrap();
@@ -290,6 +349,10 @@ impl Stage {
         assert!(output.status.success(), "psql: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The one on the path, or the one that came with the private Postgres.
@@ -330,6 +393,7 @@ async fn a_service_on_ministack_fails_over_by_itself_and_goes_back() {
         assert!(line["request_id"].as_str().is_some_and(|id| !id.is_empty()), "{line}");
         assert!(line["duration_ms"].is_u64(), "{line}");
     }
+    stage.is_traced("shop-1", &moved[0]).await;
     for member in MEMBERS {
         within(seconds(20), "the history is in both Regions", || async {
             let kinds = stage
@@ -339,6 +403,7 @@ async fn a_service_on_ministack_fails_over_by_itself_and_goes_back() {
         .await;
     }
 
+    stage.log_is_turned_up().await;
     stage.endpoints.set(US, true);
     stage.boto3("failover.py", "write", &["between"]);
     within(PATIENCE, "the way back is open", || async {
