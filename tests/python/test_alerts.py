@@ -189,11 +189,15 @@ class RunbookTest(unittest.TestCase):
                     if anchor:
                         self.assertIn(anchor, {slug(heading) for heading in re.findall(r"^#+ (.+)$", at.read_text(), re.MULTILINE)})
 
-    def test_every_command_that_an_alert_says_exists(self):
+    def test_every_command_that_alerts_and_pages_say_exists(self):
         said = {command for rule in alerts().values() for command in commands(rule["annotations"]["description"])}
         self.assertGreater(len(said), 12)
+        for page in ("runbook.md", "monitoring.md"):
+            text = (chart.ROOT / "docs" / page).read_text()
+            said |= {line.partition(" #")[0].partition(" > ")[0].strip() for line in re.findall(r"^failoverctl .*$", text, re.MULTILINE)}
         for command in said:
             typed = re.sub(r"\{\{.*?\}\}", "checkout", command)
+            # Whatever stands before --help is parsed first.
             ran = subprocess.run(
                 [chart.BINARIES / "failoverctl", *shlex.split(typed)[1:], "--help"], capture_output=True, text=True, timeout=30
             )
