@@ -16,6 +16,7 @@ pub mod manifest;
 pub mod plan;
 pub mod report;
 pub mod route53;
+pub mod sabotage;
 pub mod service;
 pub mod switch_groups;
 pub mod time;

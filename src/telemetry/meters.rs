@@ -46,6 +46,8 @@ pub enum CallOutcome {
     Ok,
     /// Answered with a no.
     Refused,
+    /// Answered: the role may not, or the credentials are over.
+    Denied,
     /// Answered: too much at once.
     Throttled,
     /// Nobody knows what came of it, or nobody answered.
@@ -61,6 +63,7 @@ impl CallOutcome {
         match self {
             Self::Ok => "ok",
             Self::Refused => "refused",
+            Self::Denied => "denied",
             Self::Throttled => "throttled",
             Self::Unanswered => "unanswered",
             Self::Budget => "budget",

@@ -14,6 +14,7 @@ mod metrics;
 mod outages;
 mod process;
 mod readiness;
+mod sabotage;
 mod sandbox;
 mod simulation;
 mod verification;

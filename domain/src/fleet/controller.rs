@@ -15,6 +15,7 @@ use crate::freeze::freeze_holds;
 use crate::health::{Diagnosis, Matrix, Status, View, diagnose};
 use crate::ids::{Region, ServiceName};
 use crate::plan::{Mode, Movement, Plan};
+use crate::sabotage::{self, Sabotage};
 use crate::service::{Automation, Pattern};
 use crate::time::Timestamp;
 use crate::traffic::next_share;
@@ -70,7 +71,7 @@ fn tend(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View, run: &
             {
                 return abort(format!("guard {} says no by now: {}", no.guard.word(), no.reason));
             }
-            if now > run.valid_until {
+            if now > run.valid_until && !sabotage::is(Sabotage::ResumeStale) {
                 return abort("its evidence is too old to start on".to_owned());
             }
             let over = run.announce_until.is_none_or(|until| now >= until);
@@ -87,6 +88,9 @@ fn tend(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View, run: &
 /// Why nobody needs to be asked any more. Only a service that is seen healthy takes the question back: one that
 /// cannot be told is what a person is asked about.
 fn came_back(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View, run: &Run) -> Option<String> {
+    if sabotage::is(Sabotage::ResumeStale) {
+        return None;
+    }
     let spec = &state.services.get(&run.service)?.spec;
     let found = diagnose(now, view, spec, &run.plan.from, matrix);
     matches!(found.diagnosis, Diagnosis::Healthy | Diagnosis::ControlPlaneOnly)

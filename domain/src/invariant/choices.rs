@@ -55,7 +55,23 @@ pub(super) fn one_choice_an_epoch(seen: &Transition<'_>) -> Option<Violation> {
             return Some(Violation::new("I2", detail));
         }
     }
-    superseded_effect(seen)
+    superseded_decision(seen).or_else(|| superseded_effect(seen))
+}
+
+/// What was decided under an epoch that is over rests on who served then.
+fn superseded_decision(seen: &Transition<'_>) -> Option<Violation> {
+    let Command::Decide(decision) = &seen.entry.command else { return None };
+    if seen.applied.result.is_err() {
+        return None;
+    }
+    let current = seen.before.services.get(&decision.plan.service)?.epoch;
+    (current != decision.epoch_seen).then(|| {
+        let (service, seen) = (&decision.plan.service, decision.epoch_seen);
+        Violation::new(
+            "I2",
+            format!("a move of {service} is taken that was decided under epoch {seen}; it is at {current}"),
+        )
+    })
 }
 
 fn superseded_effect(seen: &Transition<'_>) -> Option<Violation> {

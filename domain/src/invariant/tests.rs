@@ -129,6 +129,12 @@ fn i2_an_effect_under_a_superseded_epoch_is_caught() {
 }
 
 #[test]
+fn i2_a_decision_under_a_superseded_epoch_is_caught() {
+    let superseded = decided().bent(|seen| seen.decision().epoch_seen = Epoch(7));
+    assert_eq!(superseded, ["I2 does not hold: a move of shop is taken that was decided under epoch 7; it is at 1"]);
+}
+
+#[test]
 fn i3_an_automatic_move_without_proof_is_caught() {
     let seen = decided();
     let lonely = "I3 does not hold: shop moves on the word of 1 observers; 2 are needed";

@@ -9,6 +9,7 @@ use super::vote::Tie;
 use crate::fleet::Bit;
 use crate::ids::Region;
 use crate::route53::{EndpointCheck, Protocol};
+use crate::sabotage::{self, Sabotage};
 use crate::service::{Pattern, SwitchTransport};
 
 /// One poll decides a child, so that a turned switch is seen at once. A lost poll makes a daemon silent for one
@@ -93,6 +94,7 @@ fn calculated(inputs: &Inputs<'_>, region: &Region, bit: &Bit, children: &[Desir
     let tie = Tie::of(bit.on);
     let threshold = match inputs.spec.traffic.switch {
         SwitchTransport::Cloudwatch => tie.threshold_of_words(daemons),
+        SwitchTransport::Http | SwitchTransport::None if sabotage::is(Sabotage::SilenceIsOff) => 2 * daemons,
         SwitchTransport::Http | SwitchTransport::None => tie.threshold(daemons),
     };
     DesiredCheck {

@@ -67,6 +67,7 @@ impl Sorted {
     pub(super) fn outcome(&self) -> CallOutcome {
         match self.effect {
             _ if self.throttled => CallOutcome::Throttled,
+            _ if DENIED.contains(&self.code.as_str()) || EXPIRED.contains(&self.code.as_str()) => CallOutcome::Denied,
             Effect::Unknown => CallOutcome::Unanswered,
             _ if NO_ANSWER.contains(&self.code.as_str()) => CallOutcome::Unanswered,
             Effect::NoneRetryable | Effect::None => CallOutcome::Refused,

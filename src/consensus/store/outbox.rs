@@ -6,6 +6,7 @@
 
 use async_trait::async_trait;
 use failoverd_domain::fleet::HistoryEvent;
+use failoverd_domain::sabotage::{self, Sabotage};
 use redb::Durability;
 
 use super::{OUTBOX, Store, StoreError, get_in, put};
@@ -26,7 +27,7 @@ impl OutboxStore {
 
     /// Adds events; those that are confirmed, or here already, change nothing.
     pub(super) fn add(&self, events: &[HistoryEvent]) -> Result<(), StoreError> {
-        if events.is_empty() {
+        if events.is_empty() || sabotage::is(Sabotage::DropOutbox) {
             return Ok(());
         }
         self.store.write(Durability::None, |transaction| {

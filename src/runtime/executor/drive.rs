@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use failoverd_domain::fleet::{Actor, Command, Entry, Run, StepOutcome, StepState, Trigger, still_holds};
 use failoverd_domain::plan::Step;
+use failoverd_domain::sabotage::{self, Sabotage};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::Executor;
@@ -63,6 +64,9 @@ impl Executor {
         }
         let epoch = run.epoch.ok_or(NotOurs)?;
         let intent = Command::Intent { run: run.id.clone(), step: step.name.clone(), attempt, epoch };
+        if sabotage::is(Sabotage::ActBeforeJournal) {
+            let _ = effect.act().await;
+        }
         self.propose(intent).await?;
         tracing::info!(run = %run.id, step = %step.name, attempt, %epoch, region = %step.region, "step begins");
         let deadline = Instant::now() + Duration::from_millis(step.timeout_ms);
@@ -102,7 +106,7 @@ impl Executor {
         let begun = run.steps.values().any(|progress| progress.intent.is_some());
         let since = run.started_at.max(run.resumed_at)?;
         let age_ms = self.clock.now().since(since);
-        let late = !begun && age_ms > TOO_LATE_MS;
+        let late = !begun && age_ms > TOO_LATE_MS && !sabotage::is(Sabotage::ResumeStale);
         late.then(|| format!("it was to begin {} s ago: look again and ask again", age_ms / 1_000))
     }
 
@@ -205,7 +209,7 @@ impl Executor {
             }
             let Ok(result) = timeout_at(asked_at + self.timing.mutation, effect.act()).await else {
                 tracing::warn!("no answer in time; looking before acting again");
-                return Ok(Act::Unanswered);
+                return Ok(unanswered(effect));
             };
             let error = match result {
                 Ok(()) => return Ok(Act::Accepted),
@@ -215,7 +219,7 @@ impl Executor {
                 // Verification looks; whatever it finds is the truth.
                 Known::Unknown => {
                     tracing::warn!(%error, "outcome unknown; looking before acting again");
-                    return Ok(Act::Unanswered);
+                    return Ok(unanswered(effect));
                 }
                 Known::None => return Ok(Act::Over(failed(&error, false))),
                 Known::NoneRetryable if Instant::now() + pause >= deadline => {
@@ -236,7 +240,8 @@ impl Executor {
         let run = state.runs.get(&attempt.run.id).ok_or(NotOurs)?;
         let progress = run.progress(&attempt.step.name);
         let epoch = state.services.get(&run.service).map(|service| service.epoch);
-        let is_open = progress.state == StepState::Acting && progress.attempts == attempt.number && run.epoch == epoch;
+        let is_current = run.epoch == epoch || sabotage::is(Sabotage::SkipEpochCompare);
+        let is_open = progress.state == StepState::Acting && progress.attempts == attempt.number && is_current;
         if is_open { Ok(()) } else { Err(NotOurs) }
     }
 
@@ -284,6 +289,13 @@ impl Executor {
     fn still_mine(&self) -> Result<(), NotOurs> {
         if self.agreement.leadership().borrow().is_me { Ok(()) } else { Err(NotOurs) }
     }
+}
+
+fn unanswered(effect: &dyn Effect) -> Act {
+    if sabotage::is(Sabotage::IgnoreUnknown) {
+        return Act::Over(succeeded(effect, "asked for".to_owned()));
+    }
+    Act::Unanswered
 }
 
 fn succeeded(effect: &dyn Effect, note: String) -> StepOutcome {

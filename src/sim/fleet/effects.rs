@@ -1,10 +1,11 @@
 //! I7 from outside: every call that AWS accepted has an intent that was committed before it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use failoverd_domain::fleet::{EventKind, HistoryEvent};
-use failoverd_domain::ids::LogIndex;
+use failoverd_domain::fleet::{EventKind, HistoryEvent, StepState};
+use failoverd_domain::ids::{LogIndex, RunId, StepName};
 use failoverd_domain::invariant::{EffectSeen, effects_have_intents};
+use failoverd_domain::plan::{Step, StepKind};
 
 use super::judge::Judge;
 use crate::sim::world::{EffectRecord, SimulatedAws};
@@ -14,12 +15,15 @@ use crate::sim::world::{EffectRecord, SimulatedAws};
 pub(super) struct EffectExam {
     seen: usize,
     effects: Vec<EffectSeen>,
+    /// Fences on record that were looked for.
+    fences: BTreeSet<(RunId, StepName)>,
     /// By fence: whose records, and the index of the newest intent that wrote them.
     newest_marks: BTreeMap<String, u64>,
 }
 
 impl EffectExam {
     pub(super) fn look(&mut self, judge: &Judge, aws: &SimulatedAws) {
+        self.fences_stand(judge, aws);
         let new = aws.effects_from(self.seen);
         if new.is_empty() {
             return;
@@ -35,6 +39,31 @@ impl EffectExam {
         judge.count(1);
         if let Some(violation) = judge.with_events(|events| effects_have_intents(&self.effects, events)) {
             judge.blame(violation.to_string());
+        }
+    }
+
+    /// The other way round, where it matters most: a fence that is on record as done was asked of AWS, and AWS took it.
+    fn fences_stand(&mut self, judge: &Judge, aws: &SimulatedAws) {
+        let state = judge.newest();
+        let done = state.runs.values().flat_map(|run| {
+            let is_done = |step: &&Step| run.progress(&step.name).state == StepState::Succeeded;
+            let fences = run.plan.steps.iter().filter(|step| matches!(step.kind, StepKind::Fence { .. }));
+            fences.filter(is_done).map(|step| (run.id.clone(), step))
+        });
+        for (run, step) in done {
+            if !self.fences.insert((run.clone(), step.name.clone())) {
+                continue;
+            }
+            judge.count(1);
+            let took = |effect: &EffectRecord| {
+                effect.region == step.region
+                    && effect.operation == "ModifyDBCluster"
+                    && effect.arguments.starts_with("fence")
+            };
+            if !aws.effects_from(0).iter().any(took) {
+                let Step { name, region, .. } = step;
+                judge.blame(format!("I7 does not hold: run {run} says {name} is done, but {region} never took it"));
+            }
         }
     }
 

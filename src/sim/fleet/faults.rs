@@ -47,6 +47,8 @@ pub enum Fault {
     NoDns(Region),
     /// The daemon's credentials are expired.
     Expired(Region),
+    /// The Region hears nothing and sees nothing outside, but what its daemon says arrives.
+    Deaf(Region),
 }
 
 impl fmt::Display for Fault {
@@ -63,7 +65,7 @@ impl Fault {
         let other = another(draws, &any);
         let member = pick(draws, &[US_EAST, EU_WEST]);
         let service = SERVICES[below(draws, SERVICES.len())];
-        match below(draws, 30) {
+        match below(draws, 32) {
             0..=3 => Self::RegionLoss(member),
             4..=7 => Self::Crash(any),
             8..=9 => Self::OneWay(any, other),
@@ -82,7 +84,8 @@ impl Fault {
             26 => Self::Endpoint(member),
             27 => [Self::Endpoint(member.clone()), Self::SpreadEndpoint(member)][below(draws, 2)].clone(),
             28 => Self::NoDns(any),
-            _ => Self::Expired(any),
+            29 => Self::Expired(any),
+            _ => Self::Deaf(any),
         }
     }
 }
@@ -163,6 +166,14 @@ impl SimulatedFleet {
             Fault::SpreadEndpoint(at) => aws.set_endpoint(at, &SPREAD.into(), !on),
             Fault::NoDns(at) => aws.set_dns_reachable(at, !on),
             Fault::Expired(at) => aws.expire_credentials(at, on),
+            Fault::Deaf(at) => {
+                if on {
+                    aws.isolate(at);
+                } else {
+                    aws.rejoin(at);
+                }
+                REGIONS.map(region).iter().filter(|from| *from != at).for_each(|from| cut(from, at));
+            }
         }
     }
 }

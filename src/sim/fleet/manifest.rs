@@ -110,7 +110,7 @@ impl Shop {
         let mut coin = |out_of: u64| draws.next_u64() % out_of;
         let doubt = |heads: bool| if heads { "proceed" } else { "approval" };
         Self {
-            announce_s: coin(4),
+            announce_s: [0, 1, 3, 25][usize::try_from(coin(4)).unwrap_or(0)],
             cooldown_s: 5 + coin(30),
             loss_over_budget: doubt(coin(2) == 0),
             unfenced: doubt(coin(3) > 0),

@@ -13,6 +13,7 @@ use crate::fleet::state::{FleetState, ServiceState};
 use crate::health::Status;
 use crate::ids::Region;
 use crate::plan::{Mode, Movement, Plan, StepKind, check_plan};
+use crate::sabotage::{self, Sabotage};
 use crate::service::{OnDoubt, ServiceSpec, Store};
 
 impl FleetState {
@@ -23,7 +24,7 @@ impl FleetState {
         if let Some(open) = self.open_run(&plan.service) {
             return Err(Rejection::new("RUN_OPEN", format!("run {} of {} is open", open.id, plan.service)));
         }
-        if decision.epoch_seen != service.epoch {
+        if decision.epoch_seen != service.epoch && !sabotage::is(Sabotage::SkipEpochCompare) {
             let reason =
                 format!("decided at epoch {}, but {} is at {}", decision.epoch_seen, plan.service, service.epoch);
             return Err(Rejection::new("STALE_EPOCH", reason));
@@ -34,7 +35,7 @@ impl FleetState {
                 format!("the plan was made from an older state of {}", plan.service),
             ));
         }
-        if context.entry.at > decision.valid_until {
+        if context.entry.at > decision.valid_until && !sabotage::is(Sabotage::ResumeStale) {
             return Err(Rejection::new("STALE_EVIDENCE", "the evidence is too old to act on".to_owned()));
         }
         if let Some(problem) = check_plan(plan, &service.spec).first() {
@@ -127,7 +128,7 @@ impl FleetState {
         let bad = opinions.iter().filter(|opinion| opinion.counts && opinion.status == Status::Bad);
         let observers: BTreeSet<&Region> =
             bad.map(|opinion| &opinion.observer).filter(|observer| self.members.contains_key(*observer)).collect();
-        if observers.len() > self.members.len() / 2 {
+        if observers.len() > self.members.len() / 2 || sabotage::is(Sabotage::SkipQuorum) {
             return Ok(());
         }
         let reason = format!("{} of {} daemons see the breach: no majority", observers.len(), self.members.len());

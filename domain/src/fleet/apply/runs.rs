@@ -14,6 +14,7 @@ use crate::fleet::run::{Consent, Run, RunState, StepState, Trigger};
 use crate::fleet::state::FleetState;
 use crate::ids::{RunId, ServiceName};
 use crate::plan::{Movement, Step};
+use crate::sabotage::{self, Sabotage};
 use crate::time::Timestamp;
 use crate::traffic::warning;
 
@@ -67,7 +68,7 @@ impl FleetState {
         if run.announce_until.is_some_and(|until| context.entry.at < until) {
             return Err(Rejection::new("STILL_ANNOUNCED", format!("run {id} is still announced")));
         }
-        if context.entry.at > run.valid_until {
+        if context.entry.at > run.valid_until && !sabotage::is(Sabotage::ResumeStale) {
             return Err(Rejection::new("STALE_EVIDENCE", format!("the evidence of run {id} is too old to start on")));
         }
         if run.trigger == Trigger::Automatic && self.is_paused(&run.service) {
