@@ -53,6 +53,8 @@ const BREACH_FOR: Duration = Duration::from_secs(15);
 /// word must not count, and the others' must.
 async fn with_a_deaf_witness(fleet: &mut SimulatedFleet) {
     let Some(service) = fleet.service() else { return };
+    // A deaf leader holds everything up, and nothing would be decided.
+    fleet.make_leader(&service.primary).await;
     let faults = [(Fault::Deaf(region(US_WEST)), DEAF_FOR), (Fault::Endpoint(service.primary), BREACH_FOR)];
     for (fault, lasts) in &faults {
         fleet.inflict(fault).await;
