@@ -1,8 +1,12 @@
 //! Answers to the other daemons' messages. Nothing that arrives may make this daemon panic.
 
+use std::sync::atomic::Ordering;
+
 use super::handle::Consensus;
 use super::message::{Answer, Envelope, HandleError, Message, Reply, VERSION};
+use super::store::check_entry;
 use super::types::NodeId;
+use failoverd_domain::format::{TooNew, at_the_head_of, newest_in};
 use openraft::error::RaftError;
 use serde::Deserialize;
 
@@ -18,7 +22,7 @@ impl Consensus {
     /// # Errors
     /// The bytes are no message of this fleet, or consensus has stopped here.
     pub async fn handle_raft(&self, bytes: &[u8]) -> Result<Vec<u8>, HandleError> {
-        let envelope = self.open(bytes)?;
+        let envelope = self.open(bytes).inspect_err(|error| self.tell_of(error))?;
         let inner = &self.inner;
         let recognised = inner.acquaintances.recognise(&envelope.from, envelope.disk);
         let reply = if recognised.map_err(|error| HandleError::Stopped(error.in_full()))? {
@@ -36,7 +40,7 @@ impl Consensus {
         if version != VERSION {
             return Err(HandleError::Version { found: version });
         }
-        let envelope: Envelope = serde_json::from_slice(bytes).map_err(nonsense)?;
+        let envelope: Envelope = serde_json::from_slice(bytes).map_err(|error| self.unreadable(bytes, &error))?;
         let me = &self.inner.me;
         if envelope.fleet != me.fleet || envelope.generation != me.generation || envelope.to != me.region {
             return Err(HandleError::Stranger(format!(
@@ -44,7 +48,36 @@ impl Consensus {
                 envelope.from, envelope.fleet, envelope.generation, envelope.to
             )));
         }
+        self.check_format(&envelope)?;
         Ok(envelope)
+    }
+
+    /// What a newer build has written is not taken.
+    fn check_format(&self, envelope: &Envelope) -> Result<(), TooNew> {
+        let reads = self.inner.config.reads;
+        match &envelope.message {
+            Message::Append(request) => request.entries.iter().try_for_each(|entry| check_entry(entry, reads)),
+            Message::InstallSnapshot(request) if request.offset == 0 => {
+                TooNew::check(at_the_head_of(&request.data), reads, || "a snapshot".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn unreadable(&self, bytes: &[u8], error: &serde_json::Error) -> HandleError {
+        match TooNew::check(newest_in(bytes), self.inner.config.reads, || "a log entry".to_owned()) {
+            Ok(()) => HandleError::Nonsense(error.to_string()),
+            Err(newer) => newer.into(),
+        }
+    }
+
+    /// A daemon that cannot read what the others write stands still: a person must know, once.
+    fn tell_of(&self, error: &HandleError) {
+        if let HandleError::TooNew(newer) = error
+            && self.inner.too_new.fetch_max(newer.found.0, Ordering::Relaxed) < newer.found.0
+        {
+            tracing::error!(%error, "this daemon is too old for its fleet: it takes nothing in until it is upgraded");
+        }
     }
 
     async fn answer(&self, message: Message) -> Result<Reply, HandleError> {

@@ -7,6 +7,7 @@ mod controller;
 mod drills;
 mod event;
 mod failover;
+mod formats;
 mod groups;
 mod guard;
 mod guards;

@@ -82,6 +82,7 @@ impl Served {
 fn report(observer: &str) -> failoverd_domain::health::Report {
     failoverd_domain::health::Report {
         observer: observer.into(),
+        build: Default::default(),
         seq: 1,
         sent_at: fake::NOW,
         applied: failoverd_domain::ids::LogIndex(7),

@@ -20,11 +20,11 @@ async fn peers_talk_over_the_wire_as_they_would_in_memory() {
     assert_eq!(served.daemon.inbox.recv().await.unwrap(), report);
     assert!(peers.share(&us, &self::report("mars-north-1")).await.is_err());
 
-    let entry = failoverd_domain::fleet::Entry {
-        at: failoverd_domain::time::Timestamp(1),
-        actor: Actor::Daemon("eu-west-1".into()),
-        command: Command::Pause { service: None },
-    };
+    let entry = failoverd_domain::fleet::Entry::new(
+        failoverd_domain::time::Timestamp(1),
+        Actor::Daemon("eu-west-1".into()),
+        Command::Pause { service: None },
+    );
     let applied = peers.forward(&us, entry.clone()).await.unwrap().unwrap();
     assert_eq!(applied.index.0, 8);
     assert_eq!(served.daemon.log.proposed.lock().unwrap()[0].at, fake::NOW, "the proposer's clock counts");

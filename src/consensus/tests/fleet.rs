@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use failoverd_domain::fleet::{Actor, Applied, Command, Entry, HistoryEvent, Role};
+use failoverd_domain::format::Format;
 use failoverd_domain::health::Report;
 use failoverd_domain::ids::Region;
 use failoverd_domain::time::Timestamp;
@@ -36,6 +37,7 @@ pub(super) fn config(me: &str) -> ConsensusConfig {
         election_timeout_min: Duration::from_millis(300),
         election_timeout_max: Duration::from_millis(600),
         snapshot_every: 20,
+        reads: Format::NEWEST,
     }
 }
 
@@ -44,7 +46,7 @@ pub(super) fn pause() -> Entry {
 }
 
 pub(super) fn entry(command: Command) -> Entry {
-    Entry { at: Timestamp(1), actor: Actor::Operator("alice".into()), command }
+    Entry::new(Timestamp(1), Actor::Operator("alice".into()), command)
 }
 
 /// An endpoint that serves consensus and proposals.

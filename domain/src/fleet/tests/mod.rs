@@ -5,6 +5,7 @@ mod controller;
 mod decide;
 pub(crate) mod drills;
 pub(crate) mod fixture;
+mod formats;
 mod groups;
 mod guards;
 mod journal;
