@@ -15,4 +15,5 @@ mod process;
 mod readiness;
 mod sandbox;
 mod simulation;
+mod upgrade;
 mod verification;

@@ -11,6 +11,7 @@ mod outbox;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use failoverd_domain::fleet::Command;
 use failoverd_domain::format::{Format, TooNew, newest_in};
 use openraft::{AnyError, EntryPayload, StorageIOError};
 use redb::{Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
@@ -151,7 +152,12 @@ fn read_versioned<T: DeserializeOwned>(bytes: &[u8], reads: Format, what: &str) 
 pub(super) fn check_entry(entry: &LogEntry, reads: Format) -> Result<(), TooNew> {
     match &entry.payload {
         EntryPayload::Normal(normal) => {
-            TooNew::check(normal.format, reads, || format!("log entry {}", entry.log_id.index))
+            // Behind a raise nothing is as this daemon knows it: it stops before it, and not in the middle.
+            let raised = match normal.command {
+                Command::RaiseFormat { format } => format,
+                _ => Format::FIRST,
+            };
+            TooNew::check(normal.format.max(raised), reads, || format!("log entry {}", entry.log_id.index))
         }
         _ => Ok(()),
     }

@@ -82,6 +82,8 @@ pub(super) type Trace = Arc<Mutex<Vec<(u128, String, u64, u64)>>>;
 pub(super) struct Fleet {
     pub(super) bus: Bus,
     pub(super) disks: BTreeMap<Region, MemoryDisk>,
+    /// What each daemon reads, where it is not what this build does.
+    pub(super) reads: BTreeMap<Region, Format>,
     pub(super) running: BTreeMap<Region, Consensus>,
     pub(super) trace: Trace,
     tasks: TaskTracker,
@@ -104,6 +106,7 @@ impl Fleet {
         let mut fleet = Self {
             bus,
             disks: REGIONS.iter().map(|region| (Region::from(*region), MemoryDisk::new())).collect(),
+            reads: BTreeMap::new(),
             running: BTreeMap::new(),
             trace: Trace::default(),
             tasks: TaskTracker::new(),
@@ -122,7 +125,8 @@ impl Fleet {
             let at = since.elapsed().as_micros();
             trace.lock().unwrap().push((at, me.clone(), applied.index.0, state.head.seq));
         });
-        let config = config(region.as_str());
+        let reads = self.reads.get(region).copied().unwrap_or(Format::NEWEST);
+        let config = ConsensusConfig { reads, ..config(region.as_str()) };
         let peers = self.bus.peers(region.clone());
         let consensus = Consensus::start(config, &disk, peers, &self.tasks, Some(on_applied)).await?;
         self.bus.attach(region.clone(), Arc::new(Served(consensus.clone())));

@@ -3,5 +3,6 @@
 mod crash;
 mod disk;
 mod fleet;
+mod formats;
 mod leading;
 mod speed;

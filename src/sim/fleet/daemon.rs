@@ -178,8 +178,12 @@ impl Daemon {
         actor: Actor,
         command: Command,
     ) -> impl Future<Output = Result<Applied, String>> + use<> {
+        self.sent(Entry::new(self.now(), actor, command))
+    }
+
+    /// An entry on its way from here to whoever leads.
+    pub(super) fn sent(&self, entry: Entry) -> impl Future<Output = Result<Applied, String>> + use<> {
         let (consensus, peers) = (self.consensus.clone(), self.peers.clone());
-        let entry = Entry::new(self.now(), actor, command);
         async move {
             let leadership = consensus.leadership().borrow().clone();
             let answer = match leadership.leader {

@@ -158,6 +158,14 @@ impl GameDay {
     }
 }
 
+/// A drill from opening to verdict.
+pub(super) fn game_day() -> Bench {
+    let (mut day, out) = GameDay::arrived(drill(DrillKind::Switchover));
+    day.later(HOLD_MS + 1_000);
+    day.return_and_close(&out);
+    day.bench
+}
+
 #[test]
 fn a_switchover_goes_out_holds_returns_and_passes() {
     let (mut day, out) = GameDay::arrived(drill(DrillKind::Switchover));

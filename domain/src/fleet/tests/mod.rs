@@ -10,6 +10,7 @@ mod groups;
 mod guards;
 mod journal;
 mod manifests;
+mod samples;
 mod stopping;
 mod switches;
 mod walk;
