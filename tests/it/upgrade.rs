@@ -31,6 +31,7 @@ async fn of_old_daemons(seed: u64) -> SimulatedFleet {
     for name in REGIONS {
         become_build(&mut fleet, &region(name), OLD).await.unwrap();
     }
+    fleet.run_for(seconds(20)).await;
     fleet
 }
 

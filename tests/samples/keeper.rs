@@ -42,7 +42,8 @@ impl Samples {
 
     /// As [`Self::kept`], one piece of JSON a line.
     pub fn kept_lines(&self, name: &str, made_now: impl FnOnce() -> Vec<String>) -> Vec<String> {
-        let text = self.kept(name, || made_now().iter().map(|line| format!("{line}\n")).collect::<String>().into_bytes());
+        let text =
+            self.kept(name, || made_now().iter().map(|line| format!("{line}\n")).collect::<String>().into_bytes());
         String::from_utf8(text).unwrap().lines().map(str::to_owned).collect()
     }
 
