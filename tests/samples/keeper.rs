@@ -1,4 +1,6 @@
-// Where samples of every format are kept, for the tests of both crates. See README.md beside this file.
+//! Where samples of every format are kept, for the tests of both crates. See README.md beside this file.
+
+#![allow(dead_code, reason = "each of its users needs another part")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -37,7 +39,17 @@ impl Samples {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(&path, made_now()).unwrap();
         }
+        self.read(name)
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        let path = self.folder.join(name);
         std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}: {ADVICE}", path.display()))
+    }
+
+    /// What another test keeps under a name, line by line.
+    pub fn lines_of(&self, name: &str) -> Vec<String> {
+        String::from_utf8(self.read(name)).unwrap().lines().map(str::to_owned).collect()
     }
 
     /// As [`Self::kept`], one piece of JSON a line.

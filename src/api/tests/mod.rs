@@ -6,6 +6,7 @@ mod drills;
 mod manifests;
 mod peers;
 mod reads;
+mod samples;
 mod watching;
 
 use std::collections::BTreeMap;

@@ -5,4 +5,5 @@ mod disk;
 mod fleet;
 mod formats;
 mod leading;
+mod samples;
 mod speed;
