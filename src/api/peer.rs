@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use failoverd_domain::fleet::{Entry, HistoryEvent};
+use failoverd_domain::fleet::{Applied, Entry, HistoryEvent};
+use failoverd_domain::format::{Format, newest_in};
 use failoverd_domain::health::Report;
 use failoverd_domain::traffic::LookUp;
 use serde::Serialize;
@@ -41,6 +42,13 @@ impl PeerApi {
         Self { handles }
     }
 
+    fn refuse_newer(&self, needed: Format) -> Result<Response<proto::ForwardResponse>, Status> {
+        let state = self.handles.agreement.state().borrow().clone();
+        let result = state.writes(needed).map(|()| None);
+        let applied = Applied { index: state.applied, events: Vec::new(), result };
+        Ok(Response::new(proto::ForwardResponse { result: Some(Forwarded::Applied(write(&applied)?)) }))
+    }
+
     /// From the outbox where it still has them, else from the history.
     async fn events(&self, from_seq: u64, limit: u32) -> Result<Vec<HistoryEvent>, Status> {
         let mut pending = self.handles.outbox.pending(from_seq, limit as usize).await;
@@ -56,9 +64,11 @@ impl PeerApi {
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Status> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        ApiError::new(ErrorCode::InvalidArgument, format!("a peer of another version? {error}")).into()
-    })
+    serde_json::from_slice(bytes).map_err(|error| nonsense(&error))
+}
+
+fn nonsense(error: &serde_json::Error) -> Status {
+    ApiError::new(ErrorCode::InvalidArgument, format!("a peer of another version? {error}")).into()
 }
 
 fn write(value: &impl Serialize) -> Result<Vec<u8>, Status> {
@@ -102,7 +112,13 @@ impl PeerService for PeerApi {
         &self,
         request: Request<proto::ForwardRequest>,
     ) -> Result<Response<proto::ForwardResponse>, Status> {
-        let entry: Entry = read(&request.into_inner().entry)?;
+        let bytes = request.into_inner().entry;
+        let entry: Entry = match serde_json::from_slice(&bytes) {
+            Ok(entry) => entry,
+            // A newer build asks for what this one does not know. It is refused as it would be if it could be read.
+            Err(_) if newest_in(&bytes) > Format::NEWEST => return self.refuse_newer(newest_in(&bytes)),
+            Err(error) => return Err(nonsense(&error)),
+        };
         // `at` is the proposer's clock, and the proposer is whoever leads.
         let entry = Entry { at: self.handles.clock.now(), ..entry };
         let result = match self.handles.agreement.propose(entry).await {

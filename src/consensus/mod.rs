@@ -32,4 +32,4 @@ pub use message::HandleError;
 pub use types::node_id;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

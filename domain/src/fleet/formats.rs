@@ -58,7 +58,14 @@ impl FleetState {
     /// # Errors
     /// `FORMAT_NOT_AGREED`: some daemon may not be able to read it yet.
     pub fn may_be_written(&self, entry: &Entry) -> Result<(), Rejection> {
-        let needed = entry.format.max(entry.command.since());
+        self.writes(entry.format.max(entry.command.since()))
+    }
+
+    /// Whether the fleet writes a format already.
+    ///
+    /// # Errors
+    /// As [`Self::may_be_written`].
+    pub fn writes(&self, needed: Format) -> Result<(), Rejection> {
         if needed <= self.format {
             return Ok(());
         }

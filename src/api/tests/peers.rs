@@ -94,3 +94,15 @@ async fn a_peer_that_takes_no_connection_certainly_got_nothing() {
     let second = peers.raft(&us, vec![1]).await.unwrap_err();
     assert!(second.reason.contains("just now"), "{second}");
 }
+
+#[tokio::test]
+async fn what_a_newer_build_asks_for_is_refused_in_the_words_of_the_fleet() {
+    let served = plain().await;
+    let mut peer = proto::peer_service_client::PeerServiceClient::new(served.channel.clone());
+    let entry = br#"{"format":2,"at":1,"actor":{"daemon":"eu-west-1"},"command":{"teleport":{}}}"#.to_vec();
+    let answer = peer.forward(proto::ForwardRequest { entry }).await.unwrap().into_inner();
+    let Some(proto::forward_response::Result::Applied(applied)) = answer.result else { panic!("{answer:?}") };
+    let applied: failoverd_domain::fleet::Applied = serde_json::from_slice(&applied).unwrap();
+    assert_eq!(applied.result.unwrap_err().code, "FORMAT_NOT_AGREED");
+    assert!(served.daemon.log.proposed.lock().unwrap().is_empty());
+}

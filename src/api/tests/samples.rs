@@ -2,15 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use failoverd_domain::format::Format;
 use prost::Message;
 use prost_types::{DescriptorProto, FileDescriptorSet};
 
 use super::proto::forward_response::Result as Forwarded;
 use super::*;
-
-#[path = "../../../tests/samples/keeper.rs"]
-mod keeper;
+use crate::consensus::tests::samples::keeper;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/samples");
 

@@ -127,7 +127,8 @@ fn warnings(fleet: &proto::Fleet, answered: &proto::Answered) -> String {
 /// An upgrade that is under way, and a daemon that was left behind by one.
 fn upgrade(fleet: &proto::Fleet) -> String {
     let mut text = String::new();
-    let known = || fleet.regions.iter().filter(|region| !region.version.is_empty());
+    // A build from before they told says nothing.
+    let known = || fleet.regions.iter().filter(|region| region.report_age_ms.is_some());
     let newest = known().max_by_key(|region| (region.format, words_of(&region.version)));
     if let Some(newest) = newest.filter(|newest| known().any(|region| region.version != newest.version)) {
         let upgraded = known().filter(|region| region.version == newest.version).count();

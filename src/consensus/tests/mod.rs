@@ -5,5 +5,5 @@ mod disk;
 mod fleet;
 mod formats;
 mod leading;
-mod samples;
+pub(crate) mod samples;
 mod speed;

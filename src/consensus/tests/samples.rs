@@ -24,7 +24,7 @@ use crate::ports::{Agreement, ProposeError};
 use crate::sim::bus::Endpoint;
 
 #[path = "../../../tests/samples/keeper.rs"]
-mod keeper;
+pub(crate) mod keeper;
 
 use keeper::{Samples, assert_keeps, variant_of, variants};
 
@@ -32,10 +32,13 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/samples");
 /// Whose disk it is.
 const HOME: &str = "eu-west-1";
 
+/// Messages with their answers.
+type Heard = Arc<Mutex<Vec<(Vec<u8>, Vec<u8>)>>>;
+
 /// Writes down what passes by.
 struct Overheard {
     served: Served,
-    heard: Arc<Mutex<Vec<(Vec<u8>, Vec<u8>)>>>,
+    heard: Heard,
 }
 
 #[async_trait]
@@ -65,7 +68,7 @@ impl Endpoint for Overheard {
 
 /// Messages of every kind with their answers, as daemons exchange them.
 fn conversation() -> (Vec<String>, Vec<String>) {
-    let heard = Arc::new(Mutex::new(Vec::new()));
+    let heard = Heard::default();
     simulate(51, async {
         let mut fleet = Fleet::formed(51).await;
         let listen = |fleet: &Fleet| {

@@ -38,17 +38,19 @@ fn read<T: DeserializeOwned>(text: &str) -> T {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
+type Story = fn() -> Bench;
+
 /// Fleets that between them went through everything that can happen.
-/// One that is taken out of here goes on being read.
-fn stories() -> [(&'static str, fn() -> Bench); 6] {
-    [
+fn stories() -> BTreeMap<&'static str, Story> {
+    let stories: [(_, Story); 6] = [
         ("by-hand", by_hand),
         ("game-day", game_day),
         ("missed", missed),
         ("came-back", came_back),
         ("walk-1", || walk(1, 160)),
         ("walk-2", || walk(2, 160)),
-    ]
+    ];
+    stories.into()
 }
 
 /// A run that a person helps along, another one that is aborted, and whatever else people and daemons say.
@@ -108,7 +110,7 @@ fn by_hand() -> Bench {
 fn stored_entries_make_the_stored_state_and_the_stored_events() {
     for samples in samples() {
         let mut seen = BTreeSet::new();
-        let stories: BTreeMap<_, _> = stories().into_iter().collect();
+        let stories = stories();
         if samples.is_newest() {
             for (name, story) in &stories {
                 samples.kept_lines(&format!("entries/{name}.jsonl"), || story().entries.iter().map(line).collect());
