@@ -1,11 +1,13 @@
 //! `PeerService`: what daemons say to each other.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use failoverd_domain::fleet::{Applied, Entry, HistoryEvent};
+use failoverd_domain::fleet::{Actor, Applied, Entry, HistoryEvent};
 use failoverd_domain::format::{Format, newest_in};
 use failoverd_domain::health::Report;
+use failoverd_domain::ids::Region;
 use failoverd_domain::traffic::LookUp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,7 +17,7 @@ use super::error::{ApiError, ErrorCode};
 use super::proto::forward_response::Result as Forwarded;
 use super::proto::peer_service_server::PeerService;
 use super::{Handles, proto};
-use crate::ports::ProposeError;
+use crate::ports::{ProposeError, Tally};
 use crate::survey::look_up;
 
 /// Most events in one answer.
@@ -34,12 +36,21 @@ pub trait RaftEndpoint: Send + Sync {
 #[derive(Clone)]
 pub struct PeerApi {
     handles: Handles,
+    nonsense: Arc<Tally>,
 }
 
 impl PeerApi {
     /// Answers from these handles.
-    pub const fn new(handles: Handles) -> Self {
-        Self { handles }
+    pub fn new(handles: Handles) -> Self {
+        Self { handles, nonsense: Arc::default() }
+    }
+
+    /// A peer that makes no sense is not obeyed, counted, and told so.
+    fn refuse(&self, peer: &Region, why: &str) -> Status {
+        if let Some(times) = self.nonsense.refuse(peer) {
+            tracing::error!(%peer, why, times, "a peer talks nonsense: it is not obeyed");
+        }
+        ApiError::new(ErrorCode::InvalidArgument, format!("that makes no sense: {why}")).into()
     }
 
     fn refuse_newer(&self, needed: Format) -> Result<Response<proto::ForwardResponse>, Status> {
@@ -89,6 +100,12 @@ impl PeerService for PeerApi {
             let message = format!("{} is not a member of this fleet", report.observer);
             return Err(ApiError::new(ErrorCode::NotAllowed, message).into());
         }
+        // Our own word comes from nobody else.
+        if report.observer == self.handles.me {
+            return Err(self.refuse(&report.observer, "a report in this daemon's own name"));
+        }
+        let applied = self.handles.agreement.state().borrow().applied;
+        report.check_sense(applied).map_err(|why| self.refuse(&report.observer, &why))?;
         // A newer report follows in a moment: one that finds no room is dropped, never queued up.
         let sent = tokio::time::timeout(INBOX_WAIT, self.handles.inbox.send(report)).await;
         match sent {
@@ -119,6 +136,13 @@ impl PeerService for PeerApi {
             Err(_) if newest_in(&bytes) > Format::NEWEST => return self.refuse_newer(newest_in(&bytes)),
             Err(error) => return Err(nonsense(&error)),
         };
+        if let Err(why) = entry.may_be_forwarded() {
+            let from = match &entry.actor {
+                Actor::Daemon(region) => region.clone(),
+                Actor::Operator(_) => Region::default(),
+            };
+            return Err(self.refuse(&from, &why));
+        }
         // `at` is the proposer's clock, and the proposer is whoever leads.
         let entry = Entry { at: self.handles.clock.now(), ..entry };
         let result = match self.handles.agreement.propose(entry).await {

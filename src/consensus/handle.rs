@@ -19,7 +19,7 @@ use super::network::Network;
 pub use super::store::OnApplied;
 use super::store::{Acquaintances, LogStore, Machine, OutboxStore, Store};
 use super::types::{Raft, node_id};
-use crate::ports::{Agreement, Leadership, Outbox, Peers, ProposeError};
+use crate::ports::{Agreement, Leadership, Outbox, Peers, ProposeError, Tally};
 
 /// A daemon's consensus. Clones are the same.
 #[derive(Clone)]
@@ -41,6 +41,8 @@ pub(super) struct Inner {
     pub(super) acquaintances: Acquaintances,
     /// The newest format that a peer has sent and that is not read here: a person is told of each once.
     pub(super) too_new: AtomicU32,
+    /// Messages that made no sense.
+    pub(super) nonsense: Tally,
     store: Store,
     outbox: OutboxStore,
 }
@@ -113,6 +115,7 @@ impl Consensus {
             disk,
             acquaintances,
             too_new,
+            nonsense: Tally::default(),
             store,
             outbox,
         };

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::handle::Consensus;
 use super::message::{Answer, Envelope, HandleError, Message, Reply, VERSION};
+use super::sense::{self, Known};
 use super::store::check_entry;
 use super::types::NodeId;
 use failoverd_domain::format::{TooNew, at_the_head_of, newest_in};
@@ -23,6 +24,7 @@ impl Consensus {
     /// The bytes are no message of this fleet, or consensus has stopped here.
     pub async fn handle_raft(&self, bytes: &[u8]) -> Result<Vec<u8>, HandleError> {
         let envelope = self.open(bytes).inspect_err(|error| self.tell_of(error))?;
+        self.check_sense(&envelope)?;
         let inner = &self.inner;
         let recognised = inner.acquaintances.recognise(&envelope.from, envelope.disk);
         let reply = if recognised.map_err(|error| HandleError::Stopped(error.in_full()))? {
@@ -50,6 +52,30 @@ impl Consensus {
         }
         self.check_format(&envelope)?;
         Ok(envelope)
+    }
+
+    /// Who is no member is a stranger; a member that talks nonsense is not listened to, and counted.
+    fn check_sense(&self, envelope: &Envelope) -> Result<(), HandleError> {
+        let inner = &self.inner;
+        let (from, known, is_member) = {
+            let metrics = inner.raft.metrics();
+            let metrics = metrics.borrow();
+            let known =
+                Known { term: metrics.current_term, last_log: metrics.last_log_index, applied: metrics.last_applied };
+            let from = &envelope.from;
+            let mut members = metrics.membership_config.membership().nodes().map(|(_, region)| region);
+            (from, known, inner.config.members.contains_key(from) || members.any(|member| member == from))
+        };
+        if !is_member || from == &inner.me.region {
+            return Err(HandleError::Stranger(format!("{from} is no other member of this fleet")));
+        }
+        let sense = sense::check(envelope, &known);
+        sense.map_err(|why| {
+            if let Some(times) = inner.nonsense.refuse(from) {
+                tracing::error!(peer = %from, why, times, "a peer talks nonsense: it is not listened to");
+            }
+            HandleError::Nonsense(why)
+        })
     }
 
     /// What a newer build has written is not taken.

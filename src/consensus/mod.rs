@@ -18,6 +18,7 @@ mod leadership;
 mod memory_disk;
 mod message;
 mod network;
+mod sense;
 mod step_aside;
 mod store;
 mod types;

@@ -8,6 +8,7 @@ mod drills;
 mod event;
 mod failover;
 mod formats;
+mod forwarded;
 mod groups;
 mod guard;
 mod guards;
