@@ -6,4 +6,5 @@ mod fleet;
 mod formats;
 mod leading;
 pub(crate) mod samples;
+mod sense;
 mod speed;
