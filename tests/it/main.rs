@@ -7,6 +7,7 @@ mod aws;
 mod chart;
 mod drills;
 mod examples;
+mod fuzzed;
 mod gamedays;
 mod groups;
 mod history;
