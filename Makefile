@@ -8,8 +8,10 @@ CARGO   ?= cargo
 PYTHON  ?= python3
 SEEDS   ?= 200
 FROM    ?= 1
+MINUTES ?= 1
+FUZZ    ?= manifests
 
-.PHONY: help demo test chart bench verify fix simulate tools postgres
+.PHONY: help demo test chart bench verify fix simulate fuzz tools postgres
 
 help: ## What there is to run
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +51,10 @@ fix: ## Repair faults of form
 simulate: ## SEEDS=n [FROM=seed]: thousands of simulated outages
 	@tools/need cargo cc
 	$(CARGO) run --release --example simulate -- --seeds $(SEEDS) --from $(FROM)
+
+fuzz: ## FUZZ=target [MINUTES=n]: hostile input, see docs/fuzzing.md
+	@tools/need cargo cc g++
+	tools/fuzz $(FUZZ) $(MINUTES) $(abspath $(or $(CARGO_TARGET_DIR),target))/fuzz
 
 tools: ## Below the target folder: a Postgres, unless the machine has one; an emulator of AWS and clients for it; Helm; Prometheus
 	@tools/need cargo cc

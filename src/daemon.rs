@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use failoverd_domain::fleet::{Actor, Applied, Command, Entry, FleetState, Role};
+use failoverd_domain::format::{Build, Format};
 use failoverd_domain::ids::{FleetId, Generation, Region};
 use failoverd_domain::invariant::{Transition, Violation, judge};
 use failoverd_domain::traffic::SwitchEndpoint;
@@ -124,6 +125,7 @@ impl Daemon {
             election_timeout_min: setup.election_timeout,
             election_timeout_max: setup.election_timeout * 2,
             snapshot_every: SNAPSHOT_EVERY,
+            reads: Format::NEWEST,
         };
         let meters = setup.telemetry.meters.clone();
         let judge = judge_entries(violations, meters.clone());
@@ -134,6 +136,7 @@ impl Daemon {
         let role = setup.members.get(&setup.me).copied().unwrap_or(Role::Witness);
         let parts = Parts {
             me: setup.me.clone(),
+            build: this_build(),
             fleet: setup.fleet.clone(),
             members: setup.members.clone(),
             advertise: setup.advertise,
@@ -256,6 +259,11 @@ fn watch_over(supervisor: &Supervisor, handles: &Handles) {
     });
 }
 
+/// What this daemon tells the others of its build.
+fn this_build() -> Build {
+    Build { version: env!("CARGO_PKG_VERSION").to_owned(), reads: Format::NEWEST }
+}
+
 fn listen(
     supervisor: &Supervisor,
     listeners: Listeners,
@@ -317,7 +325,7 @@ async fn report_violations(mut violated: mpsc::Receiver<Violation>, parts: Parts
         }
         let report = Command::Violation { invariant: violation.id.to_owned(), detail: violation.detail };
         for command in [report, Command::Pause { service: None }] {
-            let entry = Entry { at: parts.clock.now(), actor: Actor::Daemon(parts.me.clone()), command };
+            let entry = Entry::new(parts.clock.now(), Actor::Daemon(parts.me.clone()), command);
             if let Err(error) = parts.agreement.propose(entry).await {
                 tracing::error!(%error, "a violated invariant could not be put on record");
             }

@@ -4,6 +4,7 @@
 
 mod fleet;
 mod rehearsals;
+mod tally;
 mod webhooks;
 
 use std::net::IpAddr;
@@ -19,6 +20,7 @@ use failoverd_domain::traffic::{Heard, SwitchAlarm};
 
 pub use fleet::{Agreement, Leadership, Outbox, PeerError, Peers, ProposeError};
 pub use rehearsals::{Observed, Rehearsals, Rehearsed};
+pub use tally::Tally;
 pub use webhooks::{Hook, Undelivered, Webhooks};
 
 mod history;

@@ -25,7 +25,7 @@ pub async fn commits() -> Vec<Measured> {
         let command = if round % 2 == 0 { Command::Pause { service: None } } else { Command::Resume { service: None } };
         let actor = Actor::Operator("bench".to_owned());
         let begun = Instant::now();
-        handles.agreement.propose(Entry { at: handles.clock.now(), actor, command }).await.unwrap();
+        handles.agreement.propose(Entry::new(handles.clock.now(), actor, command)).await.unwrap();
         took.push(ms(begun.elapsed()));
     }
     trio.stop().await;

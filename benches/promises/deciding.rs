@@ -151,7 +151,7 @@ pub fn manifest(number: usize) -> String {
 pub fn state() -> FleetState {
     let mut state = FleetState::default();
     let mut apply = |command| {
-        let entry = Entry { at: NOW.minus_ms(3_600_000), actor: Actor::Operator("bench".to_owned()), command };
+        let entry = Entry::new(NOW.minus_ms(3_600_000), Actor::Operator("bench".to_owned()), command);
         let index = LogIndex(state.applied.0 + 1);
         state.apply(index, &entry).result.unwrap_or_else(|refused| panic!("{refused:?}"));
     };
@@ -172,7 +172,7 @@ pub fn state() -> FleetState {
         })
         .collect();
     for command in settled {
-        let entry = Entry { at: NOW.minus_ms(3_600_000), actor: Actor::Daemon(REGIONS[0].into()), command };
+        let entry = Entry::new(NOW.minus_ms(3_600_000), Actor::Daemon(REGIONS[0].into()), command);
         let index = LogIndex(state.applied.0 + 1);
         state.apply(index, &entry).result.unwrap_or_else(|refused| panic!("{refused:?}"));
     }
@@ -216,6 +216,7 @@ fn matrix(state: &FleetState, down: Option<&str>) -> Matrix {
         });
         let report = Report {
             observer: observer.into(),
+            build: Default::default(),
             seq: 1,
             sent_at: NOW.minus_ms(500),
             applied: state.applied,

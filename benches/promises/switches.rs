@@ -186,7 +186,7 @@ pub async fn turns() -> Vec<Measured> {
     let handles = trio.daemons[leader].as_ref().unwrap().handles().clone();
     assert!(handles.agreement.state().wait_for(|state| !state.members.is_empty()).await.is_ok());
     let propose = async |command| {
-        let entry = Entry { at: handles.clock.now(), actor: Actor::Operator("bench".to_owned()), command };
+        let entry = Entry::new(handles.clock.now(), Actor::Operator("bench".to_owned()), command);
         handles.agreement.propose(entry).await.unwrap().result.unwrap();
     };
     propose(Command::Pause { service: None }).await;

@@ -7,6 +7,7 @@
 pub mod data;
 pub mod drill;
 pub mod fleet;
+pub mod format;
 pub mod freeze;
 pub mod health;
 pub mod iam;

@@ -30,11 +30,16 @@ impl Timestamp {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// The same instant for calendars and databases.
+    /// The same instant for calendars and databases; what lies beyond the year 9999 is its end. Calendars end somewhere,
+    /// and not all of them without a panic.
     #[must_use]
     pub fn to_utc(self) -> DateTime<Utc> {
-        i64::try_from(self.0).ok().and_then(DateTime::from_timestamp_millis).unwrap_or(DateTime::<Utc>::MAX_UTC)
+        let ms = i64::try_from(self.0.min(Self::END_OF_CALENDARS.0)).unwrap_or(i64::MAX);
+        DateTime::from_timestamp_millis(ms).unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
+
+    /// 9999-12-31T23:59:59.999Z.
+    const END_OF_CALENDARS: Self = Self(253_402_300_799_999);
 
     /// From a calendar instant; anything before 1970 is the epoch.
     #[must_use]
@@ -60,5 +65,17 @@ impl Sub for Timestamp {
 
     fn sub(self, earlier: Self) -> u64 {
         self.since(earlier)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_instant_is_beyond_the_calendar() {
+        assert_eq!(Timestamp(u64::MAX).rfc3339(), "9999-12-31T23:59:59.999Z");
+        assert_eq!(Timestamp(1_795_449_607_123).rfc3339(), "2026-11-23T16:00:07.123Z");
+        assert_eq!(Timestamp::from_utc(Timestamp(1).to_utc()), Timestamp(1));
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use failoverd_domain::route53::RecordType;
 use failoverd_domain::traffic::Heard;
-use hickory_proto::rr::{Name, RData, RecordType as WireType};
+use hickory_proto::rr::{Name, RData, Record, RecordType as WireType};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
@@ -73,17 +73,21 @@ impl Dns for AuthoritativeDns {
         fully_qualified.set_fqdn(true);
         let asked = timeout(WHOLE, self.resolver.lookup(fully_qualified, wire_type(record_type))).await;
         match asked.map_err(|_| format!("{name} {record_type}: no answer within {} s", WHOLE.as_secs()))? {
-            Ok(lookup) => {
-                let wanted = lookup.answers().iter().filter(|record| record.record_type() == wire_type(record_type));
-                let ttl_s = wanted.clone().map(|record| record.ttl).max().unwrap_or(0);
-                let mut values: Vec<String> = wanted.map(|record| in_words(&record.data)).collect();
-                values.sort();
-                Ok(Heard { values, ttl_s })
-            }
+            Ok(lookup) => Ok(heard(lookup.answers(), record_type)),
             Err(error) if error.is_no_records_found() => Ok(Heard::default()),
             Err(error) => Err(format!("{name} {record_type}: {error}")),
         }
     }
+}
+
+/// What the records of an answer say, of those that were asked for.
+#[must_use]
+pub fn heard(answers: &[Record], record_type: RecordType) -> Heard {
+    let wanted = answers.iter().filter(|record| record.record_type() == wire_type(record_type));
+    let ttl_s = wanted.clone().map(|record| record.ttl).max().unwrap_or(0);
+    let mut values: Vec<String> = wanted.map(|record| in_words(&record.data)).collect();
+    values.sort();
+    Heard { values, ttl_s }
 }
 
 const fn wire_type(record_type: RecordType) -> WireType {

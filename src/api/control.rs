@@ -111,7 +111,7 @@ impl ControlService for ControlApi {
         let manifests = apply::compare(&at.state, &specs, &drills, prune);
         let lapsing = apply::lapsing_licences(&at, &specs);
         let command = apply::command(specs.clone(), drills, prune);
-        let entry = Entry { at: at.now, actor: actor.clone(), command };
+        let entry = Entry::new(at.now, actor.clone(), command);
         let mut review = review(&self.handles.world, &at.state, &entry, &specs).await?;
         review.warnings.extend(lapsing);
         let mut revision = at.state.applied.0;

@@ -88,7 +88,7 @@ impl Handles {
     /// `NO_LEADER` when nothing was sent; `OUTCOME_UNKNOWN` when it was and no answer came; the state's refusal.
     pub async fn commit(&self, actor: Actor, command: Command) -> Result<Applied, ApiError> {
         let deadline = Instant::now() + COMMIT_DEADLINE;
-        let entry = Entry { at: self.clock.now(), actor, command };
+        let entry = Entry::new(self.clock.now(), actor, command);
         loop {
             if let Some(answer) = self.try_commit(&entry).await? {
                 if let Err(rejection) = answer.result {

@@ -1,10 +1,13 @@
 //! `PeerService`: what daemons say to each other.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use failoverd_domain::fleet::{Entry, HistoryEvent};
+use failoverd_domain::fleet::{Actor, Applied, Entry, HistoryEvent};
+use failoverd_domain::format::{Format, newest_in};
 use failoverd_domain::health::Report;
+use failoverd_domain::ids::Region;
 use failoverd_domain::traffic::LookUp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,7 +17,7 @@ use super::error::{ApiError, ErrorCode};
 use super::proto::forward_response::Result as Forwarded;
 use super::proto::peer_service_server::PeerService;
 use super::{Handles, proto};
-use crate::ports::ProposeError;
+use crate::ports::{ProposeError, Tally};
 use crate::survey::look_up;
 
 /// Most events in one answer.
@@ -33,12 +36,28 @@ pub trait RaftEndpoint: Send + Sync {
 #[derive(Clone)]
 pub struct PeerApi {
     handles: Handles,
+    nonsense: Arc<Tally>,
 }
 
 impl PeerApi {
     /// Answers from these handles.
-    pub const fn new(handles: Handles) -> Self {
-        Self { handles }
+    pub fn new(handles: Handles) -> Self {
+        Self { handles, nonsense: Arc::default() }
+    }
+
+    /// A peer that makes no sense is not obeyed, counted, and told so.
+    fn refuse(&self, peer: &Region, why: &str) -> Status {
+        if let Some(times) = self.nonsense.refuse(peer) {
+            tracing::error!(%peer, why, times, "a peer talks nonsense: it is not obeyed");
+        }
+        ApiError::new(ErrorCode::InvalidArgument, format!("that makes no sense: {why}")).into()
+    }
+
+    fn refuse_newer(&self, needed: Format) -> Result<Response<proto::ForwardResponse>, Status> {
+        let state = self.handles.agreement.state().borrow().clone();
+        let result = state.writes(needed).map(|()| None);
+        let applied = Applied { index: state.applied, events: Vec::new(), result };
+        Ok(Response::new(proto::ForwardResponse { result: Some(Forwarded::Applied(write(&applied)?)) }))
     }
 
     /// From the outbox where it still has them, else from the history.
@@ -56,9 +75,11 @@ impl PeerApi {
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Status> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        ApiError::new(ErrorCode::InvalidArgument, format!("a peer of another version? {error}")).into()
-    })
+    serde_json::from_slice(bytes).map_err(|error| nonsense(&error))
+}
+
+fn nonsense(error: &serde_json::Error) -> Status {
+    ApiError::new(ErrorCode::InvalidArgument, format!("a peer of another version? {error}")).into()
 }
 
 fn write(value: &impl Serialize) -> Result<Vec<u8>, Status> {
@@ -79,6 +100,12 @@ impl PeerService for PeerApi {
             let message = format!("{} is not a member of this fleet", report.observer);
             return Err(ApiError::new(ErrorCode::NotAllowed, message).into());
         }
+        // Our own word comes from nobody else.
+        if report.observer == self.handles.me {
+            return Err(self.refuse(&report.observer, "a report in this daemon's own name"));
+        }
+        let applied = self.handles.agreement.state().borrow().applied;
+        report.check_sense(applied).map_err(|why| self.refuse(&report.observer, &why))?;
         // A newer report follows in a moment: one that finds no room is dropped, never queued up.
         let sent = tokio::time::timeout(INBOX_WAIT, self.handles.inbox.send(report)).await;
         match sent {
@@ -102,7 +129,20 @@ impl PeerService for PeerApi {
         &self,
         request: Request<proto::ForwardRequest>,
     ) -> Result<Response<proto::ForwardResponse>, Status> {
-        let entry: Entry = read(&request.into_inner().entry)?;
+        let bytes = request.into_inner().entry;
+        let entry: Entry = match serde_json::from_slice(&bytes) {
+            Ok(entry) => entry,
+            // A newer build asks for what this one does not know. It is refused as it would be if it could be read.
+            Err(_) if newest_in(&bytes) > Format::NEWEST => return self.refuse_newer(newest_in(&bytes)),
+            Err(error) => return Err(nonsense(&error)),
+        };
+        if let Err(why) = entry.may_be_forwarded() {
+            let from = match &entry.actor {
+                Actor::Daemon(region) => region.clone(),
+                Actor::Operator(_) => Region::default(),
+            };
+            return Err(self.refuse(&from, &why));
+        }
         // `at` is the proposer's clock, and the proposer is whoever leads.
         let entry = Entry { at: self.handles.clock.now(), ..entry };
         let result = match self.handles.agreement.propose(entry).await {

@@ -116,7 +116,7 @@ async fn apply_to(state: &FleetState, aws: &SimulatedAws, text: &str) -> Result<
         (ErrorCode::InvalidManifest, words.join("\n"))
     })?;
     let command = apply::command(specs.clone(), Vec::new(), false);
-    let entry = Entry { at: NOW, actor: Actor::Operator("somebody".to_owned()), command };
+    let entry = Entry::new(NOW, Actor::Operator("somebody".to_owned()), command);
     let world = aws.ports("us-east-1".into()).into_world();
     let review = review(&world, state, &entry, &specs).await.unwrap();
     let judged = review.judge(&[ZONE.to_owned()]);
@@ -329,11 +329,8 @@ async fn what_is_applied_already_is_not_refused_again() {
     let (aws, _) = account(Zone::Owned, vec![]);
     let mut state = reachable();
     let specs = apply_to(&state, &aws, PAIR).await.unwrap();
-    let entry = Entry {
-        at: NOW,
-        actor: Actor::Operator("somebody".to_owned()),
-        command: apply::command(specs, Vec::new(), false),
-    };
+    let command = apply::command(specs, Vec::new(), false);
+    let entry = Entry::new(NOW, Actor::Operator("somebody".to_owned()), command);
     state.apply(LogIndex(state.applied.0 + 1), &entry).result.unwrap();
     aws.with(|world| world.delete_zone(ZONE)).unwrap();
     assert!(apply_to(&state, &aws, PAIR).await.is_ok(), "nothing of it would be sent");

@@ -21,7 +21,7 @@ fn example() -> ServiceSpec {
 
 fn entry(spec: &ServiceSpec) -> Entry {
     let command = apply::command(vec![spec.clone()], Vec::new(), false);
-    Entry { at: NOW, actor: Actor::Operator("somebody".to_owned()), command }
+    Entry::new(NOW, Actor::Operator("somebody".to_owned()), command)
 }
 
 fn ports(aws: &SimulatedAws) -> World {

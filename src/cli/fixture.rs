@@ -25,6 +25,8 @@ fn region(name: &str, role: proto::FleetRole, reachable: bool) -> proto::RegionS
         clock_skew_ms: Some(-3),
         control_plane: proto::HealthStatus::Good.into(),
         reaches: vec!["us-west-2".to_owned()],
+        version: if role == proto::FleetRole::Witness { "0.2.0" } else { "0.10.0" }.to_owned(),
+        format: if role == proto::FleetRole::Witness { 1 } else { 2 },
     }
 }
 
@@ -212,6 +214,7 @@ pub fn fleet() -> proto::Fleet {
         }),
         fleet: "prod".to_owned(),
         generation: 0,
+        format: 1,
         paused: false,
         regions: vec![
             region("eu-west-1", proto::FleetRole::Member, true),

@@ -16,6 +16,11 @@ use crate::ports::{Agreement, Leadership, ProposeError};
 #[async_trait]
 impl Agreement for Consensus {
     async fn propose(&self, entry: Entry) -> Result<Applied, ProposeError> {
+        // Once it is in the log, daemons that cannot read it would meet it: refused before, in the words of `apply`.
+        let known = self.inner.state.borrow().clone();
+        if let Err(refused) = known.may_be_written(&entry) {
+            return Ok(Applied { index: known.applied, events: Vec::new(), result: Err(refused) });
+        }
         if self.inner.stepping_aside.load(Ordering::Relaxed) {
             return Err(ProposeError::NotLeader { leader: None });
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use failoverd_domain::fleet::Role;
+use failoverd_domain::format::Format;
 use failoverd_domain::ids::{FleetId, Generation, Region};
 use openraft::SnapshotPolicy;
 
@@ -32,6 +33,8 @@ pub struct ConsensusConfig {
     pub election_timeout_max: Duration,
     /// Entries between two snapshots.
     pub snapshot_every: u64,
+    /// The newest format that this daemon reads; its build's own, except in simulations of upgrades.
+    pub reads: Format,
 }
 
 /// Why consensus did not start.

@@ -7,6 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use failoverd_domain::format::{Format, TooNew};
 use redb::{Builder, Database, DatabaseError, StorageError};
 
 use super::identity::{self, Identity};
@@ -42,16 +43,9 @@ pub enum OpenError {
         /// Who asked.
         expected: Box<Identity>,
     },
-    /// It was written by a version that this one does not know.
-    #[error("{place} has format {found}, this version reads format {expected}: run the version that wrote it")]
-    Format {
-        /// Where.
-        place: String,
-        /// Its format.
-        found: u32,
-        /// Ours.
-        expected: u32,
-    },
+    /// A newer build has written to it.
+    #[error(transparent)]
+    TooNew(#[from] TooNew),
     /// Another process has it open.
     #[error("{place} is in use by another process: stop that one first; two daemons never share a directory")]
     InUse {
@@ -98,14 +92,14 @@ impl Disk {
         }
     }
 
-    /// Opens the disk of exactly this daemon; an unused one becomes its own.
+    /// Opens the disk of exactly this daemon, which reads formats up to `reads`; an unused one becomes its own.
     ///
     /// # Errors
     /// Anything that makes it doubtful that this is this daemon's whole disk.
-    pub(super) fn open(&self, expected: &Identity) -> Result<Opened, OpenError> {
+    pub(super) fn open(&self, expected: &Identity, reads: Format) -> Result<Opened, OpenError> {
         match self {
-            Self::Directory(directory) => open_directory(directory, expected),
-            Self::Memory(disk) => open_memory(disk, expected),
+            Self::Directory(directory) => open_directory(directory, expected, reads),
+            Self::Memory(disk) => open_memory(disk, expected, reads),
         }
     }
 }
@@ -114,13 +108,15 @@ impl Disk {
 pub(super) struct Opened {
     pub(super) database: Database,
     pub(super) place: String,
+    /// The newest format that this daemon reads.
+    pub(super) reads: Format,
     /// The number of this very disk.
     pub(super) number: u64,
     /// Whether it was unused.
     pub(super) is_fresh: bool,
 }
 
-fn open_directory(directory: &Path, expected: &Identity) -> Result<Opened, OpenError> {
+fn open_directory(directory: &Path, expected: &Identity, reads: Format) -> Result<Opened, OpenError> {
     let path = directory.join(FILE_NAME);
     let place = path.display().to_string();
     let failed = |error: io::Error| from_io(&place, &error);
@@ -130,8 +126,8 @@ fn open_directory(directory: &Path, expected: &Identity) -> Result<Opened, OpenE
         create(directory, &path, expected)?;
     }
     let database = builder().set_check_integrity_on_open(true).open(&path).map_err(|error| refuse(&place, error))?;
-    let number = identity::check(&database, &place, expected)?;
-    Ok(Opened { database, place, number, is_fresh })
+    let number = identity::check(&database, &place, expected, reads)?;
+    Ok(Opened { database, place, reads, number, is_fresh })
 }
 
 /// Makes the file under another name first, so that a file of the right name is always whole.
@@ -150,7 +146,7 @@ fn create(directory: &Path, path: &Path, identity: &Identity) -> Result<(), Open
     fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)
 }
 
-fn open_memory(disk: &MemoryDisk, expected: &Identity) -> Result<Opened, OpenError> {
+fn open_memory(disk: &MemoryDisk, expected: &Identity, reads: Format) -> Result<Opened, OpenError> {
     let place = "memory".to_owned();
     let is_fresh = disk.is_empty();
     let Some(backend) = disk.attach() else { return Err(OpenError::InUse { place }) };
@@ -161,8 +157,8 @@ fn open_memory(disk: &MemoryDisk, expected: &Identity) -> Result<Opened, OpenErr
     if is_fresh {
         identity::write(&database, &place, expected)?;
     }
-    let number = identity::check(&database, &place, expected)?;
-    Ok(Opened { database, place, number, is_fresh })
+    let number = identity::check(&database, &place, expected, reads)?;
+    Ok(Opened { database, place, reads, number, is_fresh })
 }
 
 fn builder() -> Builder {

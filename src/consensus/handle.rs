@@ -1,7 +1,7 @@
 //! The handle on a daemon's consensus: start, serve, look, stop.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::Duration;
 
 use failoverd_domain::fleet::{Actor, Command, Entry, FleetState};
@@ -19,7 +19,7 @@ use super::network::Network;
 pub use super::store::OnApplied;
 use super::store::{Acquaintances, LogStore, Machine, OutboxStore, Store};
 use super::types::{Raft, node_id};
-use crate::ports::{Agreement, Leadership, Outbox, Peers, ProposeError};
+use crate::ports::{Agreement, Leadership, Outbox, Peers, ProposeError, Tally};
 
 /// A daemon's consensus. Clones are the same.
 #[derive(Clone)]
@@ -39,6 +39,10 @@ pub(super) struct Inner {
     /// The number of this daemon's disk.
     pub(super) disk: u64,
     pub(super) acquaintances: Acquaintances,
+    /// The newest format that a peer has sent and that is not read here: a person is told of each once.
+    pub(super) too_new: AtomicU32,
+    /// Messages that made no sense.
+    pub(super) nonsense: Tally,
     store: Store,
     outbox: OutboxStore,
 }
@@ -74,7 +78,7 @@ impl Consensus {
         let nodes = config.nodes()?;
         let openraft = config.openraft()?;
         let me = config.identity();
-        let opened = on.open(&me)?;
+        let opened = on.open(&me, config.reads)?;
         let (is_fresh, disk) = (opened.is_fresh, opened.number);
         let place = opened.place.clone();
         let broken = |cause: String| StartError::Log { place: place.clone(), cause };
@@ -99,8 +103,22 @@ impl Consensus {
         tasks.spawn(watcher);
         let outbox = OutboxStore::new(store.clone());
         let stepping_aside = AtomicBool::new(false);
-        let inner =
-            Inner { raft, me, config, network, state, leadership, stepping_aside, disk, acquaintances, store, outbox };
+        let too_new = AtomicU32::default();
+        let inner = Inner {
+            raft,
+            me,
+            config,
+            network,
+            state,
+            leadership,
+            stepping_aside,
+            disk,
+            acquaintances,
+            too_new,
+            nonsense: Tally::default(),
+            store,
+            outbox,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -143,7 +161,7 @@ impl Consensus {
         let config = &self.inner.config;
         let command = Command::Form { fleet: config.fleet.clone(), members: config.members.clone() };
         let actor = Actor::Daemon(config.me.clone());
-        self.propose(Entry { at: now, actor, command }).await.map(drop)
+        self.propose(Entry::new(now, actor, command)).await.map(drop)
     }
 
     /// Stops taking part, makes everything written durable and gives the disk back. Leadership should have been

@@ -2,15 +2,15 @@
 
 use std::fmt;
 
+use failoverd_domain::format::{Format, TooNew};
 use failoverd_domain::ids::{FleetId, Generation, Region};
 use rand::RngCore;
-use redb::{Database, ReadableDatabase, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
 use super::clockwork::ElectionRng;
 use super::disk::{OpenError, from_storage};
 
-const FORMAT: u32 = 1;
 const TABLE: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("identity");
 const KEY: &str = "identity";
 
@@ -33,7 +33,8 @@ impl fmt::Display for Identity {
 
 #[derive(Serialize, Deserialize)]
 struct Written {
-    format: u32,
+    /// The newest format of what it holds. A disk begins with the first one; what is written later raises it.
+    format: Format,
     /// The number of this very disk, drawn when it was made.
     disk: u64,
     #[serde(flatten)]
@@ -43,7 +44,7 @@ struct Written {
 pub(super) fn write(database: &Database, place: &str, identity: &Identity) -> Result<(), OpenError> {
     let damaged = |cause: String| OpenError::Damaged { place: place.to_owned(), cause };
     let written = Written {
-        format: FORMAT,
+        format: Format::FIRST,
         disk: ElectionRng.next_u64(),
         identity: serde_json::to_value(identity).map_err(|error| damaged(error.to_string()))?,
     };
@@ -58,15 +59,34 @@ pub(super) fn write(database: &Database, place: &str, identity: &Identity) -> Re
     transaction.commit().map_err(|error| failed(error.into()))
 }
 
-/// Refuses a disk of somebody else. Returns the disk's own number.
-pub(super) fn check(database: &Database, place: &str, expected: &Identity) -> Result<u64, OpenError> {
+/// Notes that the disk holds something of this format from now on.
+pub(super) fn raise(transaction: &WriteTransaction, format: Format) -> Result<(), RaiseError> {
+    let mut table = transaction.open_table(TABLE).map_err(redb::Error::from)?;
+    let bytes = table.get(KEY).map_err(redb::Error::from)?.map(|bytes| bytes.value().to_vec());
+    let mut written: Written = serde_json::from_slice(&bytes.unwrap_or_default())?;
+    if written.format < format {
+        written.format = format;
+        table.insert(KEY, serde_json::to_vec(&written)?.as_slice()).map_err(redb::Error::from)?;
+    }
+    Ok(())
+}
+
+/// Why a disk could not be given a newer format.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RaiseError {
+    #[error(transparent)]
+    Disk(#[from] redb::Error),
+    #[error(transparent)]
+    Content(#[from] serde_json::Error),
+}
+
+/// Refuses a disk of somebody else, and one that holds what this daemon cannot read. Returns the disk's own number.
+pub(super) fn check(database: &Database, place: &str, expected: &Identity, reads: Format) -> Result<u64, OpenError> {
     let damaged = |cause: String| OpenError::Damaged { place: place.to_owned(), cause };
     let bytes = read(database).map_err(|error| from_redb(place, error))?;
     let bytes = bytes.ok_or_else(|| damaged("it does not say whose it is".to_owned()))?;
     let written: Written = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
-    if written.format != FORMAT {
-        return Err(OpenError::Format { place: place.to_owned(), found: written.format, expected: FORMAT });
-    }
+    TooNew::check(written.format, reads, || place.to_owned())?;
     let found: Identity = serde_json::from_value(written.identity).map_err(|error| damaged(error.to_string()))?;
     if &found == expected {
         return Ok(written.disk);

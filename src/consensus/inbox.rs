@@ -1,8 +1,13 @@
 //! Answers to the other daemons' messages. Nothing that arrives may make this daemon panic.
 
+use std::sync::atomic::Ordering;
+
 use super::handle::Consensus;
 use super::message::{Answer, Envelope, HandleError, Message, Reply, VERSION};
+use super::sense::{self, Known};
+use super::store::check_entry;
 use super::types::NodeId;
+use failoverd_domain::format::{TooNew, at_the_head_of, newest_in};
 use openraft::error::RaftError;
 use serde::Deserialize;
 
@@ -18,7 +23,8 @@ impl Consensus {
     /// # Errors
     /// The bytes are no message of this fleet, or consensus has stopped here.
     pub async fn handle_raft(&self, bytes: &[u8]) -> Result<Vec<u8>, HandleError> {
-        let envelope = self.open(bytes)?;
+        let envelope = self.open(bytes).inspect_err(|error| self.tell_of(error))?;
+        self.check_sense(&envelope)?;
         let inner = &self.inner;
         let recognised = inner.acquaintances.recognise(&envelope.from, envelope.disk);
         let reply = if recognised.map_err(|error| HandleError::Stopped(error.in_full()))? {
@@ -36,7 +42,7 @@ impl Consensus {
         if version != VERSION {
             return Err(HandleError::Version { found: version });
         }
-        let envelope: Envelope = serde_json::from_slice(bytes).map_err(nonsense)?;
+        let envelope: Envelope = serde_json::from_slice(bytes).map_err(|error| self.unreadable(bytes, &error))?;
         let me = &self.inner.me;
         if envelope.fleet != me.fleet || envelope.generation != me.generation || envelope.to != me.region {
             return Err(HandleError::Stranger(format!(
@@ -44,7 +50,60 @@ impl Consensus {
                 envelope.from, envelope.fleet, envelope.generation, envelope.to
             )));
         }
+        self.check_format(&envelope)?;
         Ok(envelope)
+    }
+
+    /// Who is no member is a stranger; a member that talks nonsense is not listened to, and counted.
+    fn check_sense(&self, envelope: &Envelope) -> Result<(), HandleError> {
+        let inner = &self.inner;
+        let (from, known, is_member) = {
+            let metrics = inner.raft.metrics();
+            let metrics = metrics.borrow();
+            let known =
+                Known { term: metrics.current_term, last_log: metrics.last_log_index, applied: metrics.last_applied };
+            let from = &envelope.from;
+            let mut members = metrics.membership_config.membership().nodes().map(|(_, region)| region);
+            (from, known, inner.config.members.contains_key(from) || members.any(|member| member == from))
+        };
+        if !is_member || from == &inner.me.region {
+            return Err(HandleError::Stranger(format!("{from} is no other member of this fleet")));
+        }
+        let sense = sense::check(envelope, &known);
+        sense.map_err(|why| {
+            if let Some(times) = inner.nonsense.refuse(from) {
+                tracing::error!(peer = %from, why, times, "a peer talks nonsense: it is not listened to");
+            }
+            HandleError::Nonsense(why)
+        })
+    }
+
+    /// What a newer build has written is not taken.
+    fn check_format(&self, envelope: &Envelope) -> Result<(), TooNew> {
+        let reads = self.inner.config.reads;
+        match &envelope.message {
+            Message::Append(request) => request.entries.iter().try_for_each(|entry| check_entry(entry, reads)),
+            Message::InstallSnapshot(request) if request.offset == 0 => {
+                TooNew::check(at_the_head_of(&request.data), reads, || "a snapshot".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn unreadable(&self, bytes: &[u8], error: &serde_json::Error) -> HandleError {
+        match TooNew::check(newest_in(bytes), self.inner.config.reads, || "a log entry".to_owned()) {
+            Ok(()) => HandleError::Nonsense(error.to_string()),
+            Err(newer) => newer.into(),
+        }
+    }
+
+    /// A daemon that cannot read what the others write stands still: a person must know, once.
+    fn tell_of(&self, error: &HandleError) {
+        if let HandleError::TooNew(newer) = error
+            && self.inner.too_new.fetch_max(newer.found.0, Ordering::Relaxed) < newer.found.0
+        {
+            tracing::error!(%error, "this daemon is too old for its fleet: it takes nothing in until it is upgraded");
+        }
     }
 
     async fn answer(&self, message: Message) -> Result<Reply, HandleError> {

@@ -1,5 +1,6 @@
 //! What daemons' consensus says to each other, as bytes with a version.
 
+use failoverd_domain::format::TooNew;
 use failoverd_domain::ids::{FleetId, Generation, Region};
 use openraft::error::{InstallSnapshotError, RaftError};
 use openraft::raft::{
@@ -67,7 +68,9 @@ pub enum HandleError {
     #[error("not a consensus message: {0}")]
     Nonsense(String),
     /// A message of a version that is not spoken here.
-    #[error("consensus messages of version {found} are not spoken here (version {VERSION} is)")]
+    #[error(
+        "consensus messages of version {found} are not spoken here (version {VERSION} is): upgrade whichever daemon is older"
+    )]
     Version {
         /// Its version.
         found: u32,
@@ -75,6 +78,9 @@ pub enum HandleError {
     /// A message of another fleet or generation, from somebody who is no member, or for somebody else.
     #[error("a consensus message from a stranger: {0}")]
     Stranger(String),
+    /// A message with something that a newer build has written. Not taken, so that the sender keeps it and sends it again.
+    #[error(transparent)]
+    TooNew(#[from] TooNew),
     /// This daemon's consensus has stopped.
     #[error("consensus has stopped here: {0}")]
     Stopped(String),

@@ -18,6 +18,7 @@ mod leadership;
 mod memory_disk;
 mod message;
 mod network;
+mod sense;
 mod step_aside;
 mod store;
 mod types;
@@ -32,4 +33,4 @@ pub use message::HandleError;
 pub use types::node_id;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

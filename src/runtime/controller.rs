@@ -59,7 +59,7 @@ impl Controller {
     }
 
     async fn propose(&self, command: Command) {
-        let entry = Entry { at: self.clock.now(), actor: Actor::Daemon(self.view.me.clone()), command };
+        let entry = Entry::new(self.clock.now(), Actor::Daemon(self.view.me.clone()), command);
         match self.agreement.propose(entry).await {
             Ok(applied) => {
                 if let Err(rejection) = applied.result {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use failoverd_domain::fleet::{Actor, Command, Entry, FleetState, Role};
+use failoverd_domain::format::Build;
 use failoverd_domain::health::{Matrix, Report, View};
 use failoverd_domain::ids::{FleetId, Region};
 use failoverd_domain::traffic::SwitchEndpoint;
@@ -33,6 +34,8 @@ use crate::telemetry::Meters;
 pub struct Parts {
     /// This daemon.
     pub me: Region,
+    /// What it tells the others of its build.
+    pub build: Build,
     /// The fleet.
     pub fleet: FleetId,
     /// Every daemon of it.
@@ -91,6 +94,7 @@ impl Engine {
         supervisor.spawn(TaskKind::Voice, voice.run());
         let observer = Observer {
             spoken,
+            build: parts.build.clone(),
             view: view.clone(),
             timing: timing.clone(),
             clock: clock.clone(),
@@ -172,7 +176,7 @@ async fn register(parts: Parts) {
         ticks.tick().await;
         let state = parts.agreement.state().borrow().clone();
         let Some(command) = missing(&parts, &state) else { continue };
-        let entry = Entry { at: parts.clock.now(), actor: Actor::Daemon(parts.me.clone()), command };
+        let entry = Entry::new(parts.clock.now(), Actor::Daemon(parts.me.clone()), command);
         let leadership = parts.agreement.leadership().borrow().clone();
         let done = match leadership.leader {
             Some(_) if leadership.is_me => {

@@ -116,7 +116,7 @@ impl Notifier {
     /// Puts on record how far it was told. One that is not taken is tried again as part of the next look.
     async fn agree(&self, hook: &Hook, seq: u64) {
         let command = Command::Told { hook: hook.name.clone(), seq };
-        let entry = Entry { at: self.clock.now(), actor: Actor::Daemon(self.me.clone()), command };
+        let entry = Entry::new(self.clock.now(), Actor::Daemon(self.me.clone()), command);
         let error = match self.agreement.propose(entry).await {
             Ok(applied) => applied.result.err().map(|rejection| rejection.to_string()),
             Err(error) => Some(error.to_string()),

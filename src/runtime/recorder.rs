@@ -58,7 +58,7 @@ impl Recorder {
 
     async fn put_on_record(&self, command: Command) {
         let actor = Actor::Daemon(self.view.me.clone());
-        let entry = Entry { at: self.clock.now(), actor, command };
+        let entry = Entry::new(self.clock.now(), actor, command);
         match self.agreement.propose(entry).await {
             Ok(applied) => {
                 if let Err(rejection) = applied.result {

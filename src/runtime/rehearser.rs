@@ -51,7 +51,7 @@ impl Rehearser {
                 told: ended.told,
             };
             let command = Command::AdvanceDrill { run: run.id.clone(), phase: DrillPhase::Simulating, advance };
-            let entry = Entry { at: self.clock.now(), actor: Actor::Daemon(self.view.me.clone()), command };
+            let entry = Entry::new(self.clock.now(), Actor::Daemon(self.view.me.clone()), command);
             // Not taken: whoever leads then simulates again, which touches nothing.
             match self.agreement.propose(entry).await {
                 Ok(applied) => {

@@ -267,6 +267,7 @@ mod tests {
             };
             let report = Report {
                 observer: (*observer).into(),
+                build: Default::default(),
                 seq: 1,
                 sent_at: NOW,
                 applied: LogIndex(0),

@@ -10,6 +10,7 @@ use super::run::{Consent, Trigger};
 use super::state::Role;
 use crate::data::loss::Loss;
 use crate::drill::{Advance, Curves, DrillPhase, DrillSpec};
+use crate::format::Format;
 use crate::health::Finding;
 use crate::ids::{
     DrillName, DrillRunId, Epoch, FleetId, LogIndex, Region, RunId, ServiceName, StepName, StoreName, SwitchGroup,
@@ -22,12 +23,23 @@ use crate::traffic::{AnswerSeen, SwitchEndpoint};
 /// One entry of the replicated log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
+    /// The oldest format whose readers understand it. First, so that who cannot read the rest can read this.
+    #[serde(default, skip_serializing_if = "Format::is_first")]
+    pub format: Format,
     /// The proposer's clock.
     pub at: Timestamp,
     /// Who asked for it.
     pub actor: Actor,
     /// What it changes.
     pub command: Command,
+}
+
+impl Entry {
+    /// An entry of the format that its command needs.
+    #[must_use]
+    pub const fn new(at: Timestamp, actor: Actor, command: Command) -> Self {
+        Self { format: command.since(), at, actor, command }
+    }
 }
 
 /// Who asked for a change.
@@ -286,6 +298,11 @@ pub enum Command {
         invariant: String,
         /// What was seen.
         detail: String,
+    },
+    /// Every daemon reads a newer format: the fleet writes it from here on.
+    RaiseFormat {
+        /// The newer one.
+        format: Format,
     },
 }
 

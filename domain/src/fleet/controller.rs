@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::command::{Actor, Command};
 use super::failover::{FailoverRequest, outlook, propose_failover, still_holds};
+use super::formats;
 use super::guard::{Guard, GuardVerdict, Severity};
 use super::run::{Run, RunState, Trigger};
 use super::state::{FleetState, ServiceState};
@@ -37,6 +38,7 @@ pub fn tick(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View) ->
     let idle = state.services.values().filter(|service| !busy.contains(&service.spec.name));
     let decisions = idle.clone().filter_map(|service| react(now, state, matrix, view, service));
     proposals.extend(decisions.take(MOST_DECISIONS));
+    proposals.extend(formats::raise(state, matrix));
     proposals.extend(tick_drills(&Sight { now, state, matrix, view }));
     proposals.extend(idle.filter_map(|service| widen(now, state, matrix, view, service)));
     proposals

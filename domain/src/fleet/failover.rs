@@ -153,7 +153,7 @@ fn decide(now: Timestamp, view: &View, service: &ServiceState, request: &Failove
     let announce_until =
         (automatic && !needs_approval && policy.announce_ms > 0).then(|| now.plus_ms(policy.announce_ms));
     let from = &seen.evidence[0];
-    let wait_ms = if needs_approval { APPROVAL_VALID_MS } else { policy.announce_ms + START_VALID_MS };
+    let wait_ms = if needs_approval { APPROVAL_VALID_MS } else { policy.announce_ms.saturating_add(START_VALID_MS) };
     Decision {
         trigger: request.trigger,
         reason: request.reason.clone().unwrap_or_else(|| match automatic {

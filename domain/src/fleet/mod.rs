@@ -7,6 +7,8 @@ mod controller;
 mod drills;
 mod event;
 mod failover;
+mod formats;
+mod forwarded;
 mod groups;
 mod guard;
 mod guards;

@@ -9,6 +9,7 @@ use super::command::Actor;
 use super::event::{EventHead, HistoryEvent};
 use super::run::Run;
 use crate::drill::{DrillRun, DrillState};
+use crate::format::Format;
 use crate::ids::{
     DrillName, DrillRunId, Epoch, FleetId, Generation, LogIndex, Region, RunId, ServiceName, StoreName, SwitchGroup,
 };
@@ -19,6 +20,9 @@ use crate::traffic::SwitchEndpoint;
 /// What every daemon agrees on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FleetState {
+    /// The format that the fleet writes. First, so that who cannot read the rest can read this.
+    #[serde(default, skip_serializing_if = "Format::is_first")]
+    pub format: Format,
     /// The fleet; empty before its first entry.
     pub fleet: FleetId,
     /// Raised only by disaster recovery of the fleet itself.

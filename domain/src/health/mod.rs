@@ -6,6 +6,7 @@ mod matrix;
 mod opinion;
 pub mod readiness;
 mod reading;
+mod sense;
 mod sentence;
 mod sheets;
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::readiness::Sheet;
+use crate::format::Build;
 use crate::ids::{DrillRunId, LogIndex, Region, ServiceName, SignalName, StoreName, SwitchGroup};
 use crate::time::Timestamp;
 
@@ -16,6 +17,9 @@ use crate::time::Timestamp;
 pub struct Report {
     /// Who looked.
     pub observer: Region,
+    /// Its build, and what that reads.
+    #[serde(default)]
+    pub build: Build,
     /// Rises with every report of one process.
     pub seq: u64,
     /// The observer's clock when it was sent; for skew only.

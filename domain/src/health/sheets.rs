@@ -34,6 +34,9 @@ pub struct SeenCheck {
 type Key = (String, Option<StoreName>, Option<Region>);
 type Held = BTreeMap<Key, (Timestamp, Sheet)>;
 
+/// Things that one observer may have sheets of; beyond it no new ones are taken until old ones are forgotten.
+const MOST_THINGS: usize = 65_536;
+
 /// One observer's sheets by service. A matrix is copied whenever somebody holds it while a report arrives: what did not
 /// change is shared.
 #[derive(Clone, Debug, Default)]
@@ -42,10 +45,24 @@ pub(super) struct Sheets(HashMap<ServiceName, Arc<Held>>);
 impl Sheets {
     /// Takes sheets in that arrived now.
     pub(super) fn take(&mut self, at: Timestamp, sheets: Vec<Sheet>) {
+        let mut room = MOST_THINGS.saturating_sub(self.0.values().map(|held| held.len()).sum());
+        if room < sheets.len() {
+            self.0.retain(|_, held| held.values().any(|(looked_at, _)| at.since(*looked_at) < KEEP_MS));
+        }
         for sheet in sheets {
+            let known = self.0.contains_key(&sheet.service);
+            if room == 0 && !known {
+                continue;
+            }
             let held = Arc::make_mut(self.0.entry(sheet.service.clone()).or_default());
             held.retain(|_, (looked_at, _)| at.since(*looked_at) < KEEP_MS);
             let key = (sheet.topic.clone(), sheet.store.clone(), sheet.region.clone());
+            if !held.contains_key(&key) {
+                if room == 0 {
+                    continue;
+                }
+                room -= 1;
+            }
             held.insert(key, (at.minus_ms(sheet.age_ms), sheet));
         }
     }

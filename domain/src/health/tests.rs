@@ -75,6 +75,7 @@ fn report(observer: &str, status: Status, breached: bool) -> Report {
     };
     Report {
         observer: observer.into(),
+        build: Default::default(),
         seq: 1,
         sent_at: NOW,
         applied: LogIndex(1),

@@ -24,6 +24,7 @@ pub fn fleet(at: &Snapshot) -> proto::Fleet {
         answered: Some(at.answered()),
         fleet: at.state.fleet.to_string(),
         generation: at.state.generation.0,
+        format: at.state.format.0,
         paused: at.state.paused,
         regions: regions(at),
         services: services.map(|state| service(at, state, &at.findings(state))).collect(),
@@ -67,6 +68,8 @@ fn region_status(at: &Snapshot, region: &Region, member: &Member) -> proto::Regi
         history_lag: received.and_then(history_lag),
         clock_skew_ms: received.filter(|_| !is_me).map(clock_skew_ms).or(is_me.then_some(0)),
         control_plane: control_plane.map_or(proto::HealthStatus::Unknown, |status| words::status(*status)).into(),
+        version: received.map(|it| it.report.build.version.clone()).unwrap_or_default(),
+        format: received.map_or(0, |it| it.report.build.reads.0),
         reaches: received.map(|it| it.report.reaches.iter().map(ToString::to_string).collect()).unwrap_or_default(),
     }
 }

@@ -6,6 +6,7 @@ mod drills;
 mod manifests;
 mod peers;
 mod reads;
+mod samples;
 mod watching;
 
 use std::collections::BTreeMap;
@@ -82,6 +83,7 @@ impl Served {
 fn report(observer: &str) -> failoverd_domain::health::Report {
     failoverd_domain::health::Report {
         observer: observer.into(),
+        build: Default::default(),
         seq: 1,
         sent_at: fake::NOW,
         applied: failoverd_domain::ids::LogIndex(7),

@@ -20,11 +20,11 @@ async fn peers_talk_over_the_wire_as_they_would_in_memory() {
     assert_eq!(served.daemon.inbox.recv().await.unwrap(), report);
     assert!(peers.share(&us, &self::report("mars-north-1")).await.is_err());
 
-    let entry = failoverd_domain::fleet::Entry {
-        at: failoverd_domain::time::Timestamp(1),
-        actor: Actor::Daemon("eu-west-1".into()),
-        command: Command::Pause { service: None },
-    };
+    let entry = failoverd_domain::fleet::Entry::new(
+        failoverd_domain::time::Timestamp(1),
+        Actor::Operator("alice".into()),
+        Command::Pause { service: None },
+    );
     let applied = peers.forward(&us, entry.clone()).await.unwrap().unwrap();
     assert_eq!(applied.index.0, 8);
     assert_eq!(served.daemon.log.proposed.lock().unwrap()[0].at, fake::NOW, "the proposer's clock counts");
@@ -93,4 +93,92 @@ async fn a_peer_that_takes_no_connection_certainly_got_nothing() {
     assert!(!first.may_have_arrived, "{first}");
     let second = peers.raft(&us, vec![1]).await.unwrap_err();
     assert!(second.reason.contains("just now"), "{second}");
+}
+
+#[tokio::test]
+async fn what_a_newer_build_asks_for_is_refused_in_the_words_of_the_fleet() {
+    let served = plain().await;
+    let mut peer = proto::peer_service_client::PeerServiceClient::new(served.channel.clone());
+    let entry = br#"{"format":2,"at":1,"actor":{"daemon":"eu-west-1"},"command":{"teleport":{}}}"#.to_vec();
+    let answer = peer.forward(proto::ForwardRequest { entry }).await.unwrap().into_inner();
+    let Some(proto::forward_response::Result::Applied(applied)) = answer.result else { panic!("{answer:?}") };
+    let applied: failoverd_domain::fleet::Applied = serde_json::from_slice(&applied).unwrap();
+    assert_eq!(applied.result.unwrap_err().code, "FORMAT_NOT_AGREED");
+    assert!(served.daemon.log.proposed.lock().unwrap().is_empty());
+}
+
+/// What a peer reports or asks for that no honest one would.
+#[tokio::test]
+async fn a_peer_that_talks_nonsense_is_not_obeyed() {
+    use failoverd_domain::health::SignalReading;
+    let mut served = plain().await;
+    let us = Region::from("us-east-1");
+    let peers = GrpcPeers::new(&BTreeMap::from([(us.clone(), served.url.clone())]), None).unwrap();
+    let good = || report("eu-west-1");
+    let signal = |age_ms: u64, detail: &str| SignalReading {
+        service: "checkout".into(),
+        region: us.clone(),
+        signal: "front-door".into(),
+        status: failoverd_domain::health::Status::Bad,
+        held_ms: 1,
+        age_ms,
+        breached: true,
+        detail: detail.to_owned(),
+        latency_ms: None,
+    };
+    let lies = [
+        ("own name", report("us-east-1")),
+        ("lasted", {
+            let mut it = good();
+            it.signals = vec![signal(u64::MAX, "")];
+            it
+        }),
+        ("too long", {
+            let mut it = good();
+            it.signals = vec![signal(1, &"x".repeat(100_000))];
+            it
+        }),
+        ("no fleet has more", {
+            let mut it = good();
+            it.signals = vec![signal(1, ""); 70_000];
+            it
+        }),
+        ("has applied entry", {
+            let mut it = good();
+            it.applied = failoverd_domain::ids::LogIndex(u64::MAX);
+            it
+        }),
+        ("holds more than", {
+            let mut it = good();
+            it.history_confirmed = Some(failoverd_domain::ids::LogIndex(it.applied.0 + 1));
+            it
+        }),
+    ];
+    for (why, lie) in lies {
+        let refused = peers.share(&us, &lie).await.unwrap_err();
+        assert!(refused.reason.contains(why), "{why}: {refused}");
+    }
+    assert!(served.daemon.inbox.try_recv().is_err(), "nothing of it came through");
+    peers.share(&us, &good()).await.unwrap();
+    assert!(served.daemon.inbox.try_recv().is_ok(), "what makes sense does");
+
+    let entry = |actor, command| failoverd_domain::fleet::Entry::new(fake::NOW, actor, command);
+    let daemon = || Actor::Daemon("eu-west-1".into());
+    let alice = || Actor::Operator("alice".into());
+    let switch = failoverd_domain::traffic::SwitchEndpoint { host: "x".into(), port: 1, https: false };
+    let asked = [
+        entry(daemon(), Command::Pause { service: None }),
+        entry(daemon(), Command::Advertise { region: us.clone(), switch }),
+        entry(daemon(), Command::RaiseFormat { format: failoverd_domain::format::Format(9) }),
+        entry(alice(), Command::Violation { invariant: "I1".into(), detail: "no".into() }),
+        entry(alice(), Command::Told { hook: "pager".into(), seq: u64::MAX }),
+        entry(alice(), Command::OpenDrill { drill: "x".into(), scheduled_for: Some(fake::NOW) }),
+        entry(Actor::Operator(String::new()), Command::Pause { service: None }),
+        entry(Actor::Operator("a".repeat(1_000)), Command::Pause { service: None }),
+    ];
+    for entry in asked {
+        assert!(peers.forward(&us, entry.clone()).await.is_err(), "{entry:?}");
+    }
+    assert!(served.daemon.log.proposed.lock().unwrap().is_empty(), "nothing of it was proposed");
+    assert!(peers.forward(&us, entry(alice(), Command::Pause { service: None })).await.unwrap().is_ok());
 }

@@ -20,7 +20,8 @@ pub fn regions(regions: &[proto::RegionStatus], style: Style) -> View {
 }
 
 pub fn regions_text(regions: &[proto::RegionStatus], style: Style) -> String {
-    let mut headings = vec!["REGION", "ROLE", "LEADER", "REACHABLE", "APPLIED", "HISTORY-LAG", "SKEW"];
+    let mut headings =
+        vec!["REGION", "ROLE", "LEADER", "REACHABLE", "APPLIED", "HISTORY-LAG", "SKEW", "VERSION", "FORMAT"];
     if style.wide {
         headings.extend(["AWS-API", "HEARD", "REACHES"]);
     }
@@ -33,6 +34,8 @@ pub fn regions_text(regions: &[proto::RegionStatus], style: Style) -> String {
             or_dash(region.applied_index),
             or_dash(region.history_lag),
             region.clock_skew_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms}ms")),
+            if region.version.is_empty() { "-".to_owned() } else { region.version.clone() },
+            if region.format == 0 { "-".to_owned() } else { region.format.to_string() },
         ];
         if style.wide {
             row.push(health(region.control_plane()));

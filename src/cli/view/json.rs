@@ -72,6 +72,8 @@ pub fn region_json(region: &proto::RegionStatus) -> Value {
         "report_age_ms": region.report_age_ms,
         "control_plane": health(region.control_plane()),
         "reaches": region.reaches,
+        "version": region.version,
+        "format": region.format,
     })
 }
 

@@ -28,6 +28,7 @@ pub fn status(fleet: &proto::Fleet, style: Style) -> View {
         json: json!({
             "fleet": fleet.fleet,
             "generation": fleet.generation,
+            "format": fleet.format,
             "paused": fleet.paused,
             "leader": answered.leader,
             "answered_by": answered.region,
@@ -114,12 +115,40 @@ fn warnings(fleet: &proto::Fleet, answered: &proto::Answered) -> String {
     if fleet.paused {
         text += "! automatic action is paused for the whole fleet: failoverctl resume\n";
     }
+    text += &upgrade(fleet);
     let silent: Vec<&str> =
         fleet.regions.iter().filter(|region| !region.reachable).map(|region| region.region.as_str()).collect();
     if !silent.is_empty() {
         text += &format!("! not heard of: {}\n", silent.join(", "));
     }
     text
+}
+
+/// An upgrade that is under way, and a daemon that was left behind by one.
+fn upgrade(fleet: &proto::Fleet) -> String {
+    let mut text = String::new();
+    // A build from before they told says nothing.
+    let known = || fleet.regions.iter().filter(|region| region.report_age_ms.is_some());
+    let newest = known().max_by_key(|region| (region.format, words_of(&region.version)));
+    if let Some(newest) = newest.filter(|newest| known().any(|region| region.version != newest.version)) {
+        let upgraded = known().filter(|region| region.version == newest.version).count();
+        let all = fleet.regions.len();
+        text += &format!("! upgrade under way: {upgraded} of {all} daemons run {}", newest.version);
+        let waits = newest.format > fleet.format;
+        text += if waits { "; what is new in it waits until all do\n" } else { "\n" };
+    }
+    for region in known().filter(|region| region.format < fleet.format) {
+        text += &format!(
+            "! {} runs {}, which reads formats up to {}, and the fleet writes {}: it stands still until it is upgraded\n",
+            region.region, region.version, region.format, fleet.format
+        );
+    }
+    text
+}
+
+/// A version's numbers, to tell the newer of two: 0.10.0 comes after 0.9.1.
+fn words_of(version: &str) -> Vec<(u64, &str)> {
+    version.split(['.', '-', '+']).map(|word| (word.parse().unwrap_or(0), word)).collect()
 }
 
 fn open_runs(fleet: &proto::Fleet, style: Style) -> String {

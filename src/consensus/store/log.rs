@@ -4,10 +4,10 @@ use std::fmt::Debug;
 use std::ops::RangeBounds;
 
 use openraft::storage::{LogFlushed, RaftLogStorage};
-use openraft::{LogState, OptionalSend, RaftLogReader};
+use openraft::{EntryPayload, LogState, OptionalSend, RaftLogReader};
 use redb::{Durability, ReadableTable};
 
-use super::{LOG, Store, StoreError, put};
+use super::{LOG, Store, StoreError, check_entry, put, raise, read_versioned};
 use crate::consensus::types::{LogEntry, LogId, NodeId, StorageError, TypeConfig, Vote};
 
 const VOTE: &str = "vote";
@@ -44,7 +44,9 @@ impl LogStore {
                 if bytes > at_most_bytes && !entries.is_empty() {
                     break;
                 }
-                entries.push(serde_json::from_slice(value.value())?);
+                let entry = read_versioned(value.value(), self.store.reads, "a log entry")?;
+                check_entry(&entry, self.store.reads)?;
+                entries.push(entry);
             }
             Ok(entries)
         })
@@ -52,7 +54,10 @@ impl LogStore {
 
     fn last(&self) -> Result<Option<LogId>, StoreError> {
         self.store.read(|transaction| match transaction.open_table(LOG)?.last()? {
-            Some((_, value)) => Ok(Some(serde_json::from_slice::<LogEntry>(value.value())?.log_id)),
+            Some((_, value)) => {
+                let last: LogEntry = read_versioned(value.value(), self.store.reads, "the newest log entry")?;
+                Ok(Some(last.log_id))
+            }
             None => Ok(None),
         })
     }
@@ -61,6 +66,9 @@ impl LogStore {
         self.store.write(Durability::Immediate, |transaction| {
             let mut table = transaction.open_table(LOG)?;
             for entry in entries {
+                if let EntryPayload::Normal(normal) = &entry.payload {
+                    raise(transaction, normal.format)?;
+                }
                 table.insert(entry.log_id.index, serde_json::to_vec(&entry)?.as_slice())?;
             }
             Ok(())

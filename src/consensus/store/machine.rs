@@ -7,13 +7,14 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use failoverd_domain::fleet::{Applied, Entry, FleetState};
+use failoverd_domain::format::{Format, TooNew, at_the_head_of};
 use failoverd_domain::ids::LogIndex;
 use openraft::storage::RaftStateMachine;
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use redb::Durability;
 use tokio::sync::watch;
 
-use super::{OutboxStore, Store, StoreError, get_in, put};
+use super::{OutboxStore, Store, StoreError, get_in, put, raise, read_versioned};
 use crate::consensus::types::{LogEntry, LogId, Membership, Snapshot, SnapshotMeta, StorageError, TypeConfig};
 
 const SNAPSHOT_META: &str = "snapshot-meta";
@@ -51,7 +52,8 @@ impl Machine {
             on_applied,
         };
         if let Some((meta, state)) = load_snapshot(&machine.store)? {
-            machine.replace(&meta, serde_json::from_str(&state)?);
+            let state = readable(&state, machine.store.reads)?;
+            machine.replace(&meta, state);
         }
         Ok(machine)
     }
@@ -61,6 +63,17 @@ impl Machine {
         self.membership = meta.last_membership.clone();
         self.state = Arc::new(state);
         self.publish();
+    }
+
+    /// The fleet may have raised its format: the disk says so from then on, and who does not read it stops here, before
+    /// it makes something else of what follows than the others do.
+    fn follow(&self, before: Format) -> Result<(), StoreError> {
+        let format = self.state.format;
+        if format == before {
+            return Ok(());
+        }
+        self.store.write(Durability::Immediate, |transaction| raise(transaction, format))?;
+        Ok(TooNew::check(format, self.store.reads, || "what the fleet writes".to_owned())?)
     }
 
     fn publish(&self) {
@@ -102,6 +115,12 @@ fn load_snapshot(store: &Store) -> Result<Option<(SnapshotMeta, String)>, StoreE
     Ok(meta.zip(state))
 }
 
+fn readable(state: &str, reads: Format) -> Result<FleetState, StoreError> {
+    let read: FleetState = read_versioned(state.as_bytes(), reads, "a snapshot")?;
+    TooNew::check(read.format, reads, || "a snapshot".to_owned())?;
+    Ok(read)
+}
+
 /// Synced; whatever the outbox holds becomes durable with it, before the log may be cut. An older one is not kept.
 fn save_snapshot(store: &Store, meta: &SnapshotMeta, state: &str) -> Result<(), StoreError> {
     store.write(Durability::Immediate, |transaction| {
@@ -109,6 +128,7 @@ fn save_snapshot(store: &Store, meta: &SnapshotMeta, state: &str) -> Result<(), 
         if kept.is_some_and(|kept| kept.last_log_id > meta.last_log_id) {
             return Ok(());
         }
+        raise(transaction, at_the_head_of(state.as_bytes()))?;
         put(transaction, SNAPSHOT_META, meta)?;
         put(transaction, SNAPSHOT_STATE, &state)
     })
@@ -151,7 +171,9 @@ impl RaftStateMachine<TypeConfig> for Machine {
         I: IntoIterator<Item = LogEntry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
+        let before = self.state.format;
         let applied: Vec<_> = entries.into_iter().map(|entry| self.apply_one(entry)).collect();
+        self.follow(before).map_err(|error| error.writing())?;
         let events: Vec<_> = applied.iter().flat_map(|applied| applied.events.iter().cloned()).collect();
         // First the events, then the news: nobody may act on a decision whose record could be lost.
         self.outbox.add(&events).map_err(|error| error.writing())?;
@@ -177,9 +199,9 @@ impl RaftStateMachine<TypeConfig> for Machine {
         snapshot: Box<Cursor<Vec<u8>>>,
     ) -> Result<(), StorageError> {
         let parsed = String::from_utf8(snapshot.into_inner())
-            .map_err(|error| serde::de::Error::custom(error.to_string()))
-            .and_then(|state| Ok((serde_json::from_str::<FleetState>(&state)?, state)));
-        let (state, text) = parsed.map_err(|error| StoreError::Content(error).reading())?;
+            .map_err(|error| StoreError::Content(serde::de::Error::custom(error.to_string())))
+            .and_then(|state| Ok((readable(&state, self.store.reads)?, state)));
+        let (state, text) = parsed.map_err(|error| error.reading())?;
         save_snapshot(&self.store, meta, &text).map_err(|error| error.writing())?;
         self.replace(meta, state);
         Ok(())

@@ -11,7 +11,9 @@ mod outbox;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use openraft::{AnyError, StorageIOError};
+use failoverd_domain::fleet::Command;
+use failoverd_domain::format::{Format, TooNew, newest_in};
+use openraft::{AnyError, EntryPayload, StorageIOError};
 use redb::{Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -24,7 +26,8 @@ pub(super) use outbox::OutboxStore;
 
 use super::clockwork::on_disk;
 use super::disk::Opened;
-use super::types::NodeId;
+use super::identity::{self, RaiseError};
+use super::types::{LogEntry, NodeId};
 
 const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
 const LOG: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("log");
@@ -37,6 +40,8 @@ pub(super) enum StoreError {
     Disk(#[source] Box<redb::Error>),
     #[error("the disk holds something that cannot be read")]
     Content(#[from] serde_json::Error),
+    #[error(transparent)]
+    TooNew(#[from] TooNew),
     #[error("the disk was closed")]
     Closed,
 }
@@ -59,7 +64,7 @@ impl StoreError {
         match self {
             Self::Disk(source) => format!("{self}: {source}"),
             Self::Content(source) => format!("{self}: {source}"),
-            Self::Closed => self.to_string(),
+            Self::TooNew(_) | Self::Closed => self.to_string(),
         }
     }
 
@@ -77,12 +82,14 @@ impl StoreError {
 pub(super) struct Store {
     /// `None` once it is closed, whoever still holds a clone.
     database: Arc<RwLock<Option<Database>>>,
+    /// The newest format that this daemon reads.
+    reads: Format,
 }
 
 impl Store {
     /// Over an opened disk; makes the tables where they are missing.
     pub(super) fn new(opened: Opened) -> Result<Self, StoreError> {
-        let store = Self { database: Arc::new(RwLock::new(Some(opened.database))) };
+        let store = Self { database: Arc::new(RwLock::new(Some(opened.database))), reads: opened.reads };
         store.write(Durability::Immediate, |transaction| {
             transaction.open_table(META)?;
             transaction.open_table(LOG)?;
@@ -131,6 +138,40 @@ impl Store {
             None => Ok(None),
         })
     }
+}
+
+/// Reads what may have been written by a newer build; that it was says more than where reading it failed.
+fn read_versioned<T: DeserializeOwned>(bytes: &[u8], reads: Format, what: &str) -> Result<T, StoreError> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let newer = TooNew::check(newest_in(bytes), reads, || what.to_owned());
+        newer.err().map_or(StoreError::Content(error), StoreError::TooNew)
+    })
+}
+
+/// Refuses a log entry that a newer build has written.
+pub(super) fn check_entry(entry: &LogEntry, reads: Format) -> Result<(), TooNew> {
+    match &entry.payload {
+        EntryPayload::Normal(normal) => {
+            // Behind a raise nothing is as this daemon knows it: it stops before it, and not in the middle.
+            let raised = match normal.command {
+                Command::RaiseFormat { format } => format,
+                _ => Format::FIRST,
+            };
+            TooNew::check(normal.format.max(raised), reads, || format!("log entry {}", entry.log_id.index))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Notes on the disk that it holds something of a newer format.
+fn raise(transaction: &WriteTransaction, format: Format) -> Result<(), StoreError> {
+    if format.is_first() {
+        return Ok(());
+    }
+    identity::raise(transaction, format).map_err(|error| match error {
+        RaiseError::Disk(error) => StoreError::Disk(Box::new(error)),
+        RaiseError::Content(error) => StoreError::Content(error),
+    })
 }
 
 fn put<T: Serialize>(transaction: &WriteTransaction, key: &str, value: &T) -> Result<(), StoreError> {

@@ -16,7 +16,7 @@ fn identity() -> Identity {
 }
 
 fn open(disk: &MemoryDisk) -> Store {
-    Store::new(Disk::Memory(disk.clone()).open(&identity()).unwrap()).unwrap()
+    Store::new(Disk::Memory(disk.clone()).open(&identity(), Format::NEWEST).unwrap()).unwrap()
 }
 
 fn machine(store: &Store) -> Machine {
@@ -28,7 +28,8 @@ struct OnFiles;
 impl StoreBuilder<TypeConfig, LogStore, Machine, tempfile::TempDir> for OnFiles {
     async fn build(&self) -> Result<(tempfile::TempDir, LogStore, Machine), StorageError<NodeId>> {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::new(Disk::Directory(directory.path().to_owned()).open(&identity()).unwrap()).unwrap();
+        let store = Store::new(Disk::Directory(directory.path().to_owned()).open(&identity(), Format::NEWEST).unwrap())
+            .unwrap();
         Ok((directory, LogStore::new(store.clone(), 7), machine(&store)))
     }
 }

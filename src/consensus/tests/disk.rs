@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use failoverd_domain::format::Format;
 use failoverd_domain::ids::Generation;
 
 use crate::consensus::{Disk, FILE_NAME, Identity, MemoryDisk, OpenError};
@@ -11,7 +12,7 @@ fn identity() -> Identity {
 }
 
 fn open(directory: &Path, identity: &Identity) -> Result<(), OpenError> {
-    Disk::Directory(directory.to_owned()).open(identity).map(drop)
+    Disk::Directory(directory.to_owned()).open(identity, Format::NEWEST).map(drop)
 }
 
 #[test]
@@ -43,7 +44,7 @@ fn a_directory_of_somebody_else_is_refused_and_named() {
 #[test]
 fn a_directory_in_use_is_refused() {
     let directory = tempfile::tempdir().unwrap();
-    let _first = Disk::Directory(directory.path().to_owned()).open(&identity()).unwrap();
+    let _first = Disk::Directory(directory.path().to_owned()).open(&identity(), Format::NEWEST).unwrap();
     let refused = open(directory.path(), &identity()).unwrap_err();
     assert!(matches!(refused, OpenError::InUse { .. }), "{refused}");
 }
@@ -93,20 +94,23 @@ fn a_place_that_cannot_be_written_is_refused_with_its_cause() {
 fn a_full_disk_is_refused_as_full() {
     let disk = MemoryDisk::new();
     disk.set_full(true);
-    let refused = Disk::Memory(disk).open(&identity()).map(drop).unwrap_err();
+    let refused = Disk::Memory(disk).open(&identity(), Format::NEWEST).map(drop).unwrap_err();
     assert!(matches!(refused, OpenError::Full { .. }), "{refused}");
 }
 
 #[test]
 fn a_disk_in_memory_has_one_user_until_it_is_closed_or_crashes() {
     let disk = MemoryDisk::new();
-    let first = Disk::Memory(disk.clone()).open(&identity()).unwrap();
-    assert!(matches!(Disk::Memory(disk.clone()).open(&identity()), Err(OpenError::InUse { .. })));
+    let first = Disk::Memory(disk.clone()).open(&identity(), Format::NEWEST).unwrap();
+    assert!(matches!(Disk::Memory(disk.clone()).open(&identity(), Format::NEWEST), Err(OpenError::InUse { .. })));
     drop(first);
-    let second = Disk::Memory(disk.clone()).open(&identity()).unwrap();
+    let second = Disk::Memory(disk.clone()).open(&identity(), Format::NEWEST).unwrap();
     disk.crash();
-    let third = Disk::Memory(disk.clone()).open(&identity()).unwrap();
+    let third = Disk::Memory(disk.clone()).open(&identity(), Format::NEWEST).unwrap();
     drop(second);
-    assert!(matches!(Disk::Memory(disk).open(&identity()), Err(OpenError::InUse { .. })), "the third still has it");
+    assert!(
+        matches!(Disk::Memory(disk).open(&identity(), Format::NEWEST), Err(OpenError::InUse { .. })),
+        "the third still has it"
+    );
     drop(third);
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use failoverd_domain::fleet::{Actor, Applied, Command, Entry, HistoryEvent, Role};
+use failoverd_domain::format::Format;
 use failoverd_domain::health::Report;
 use failoverd_domain::ids::Region;
 use failoverd_domain::time::Timestamp;
@@ -36,6 +37,7 @@ pub(super) fn config(me: &str) -> ConsensusConfig {
         election_timeout_min: Duration::from_millis(300),
         election_timeout_max: Duration::from_millis(600),
         snapshot_every: 20,
+        reads: Format::NEWEST,
     }
 }
 
@@ -44,7 +46,7 @@ pub(super) fn pause() -> Entry {
 }
 
 pub(super) fn entry(command: Command) -> Entry {
-    Entry { at: Timestamp(1), actor: Actor::Operator("alice".into()), command }
+    Entry::new(Timestamp(1), Actor::Operator("alice".into()), command)
 }
 
 /// An endpoint that serves consensus and proposals.
@@ -80,6 +82,8 @@ pub(super) type Trace = Arc<Mutex<Vec<(u128, String, u64, u64)>>>;
 pub(super) struct Fleet {
     pub(super) bus: Bus,
     pub(super) disks: BTreeMap<Region, MemoryDisk>,
+    /// What each daemon reads, where it is not what this build does.
+    pub(super) reads: BTreeMap<Region, Format>,
     pub(super) running: BTreeMap<Region, Consensus>,
     pub(super) trace: Trace,
     tasks: TaskTracker,
@@ -102,6 +106,7 @@ impl Fleet {
         let mut fleet = Self {
             bus,
             disks: REGIONS.iter().map(|region| (Region::from(*region), MemoryDisk::new())).collect(),
+            reads: BTreeMap::new(),
             running: BTreeMap::new(),
             trace: Trace::default(),
             tasks: TaskTracker::new(),
@@ -120,7 +125,8 @@ impl Fleet {
             let at = since.elapsed().as_micros();
             trace.lock().unwrap().push((at, me.clone(), applied.index.0, state.head.seq));
         });
-        let config = config(region.as_str());
+        let reads = self.reads.get(region).copied().unwrap_or(Format::NEWEST);
+        let config = ConsensusConfig { reads, ..config(region.as_str()) };
         let peers = self.bus.peers(region.clone());
         let consensus = Consensus::start(config, &disk, peers, &self.tasks, Some(on_applied)).await?;
         self.bus.attach(region.clone(), Arc::new(Served(consensus.clone())));

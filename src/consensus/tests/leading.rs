@@ -263,16 +263,22 @@ fn nonsense_is_an_error_for_who_sent_it() {
         }
         let newer = consensus.handle_raft(b"{\"version\":2,\"anything\":true}").await;
         assert!(matches!(newer, Err(HandleError::Version { found: 2 })));
-        let envelope = |fleet: &str, to: &str| {
+        let envelope = |fleet: &str, from: &str, to: &str| {
             format!(
-                r#"{{"version":1,"fleet":"{fleet}","generation":0,"from":"ap-south-1","to":"{to}","disk":7,"message":"read_position"}}"#
+                r#"{{"version":1,"fleet":"{fleet}","generation":0,"from":"{from}","to":"{to}","disk":7,"message":"read_position"}}"#
             )
         };
-        for (name, to) in [("other", REGIONS[0]), ("prod", REGIONS[1])] {
-            let stranger = consensus.handle_raft(envelope(name, to).as_bytes()).await;
+        let strangers = [
+            ("other", REGIONS[1], REGIONS[0]),
+            ("prod", REGIONS[2], REGIONS[1]),
+            ("prod", "ap-south-1", REGIONS[0]),
+            ("prod", REGIONS[0], REGIONS[0]),
+        ];
+        for (name, from, to) in strangers {
+            let stranger = consensus.handle_raft(envelope(name, from, to).as_bytes()).await;
             assert!(matches!(stranger, Err(HandleError::Stranger(_))), "{stranger:?}");
         }
-        assert!(consensus.handle_raft(envelope("prod", REGIONS[0]).as_bytes()).await.is_ok());
+        assert!(consensus.handle_raft(envelope("prod", REGIONS[1], REGIONS[0]).as_bytes()).await.is_ok());
         fleet.commit(pause()).await;
     });
 }

@@ -3,5 +3,8 @@
 mod crash;
 mod disk;
 mod fleet;
+mod formats;
 mod leading;
+pub(crate) mod samples;
+mod sense;
 mod speed;

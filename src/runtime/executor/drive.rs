@@ -267,7 +267,7 @@ impl Executor {
     }
 
     pub(super) async fn propose_for_step(&self, command: Command) -> Result<Result<(), String>, ProposeError> {
-        let entry = Entry { at: self.clock.now(), actor: Actor::Daemon(self.view.me.clone()), command };
+        let entry = Entry::new(self.clock.now(), Actor::Daemon(self.view.me.clone()), command);
         let applied = self.agreement.propose(entry).await?;
         Ok(applied.result.map(drop).map_err(|rejection| rejection.reason))
     }

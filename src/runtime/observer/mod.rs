@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use failoverd_domain::fleet::FleetState;
+use failoverd_domain::format::Build;
 use failoverd_domain::health::{Matrix, Report, View, Vote};
 use failoverd_domain::ids::{LogIndex, Region, SwitchGroup};
 use failoverd_domain::traffic::voices;
@@ -30,6 +31,7 @@ use crate::ports::{Agreement, Clock, History, Leadership, Peers, World};
 #[derive(Clone)]
 pub(super) struct Observer {
     pub(super) view: View,
+    pub(super) build: Build,
     pub(super) timing: Timing,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) world: World,
@@ -115,6 +117,7 @@ impl Observer {
         let is_fresh = |peer: &&Region| **peer != self.view.me && matrix.fresh(now, peer, stale_ms).is_some();
         Report {
             observer: self.view.me.clone(),
+            build: self.build.clone(),
             seq,
             sent_at: now,
             applied: state.applied,

@@ -132,7 +132,7 @@ impl Scene {
         let mut state = FleetState::default();
         let put = |state: &mut FleetState, command| {
             let index = LogIndex(state.applied.0 + 1);
-            let entry = Entry { at: BEGINNING, actor: Actor::Daemon(WEST.into()), command };
+            let entry = Entry::new(BEGINNING, Actor::Daemon(WEST.into()), command);
             state.apply(index, &entry).result.unwrap();
         };
         put(&mut state, Command::Form { fleet: "prod".into(), members });
@@ -150,6 +150,7 @@ impl Scene {
         let (board, inbox, matrix) = Board::new(clock.clone());
         supervisor.spawn(TaskKind::Board, board.run());
         let observer = Observer {
+            build: Default::default(),
             view: view.clone(),
             timing: Timing::fast(),
             clock: clock.clone(),

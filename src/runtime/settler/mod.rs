@@ -237,7 +237,7 @@ impl Settler {
     async fn propose(&self, command: Command) -> Result<LogIndex, Unsettled> {
         // Never closed: settlement goes on without a permit rather than not at all.
         let _permit = self.proposals.acquire().await.ok();
-        let entry = Entry { at: self.clock.now(), actor: Actor::Daemon(self.view.me.clone()), command };
+        let entry = Entry::new(self.clock.now(), Actor::Daemon(self.view.me.clone()), command);
         let applied = self.agreement.propose(entry).await.map_err(|error| Unsettled::Yield(error.to_string()))?;
         match applied.result {
             Ok(_) => Ok(applied.index),

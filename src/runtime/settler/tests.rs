@@ -75,7 +75,7 @@ struct Log {
 
 impl Log {
     fn commit(&self, command: Command) -> Applied {
-        let entry = Entry { at: BEGINNING, actor: Actor::Daemon(EAST.into()), command };
+        let entry = Entry::new(BEGINNING, Actor::Daemon(EAST.into()), command);
         let mut applied = None;
         self.state.send_modify(|state| {
             let index = LogIndex(state.applied.0 + 1);

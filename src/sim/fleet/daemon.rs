@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use failoverd_domain::fleet::{Actor, Applied, Command, Entry, FleetState, HistoryEvent, Role};
+use failoverd_domain::format::Build;
 use failoverd_domain::health::{Matrix, Report, View};
 use failoverd_domain::ids::{FleetId, Generation, Region, ServiceName};
 use failoverd_domain::time::Timestamp;
@@ -35,6 +36,8 @@ pub(super) struct Home {
     /// Members have one; a witness has none.
     pub(super) history: Option<Arc<MemoryHistory>>,
     pub(super) clock: TokioClock,
+    /// Which build starts there; an upgrade is another one.
+    pub(super) build: Build,
 }
 
 /// What daemons of one fleet share.
@@ -70,6 +73,7 @@ impl Daemon {
             election_timeout_min: ELECTION_TIMEOUT,
             election_timeout_max: ELECTION_TIMEOUT * 2,
             snapshot_every: SNAPSHOT_EVERY,
+            reads: home.build.reads,
         };
         let peers = around.bus.peers(me.clone());
         let disk = Disk::Memory(home.disk.clone());
@@ -79,6 +83,7 @@ impl Daemon {
         let history = home.history.clone().map(|history| history as Arc<dyn History>);
         let parts = Parts {
             me: me.clone(),
+            build: home.build.clone(),
             fleet: around.fleet.clone(),
             members: around.members.clone(),
             advertise: Some(switch_endpoint(&me)),
@@ -113,6 +118,17 @@ impl Daemon {
         bus.detach(&home.region);
         self.supervisor.kill();
         home.disk.crash();
+        self.consensus.shutdown().await;
+    }
+
+    /// Stops in order, as a daemon that is told to does: leadership goes elsewhere, nothing is left half done.
+    pub(super) async fn stop(self, home: &Home, bus: &Bus) {
+        let leads = self.leadership().is_me;
+        if let (true, Some(to)) = (leads, self.view().members.iter().find(|other| **other != home.region)) {
+            self.consensus.step_aside(to).await;
+        }
+        bus.detach(&home.region);
+        self.supervisor.kill();
         self.consensus.shutdown().await;
     }
 
@@ -164,8 +180,12 @@ impl Daemon {
         actor: Actor,
         command: Command,
     ) -> impl Future<Output = Result<Applied, String>> + use<> {
+        self.sent(Entry::new(self.now(), actor, command))
+    }
+
+    /// An entry on its way from here to whoever leads.
+    pub(super) fn sent(&self, entry: Entry) -> impl Future<Output = Result<Applied, String>> + use<> {
         let (consensus, peers) = (self.consensus.clone(), self.peers.clone());
-        let entry = Entry { at: self.now(), actor, command };
         async move {
             let leadership = consensus.leadership().borrow().clone();
             let answer = match leadership.leader {

@@ -2,7 +2,7 @@
 
 use failoverd_domain::drill::RETURNS_TRIED;
 use failoverd_domain::fleet::{
-    Actor, Applied, Command, FailoverRequest, Run, RunState, StepState, Trigger, propose_failover,
+    Actor, Applied, Command, Entry, FailoverRequest, Run, RunState, StepState, Trigger, propose_failover,
 };
 use failoverd_domain::ids::{Region, ServiceName};
 use failoverd_domain::plan::{Mode, Movement};
@@ -35,6 +35,16 @@ impl SimulatedFleet {
             }
         }
         answer
+    }
+
+    /// Sends an entry from one daemon to whoever leads, as a build would that may know more than this one.
+    ///
+    /// # Errors
+    /// In the words of the fleet.
+    pub async fn send_entry(&self, at: &Region, entry: Entry) -> Result<Applied, String> {
+        let applied = self.daemons.get(at).ok_or("the daemon does not run")?.sent(entry).await?;
+        applied.result.clone().map_err(|rejection| rejection.to_string())?;
+        Ok(applied)
     }
 
     /// Types a command at one daemon without waiting for what comes of it.

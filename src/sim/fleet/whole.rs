@@ -7,6 +7,7 @@ use std::time::Duration;
 use failoverd_domain::fleet::{
     Actor, FailoverRequest, FleetState, GuardVerdict, Role, ServicePhase, ServiceState, Trigger, outlook,
 };
+use failoverd_domain::format::{Build, Format};
 use failoverd_domain::health::{Matrix, SeenCheck, View};
 use failoverd_domain::ids::{FleetId, Region, ServiceName};
 use failoverd_domain::plan::{Mode, Movement};
@@ -102,7 +103,8 @@ impl SimulatedFleet {
             let history = (*role == Role::Member).then(|| Arc::new(MemoryHistory::new(fleet.clone())));
             // Clocks differ, as they do.
             let clock = TokioClock::starting_at(BEGINNING.plus_ms(draws.next_u64() % 2_000));
-            (region.clone(), Home { region: region.clone(), disk: Default::default(), history, clock })
+            let build = Build { version: "simulated".to_owned(), reads: Format::NEWEST };
+            (region.clone(), Home { region: region.clone(), disk: Default::default(), history, clock, build })
         });
         let homes = homes.collect();
         let timing = timing();
@@ -137,16 +139,35 @@ impl SimulatedFleet {
 
     /// Starts the daemon of a Region on its disk, unless it runs.
     pub async fn start(&mut self, region: &Region) {
+        if let Err(error) = self.try_start(region).await {
+            self.judge.blame(format!("daemon {region} does not start: {error}"));
+        }
+    }
+
+    /// As [`Self::start`], where it may be refused.
+    ///
+    /// # Errors
+    /// Why it does not start, in its own words.
+    pub async fn try_start(&mut self, region: &Region) -> Result<(), String> {
         if self.daemons.contains_key(region) {
-            return;
+            return Ok(());
         }
         self.judge.tell(format!("daemon {region} starts"));
-        match Daemon::start(&self.homes[region], &self.around).await {
-            Ok(daemon) => {
-                self.doors.open(region, daemon.door());
-                self.daemons.insert(region.clone(), daemon);
-            }
-            Err(error) => self.judge.blame(format!("daemon {region} does not start: {error}")),
+        let daemon = Daemon::start(&self.homes[region], &self.around).await?;
+        self.doors.open(region, daemon.door());
+        self.daemons.insert(region.clone(), daemon);
+        Ok(())
+    }
+
+    /// Stops the daemon of a Region in order and puts another build in its place, which is to be started.
+    pub async fn replace_build(&mut self, region: &Region, build: Build) {
+        self.judge.tell(format!("daemon {region} becomes {} (format {})", build.version, build.reads));
+        self.doors.close(region);
+        if let Some(daemon) = self.daemons.remove(region) {
+            daemon.stop(&self.homes[region], &self.bus).await;
+        }
+        if let Some(home) = self.homes.get_mut(region) {
+            home.build = build;
         }
     }
 

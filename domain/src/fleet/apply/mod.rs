@@ -3,6 +3,7 @@
 
 mod drill_specs;
 mod drills;
+mod formats;
 mod journal;
 mod manifests;
 mod proof;
@@ -123,6 +124,7 @@ impl FleetState {
         if self.fleet.as_str().is_empty() && !matches!(entry.command, Command::Form { .. }) {
             return Err(Rejection::new("NOT_FORMED", "the fleet has not been formed yet"));
         }
+        self.may_be_written(entry)?;
         match &entry.command {
             Command::Form { fleet, members } => self.form(context, fleet, members),
             Command::Advertise { region, switch } => self.advertise(context, region, switch),
@@ -162,6 +164,7 @@ impl FleetState {
             Command::Told { hook, seq } => self.note_told(hook, *seq),
             Command::Pause { service } => self.pause(context, service.as_ref(), true),
             Command::Resume { service } => self.pause(context, service.as_ref(), false),
+            Command::RaiseFormat { format } => self.raise_format(context, *format),
             Command::Violation { invariant, detail } => {
                 context.say(Draft::new(EventKind::Violation, format!("{invariant} does not hold: {detail}")));
                 Ok(None)

@@ -38,6 +38,21 @@ pub(super) fn sound() -> Vec<Report> {
     reports
 }
 
+/// A Region that left and came back in waves.
+pub(super) fn came_back() -> Bench {
+    let mut bench = serving();
+    run(&mut bench, Movement::Evacuate, US, Mode::Graceful);
+    bench.settle();
+    run(&mut bench, Movement::Restore, US, Mode::Graceful);
+    bench.settle();
+    bench.now = bench.now.plus_ms(bench.shop().spec.policy.restore_pause_ms);
+    for command in tick(bench.now, &bench.state, &bench.matrix(sound()), &view()) {
+        bench.ok(daemon(), command);
+    }
+    bench.settle();
+    bench
+}
+
 fn serving() -> Bench {
     Bench::serving_spec(many())
 }

@@ -158,6 +158,19 @@ impl GameDay {
     }
 }
 
+/// A drill from opening to verdict.
+pub(super) fn game_day() -> Bench {
+    let mut day = GameDay::opened(DrillSpec { approvals: 1, ..drill(DrillKind::Switchover) });
+    day.bench.ok(person(), Command::ApproveDrill { run: day.id.clone() });
+    day.tick(all_well());
+    day.tick(all_well());
+    let out = day.walk_the_run();
+    day.settle();
+    day.later(HOLD_MS + 1_000);
+    day.return_and_close(&out);
+    day.bench
+}
+
 #[test]
 fn a_switchover_goes_out_holds_returns_and_passes() {
     let (mut day, out) = GameDay::arrived(drill(DrillKind::Switchover));
@@ -524,6 +537,18 @@ fn on_schedule(cron: &str) -> GameDay {
     spec.schedule.as_mut().unwrap().window_ms = 599_999;
     day.bench.ok(person(), Command::Apply { specs, tokens, prune, drills: vec![spec] });
     day
+}
+
+/// A drill that missed its openings, was opened by the next one, and was called off.
+pub(super) fn missed() -> Bench {
+    let mut day = on_schedule("*/30 * * * *");
+    day.later(2 * 3_600_000 + 6_000);
+    day.tick(all_well());
+    day.tick(all_well());
+    day.bench.ok(person(), Command::CancelDrill { run: day.id.clone(), reason: "no".into() });
+    day.bench.ok(person(), Command::DeleteDrill { drill: "gameday".into() });
+    day.bench.ok(person(), Command::Delete { service: "shop".into() });
+    day.bench
 }
 
 #[test]

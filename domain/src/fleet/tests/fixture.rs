@@ -115,7 +115,7 @@ impl Bench {
 
     pub(crate) fn put(&mut self, actor: Actor, command: Command) -> Applied {
         let before = self.state.clone();
-        let entry = Entry { at: self.now, actor, command };
+        let entry = Entry::new(self.now, actor, command);
         let applied = self.state.apply(before.applied.next(), &entry);
         let seen = Transition { before: &before, entry: &entry, applied: &applied, after: &self.state };
         assert_eq!(judge(&seen), vec![], "after {:?}", entry.command);

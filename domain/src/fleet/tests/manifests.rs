@@ -25,7 +25,7 @@ fn nothing_happens_before_a_fleet_is_formed_and_it_is_formed_once() {
 fn an_index_is_applied_once() {
     let mut bench = Bench::serving();
     let (before, applied) = (bench.state.clone(), bench.state.applied);
-    let entry = Entry { at: NOW, actor: person(), command: Command::Pause { service: None } };
+    let entry = Entry::new(NOW, person(), Command::Pause { service: None });
     for index in [applied, index(1), index(0)] {
         let again = bench.state.apply(index, &entry);
         assert_eq!(again.result.unwrap_err().code, "ALREADY_APPLIED");

@@ -300,7 +300,7 @@ fn drilled(dice: &mut Dice, bench: &Bench) -> Command {
     }
 }
 
-fn walk(seed: u64, entries: u64) -> Bench {
+pub(super) fn walk(seed: u64, entries: u64) -> Bench {
     let honest = Bench::serving().automatic();
     let (mut dice, mut bench) = (Dice(seed), Bench::serving());
     for _ in 0..entries {

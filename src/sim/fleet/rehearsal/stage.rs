@@ -108,7 +108,11 @@ impl<'a> Stage<'a> {
         let fleet = FleetId::from("rehearsal");
         let home = |(region, role): (&Region, &Role)| {
             let history = (*role == Role::Member).then(|| Arc::new(MemoryHistory::new(fleet.clone())));
-            (region.clone(), Home { region: region.clone(), disk: Default::default(), history, clock: clock.clone() })
+            let build = Default::default();
+            (
+                region.clone(),
+                Home { region: region.clone(), disk: Default::default(), history, clock: clock.clone(), build },
+            )
         };
         let homes = copied.members.iter().map(home).collect();
         let around = Surroundings {

@@ -78,6 +78,7 @@ fn reports(spec: &ServiceSpec, bad: &[Region], unready: Option<&str>) -> Matrix 
     for name in REGIONS {
         let mut report = Report {
             observer: region(name),
+            build: Default::default(),
             seq: 1,
             sent_at: NOW,
             reaches: REGIONS.map(region).into(),
@@ -120,6 +121,7 @@ fn reports(spec: &ServiceSpec, bad: &[Region], unready: Option<&str>) -> Matrix 
 fn empty() -> Report {
     Report {
         observer: region(US_EAST),
+        build: Default::default(),
         seq: 1,
         sent_at: NOW,
         applied: LogIndex(1),
