@@ -3,6 +3,7 @@
 //! Adapters and the simulated AWS implement them; the runtime and the domain never learn which.
 
 mod fleet;
+mod keys;
 mod rehearsals;
 mod webhooks;
 
@@ -18,6 +19,7 @@ use failoverd_domain::time::Timestamp;
 use failoverd_domain::traffic::{Heard, SwitchAlarm};
 
 pub use fleet::{Agreement, Leadership, Outbox, PeerError, Peers, ProposeError};
+pub use keys::KeySource;
 pub use rehearsals::{Observed, Rehearsals, Rehearsed};
 pub use webhooks::{Hook, Undelivered, Webhooks};
 

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use failoverd_domain::fleet::{Entry, HistoryEvent};
+use failoverd_domain::fleet::{Actor, Entry, HistoryEvent};
 use failoverd_domain::health::Report;
+use failoverd_domain::ids::Region;
 use failoverd_domain::traffic::LookUp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tonic::{Request, Response, Status};
 
+use super::access::{Identity, speaker};
 use super::error::{ApiError, ErrorCode};
 use super::proto::forward_response::Result as Forwarded;
 use super::proto::peer_service_server::PeerService;
@@ -25,8 +27,23 @@ const INBOX_WAIT: Duration = Duration::from_millis(500);
 /// Where peers' consensus messages go.
 #[async_trait]
 pub trait RaftEndpoint: Send + Sync {
-    /// Handles a message and gives its answer.
-    async fn handle(&self, message: Vec<u8>) -> Result<Vec<u8>, String>;
+    /// Handles a message and gives its answer. `speaker` must speak for whoever the message says it is from.
+    async fn handle(&self, message: Vec<u8>, speaker: &Identity) -> Result<Vec<u8>, RaftRefusal>;
+}
+
+/// Why a message was not handled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RaftRefusal {
+    /// It is not from who sent it.
+    Stranger(String),
+    /// Anything else.
+    Failed(String),
+}
+
+/// What a peer may not say.
+fn not_for_it(speaker: &Identity, region: &Region) -> ApiError {
+    let message = format!("{} does not speak for {region}: its certificate does not name that Region", speaker.name);
+    ApiError::new(ErrorCode::NotAllowed, message)
 }
 
 /// Answers peers.
@@ -68,13 +85,21 @@ fn write(value: &impl Serialize) -> Result<Vec<u8>, Status> {
 #[tonic::async_trait]
 impl PeerService for PeerApi {
     async fn raft(&self, request: Request<proto::RaftRequest>) -> Result<Response<proto::RaftResponse>, Status> {
-        let answer = self.handles.raft.handle(request.into_inner().message).await;
-        let message = answer.map_err(|error| ApiError::new(ErrorCode::Internal, error))?;
+        let speaker = speaker(&request);
+        let answer = self.handles.raft.handle(request.into_inner().message, &speaker).await;
+        let message = answer.map_err(|refusal| match refusal {
+            RaftRefusal::Stranger(why) => ApiError::new(ErrorCode::NotAllowed, why),
+            RaftRefusal::Failed(why) => ApiError::new(ErrorCode::Internal, why),
+        })?;
         Ok(Response::new(proto::RaftResponse { message }))
     }
 
     async fn share(&self, request: Request<proto::ShareRequest>) -> Result<Response<proto::ShareResponse>, Status> {
+        let speaker = speaker(&request);
         let report: Report = read(&request.into_inner().report)?;
+        if !speaker.speaks_for(&report.observer) {
+            return Err(not_for_it(&speaker, &report.observer).into());
+        }
         if !self.handles.view.members.contains(&report.observer) {
             let message = format!("{} is not a member of this fleet", report.observer);
             return Err(ApiError::new(ErrorCode::NotAllowed, message).into());
@@ -102,7 +127,12 @@ impl PeerService for PeerApi {
         &self,
         request: Request<proto::ForwardRequest>,
     ) -> Result<Response<proto::ForwardResponse>, Status> {
+        let speaker = speaker(&request);
         let entry: Entry = read(&request.into_inner().entry)?;
+        match &entry.actor {
+            Actor::Daemon(region) if !speaker.speaks_for(region) => return Err(not_for_it(&speaker, region).into()),
+            Actor::Daemon(_) | Actor::Operator(_) => {}
+        }
         // `at` is the proposer's clock, and the proposer is whoever leads.
         let entry = Entry { at: self.handles.clock.now(), ..entry };
         let result = match self.handles.agreement.propose(entry).await {

@@ -28,7 +28,7 @@ pub fn setup(
     listeners: Listeners,
     history: Option<Arc<PostgresHistory>>,
 ) -> Result<Setup, Refusal> {
-    let Accepted { config, tls, switch, webhooks, variables, .. } = accepted;
+    let Accepted { config, secured, switch, webhooks, variables, .. } = accepted;
     let timing = timing(&config);
     Ok(Setup {
         peers: peer_urls(&config),
@@ -49,7 +49,7 @@ pub fn setup(
         }),
         listeners,
         switch,
-        tls,
+        secured,
         disk: Disk::Directory(config.data_dir),
         keep: keep(config.database.as_ref(), history.clone()),
         history: history.map(|history| history as Arc<dyn History>),

@@ -10,7 +10,9 @@ use tokio::task::JoinSet;
 use super::accepted::Accepted;
 use super::refusal::Refusal;
 use super::signals::Signals;
+use super::upkeep::Upkeep;
 use super::{compose, listeners};
+use crate::adapters::clock::SystemClock;
 use crate::adapters::postgres::PostgresHistory;
 use crate::daemon::Daemon;
 use crate::ports::Leadership;
@@ -29,6 +31,8 @@ pub async fn until_stopped(accepted: Accepted) -> Result<(), Refusal> {
     let listeners = listeners::bind(&accepted.config.listen).await?;
     let place = accepted.config.data_dir.display().to_string();
     let history = compose::history(&accepted);
+    let upkeep = Upkeep::of(&accepted, Arc::new(SystemClock)).keep();
+    let keys = accepted.secured.as_ref().and_then(|secured| Some(secured.access.tokens.as_ref()?.keys.clone().tend()));
     let daemon = Daemon::start(compose::setup(accepted, listeners, history.clone())?).await?;
     let verdict = tokio::select! {
         signal = signals.next() => {
@@ -38,6 +42,9 @@ pub async fn until_stopped(accepted: Accepted) -> Result<(), Refusal> {
         // First, since tasks may end because of it.
         () = log_failed(daemon.handles().agreement.leadership()) => Err(Refusal::LogFailed(place)),
         () = daemon.failed() => Err(Refusal::PartEnded),
+        // These two never end.
+        () = upkeep => Err(Refusal::PartEnded),
+        Some(()) = async { Some(keys?.await) } => Err(Refusal::PartEnded),
     };
     enforce_deadline();
     // A task of its own: should a part of the daemon block it for good, the second signal is still heard.
