@@ -182,3 +182,21 @@ fn welcome(
         let _ = ready.send(Ok(Connection { stream: Stream::Tls(Box::new(stream)), line, _place: place })).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_source_has_every_place_and_places_are_given_back() {
+        let (places, here, there) = (Places::default(), IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
+        let of_one: Vec<Place> = std::iter::from_fn(|| places.take(here)).collect();
+        assert_eq!(of_one.len(), MOST_CONNECTIONS_OF_A_SOURCE);
+        let of_another: Vec<Place> = std::iter::from_fn(|| places.take(there)).collect();
+        assert_eq!(of_another.len(), MOST_CONNECTIONS - MOST_CONNECTIONS_OF_A_SOURCE);
+        drop(of_one);
+        assert!(places.take(here).is_some());
+        drop(of_another);
+        assert!(places.0.lock().unwrap().is_empty(), "nothing is remembered of those who left");
+    }
+}

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tonic::{Request, Response, Status};
 
-use super::access::{Identity, speaker};
+use super::access::{BREAK_GLASS, Identity, speaker};
 use super::error::{ApiError, ErrorCode};
 use super::proto::forward_response::Result as Forwarded;
 use super::proto::peer_service_server::PeerService;
@@ -131,6 +131,11 @@ impl PeerService for PeerApi {
         let entry: Entry = read(&request.into_inner().entry)?;
         match &entry.actor {
             Actor::Daemon(region) if !speaker.speaks_for(region) => return Err(not_for_it(&speaker, region).into()),
+            // Nobody is called that: no door gives anybody such a name.
+            Actor::Operator(name) if name.starts_with(BREAK_GLASS) => {
+                let message = format!("{} forwards a change in a name that nobody has", speaker.name);
+                return Err(ApiError::new(ErrorCode::NotAllowed, message).into());
+            }
             Actor::Daemon(_) | Actor::Operator(_) => {}
         }
         // `at` is the proposer's clock, and the proposer is whoever leads.

@@ -52,8 +52,8 @@ impl Client {
             match connect_one(server, tls, timeout.unwrap_or(ANSWER_TIMEOUT)).await {
                 Ok(channel) => return Ok(Self::over(channel, server, caller)),
                 Err(error) => {
-                    turned_away |= is_turned_away(&error);
-                    tried.push(format!("{server}: {}", innermost(&error)));
+                    turned_away |= is_turned_away(error.as_ref());
+                    tried.push(format!("{server}: {}", innermost(error.as_ref())));
                 }
             }
         }
@@ -80,21 +80,22 @@ async fn connect_one(
     server: &str,
     tls: Option<&CallerPem>,
     timeout: Duration,
-) -> Result<Channel, tonic::transport::Error> {
-    let endpoint = Endpoint::from_shared(server.to_owned())?
-        .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(timeout)
-        .http2_keep_alive_interval(Duration::from_secs(5))
-        .keep_alive_timeout(Duration::from_secs(5));
-    let endpoint = match tls {
-        Some(tls) => endpoint.tls_config(tls.client())?,
-        None => endpoint,
+) -> Result<Channel, Box<dyn Error + Send + Sync>> {
+    let settled = |endpoint: Endpoint| {
+        endpoint
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(timeout)
+            .http2_keep_alive_interval(Duration::from_secs(5))
+            .keep_alive_timeout(Duration::from_secs(5))
     };
-    endpoint.connect().await
+    match tls {
+        Some(tls) if server.starts_with("https://") => tls.connect(server, settled).await,
+        _ => Ok(settled(Endpoint::from_shared(server.to_owned())?).connect().await?),
+    }
 }
 
 /// The cause that says most.
-fn innermost(error: &tonic::transport::Error) -> String {
+fn innermost(error: &(dyn Error + 'static)) -> String {
     let mut cause: &dyn Error = error;
     while let Some(next) = cause.source() {
         cause = next;

@@ -14,6 +14,7 @@ use super::upkeep::Upkeep;
 use super::{compose, listeners};
 use crate::adapters::clock::SystemClock;
 use crate::adapters::postgres::PostgresHistory;
+use crate::api::access::keyring::Keyring;
 use crate::daemon::Daemon;
 use crate::ports::Leadership;
 
@@ -32,7 +33,7 @@ pub async fn until_stopped(accepted: Accepted) -> Result<(), Refusal> {
     let place = accepted.config.data_dir.display().to_string();
     let history = compose::history(&accepted);
     let upkeep = Upkeep::of(&accepted, Arc::new(SystemClock)).keep();
-    let keys = accepted.secured.as_ref().and_then(|secured| Some(secured.access.tokens.as_ref()?.keys.clone().tend()));
+    let keys = accepted.secured.as_ref().and_then(|secured| Some(secured.access.tokens.as_ref()?.keys.clone()));
     let daemon = Daemon::start(compose::setup(accepted, listeners, history.clone())?).await?;
     let verdict = tokio::select! {
         signal = signals.next() => {
@@ -44,7 +45,7 @@ pub async fn until_stopped(accepted: Accepted) -> Result<(), Refusal> {
         () = daemon.failed() => Err(Refusal::PartEnded),
         // These two never end.
         () = upkeep => Err(Refusal::PartEnded),
-        Some(()) = async { Some(keys?.await) } => Err(Refusal::PartEnded),
+        () = tend(keys) => Err(Refusal::PartEnded),
     };
     enforce_deadline();
     // A task of its own: should a part of the daemon block it for good, the second signal is still heard.
@@ -53,6 +54,14 @@ pub async fn until_stopped(accepted: Accepted) -> Result<(), Refusal> {
     tokio::select! {
         _ = stopping.join_next() => verdict,
         _ = signals.next() => verdict.and(Err(Refusal::Unfinished("told to stop a second time"))),
+    }
+}
+
+/// Keeps the keys of an identity provider fresh, where there is one.
+async fn tend(keys: Option<Keyring>) {
+    match keys {
+        Some(keys) => keys.tend().await,
+        None => std::future::pending().await,
     }
 }
 

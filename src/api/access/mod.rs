@@ -29,7 +29,7 @@ mod role;
 use keyring::Keyring;
 use token::{TokenError, TokenRules};
 
-/// How names begin on record that no certificate and no token may claim.
+/// How names begin that are kept for moves which several people sign together: no certificate, token or peer may use one.
 pub const BREAK_GLASS: &str = "break-glass:";
 
 /// Who may do what on a listener. Clones are the same.

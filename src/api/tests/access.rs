@@ -192,6 +192,8 @@ async fn a_peer_speaks_for_its_own_region_only() {
     };
     let refused = peers.forward(&us, entry(Actor::Daemon("us-west-2".into()))).await.unwrap_err();
     assert!(refused.reason.contains("does not speak for us-west-2"), "{refused}");
+    let refused = peers.forward(&us, entry(Actor::Operator("break-glass:bob".to_owned()))).await.unwrap_err();
+    assert!(refused.reason.contains("a name that nobody has"), "{refused}");
     for actor in [Actor::Daemon("eu-west-1".into()), Actor::Operator("alice".to_owned())] {
         peers.forward(&us, entry(actor)).await.unwrap().unwrap();
     }

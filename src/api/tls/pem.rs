@@ -8,7 +8,6 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
-use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 
 use super::live::Callers;
 use crate::api::access::certificate::Named;
@@ -64,16 +63,8 @@ impl TlsPem {
 
     /// For a daemon that calls another.
     pub(super) fn caller(&self) -> Result<ClientConfig, String> {
-        let roots = roots(&self.ca)?;
-        let mut config = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .and_then(|builder| {
-                let builder = builder.with_root_certificates(roots);
-                builder.with_client_auth_cert(chain_for_rustls(&self.cert)?, key_for_rustls(&self.key)?)
-            })
-            .map_err(unusable)?;
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        Ok(config)
+        let identity = Some((self.cert.clone(), self.key.clone()));
+        CallerPem { identity, ca: self.ca.clone() }.config()
     }
 }
 
@@ -87,9 +78,27 @@ pub struct CallerPem {
 }
 
 impl CallerPem {
-    /// For tonic.
-    #[must_use]
-    pub fn client(&self) -> ClientTlsConfig {
+    /// For rustls.
+    pub(super) fn config(&self) -> Result<ClientConfig, String> {
+        let roots = roots(&self.ca)?;
+        let mut config = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .and_then(|builder| {
+                let builder = builder.with_root_certificates(roots);
+                match &self.identity {
+                    Some((cert, key)) => builder.with_client_auth_cert(chain_for_rustls(cert)?, key_for_rustls(key)?),
+                    None => Ok(builder.with_no_client_auth()),
+                }
+            })
+            .map_err(unusable)?;
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Ok(config)
+    }
+
+    /// For tonic's own connector.
+    #[cfg(test)]
+    pub fn client(&self) -> tonic::transport::ClientTlsConfig {
+        use tonic::transport::{Certificate, ClientTlsConfig, Identity};
         let config = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&self.ca));
         match &self.identity {
             Some((cert, key)) => config.identity(Identity::from_pem(cert, key)),
