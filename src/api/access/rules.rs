@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(who(&both), words("alice", "operator, approver"));
         for nothing in [
             "failoverd://staging/admin/alice",
-            "failoverd://prod/root/alice",
+            "failoverd://prod/owner/alice",
             "failoverd://prod/admin/",
             "failoverd://prod/admin/alice/x",
             "https://prod/admin/alice",
