@@ -3,6 +3,7 @@
 //! Every problem is told in one report. Beyond [`Config::load`] no code checks configuration again. Passwords never
 //! leave this module's types through `Debug` or [`Config::dump`].
 
+mod access;
 mod dump;
 mod read;
 mod report;
@@ -21,6 +22,7 @@ use failoverd_domain::ids::{FleetId, Region};
 use failoverd_domain::manifest::yaml::{MAX_BYTES, Node, NodeKind, read_documents};
 use failoverd_domain::manifest::{Findings, Problem};
 
+pub use access::{Access, AccessRule, Oidc, OidcKeys};
 pub use report::ConfigReport;
 pub use watched::{Log, LogFormat, Traces};
 pub use webhooks::{Webhook, WebhookFormat};
@@ -48,6 +50,8 @@ pub struct Config {
     pub database: Option<Database>,
     /// Certificates; absent only with `--dev`.
     pub tls: Option<Tls>,
+    /// Who may do what, beside what certificates say by themselves.
+    pub access: Access,
     /// How AWS is reached.
     pub aws: Aws,
     /// Rhythms.

@@ -18,8 +18,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::adapters::no_history::NoHistory;
-use crate::api::{self, GrpcPeers, Handles, RaftEndpoint, SwitchSettings, TlsPem};
-use crate::consensus::{Consensus, ConsensusConfig, Disk, OnApplied, StartError};
+use crate::api::access::Identity;
+use crate::api::peer::RaftRefusal;
+use crate::api::{self, GrpcPeers, Handles, RaftEndpoint, Secured, SwitchSettings};
+use crate::consensus::{Consensus, ConsensusConfig, Disk, HandleError, OnApplied, StartError};
 use crate::ports::{Agreement, Clock, History, Peers, Webhooks, World};
 use crate::runtime::{Engine, Keep, Parts, Supervisor, TaskKind, Timing};
 use crate::sim::fleet::SimulatedRehearsals;
@@ -61,7 +63,7 @@ pub struct Setup {
     /// How Route 53's checkers are served.
     pub switch: SwitchSettings,
     /// Mutual TLS; `None` on loopback only.
-    pub tls: Option<TlsPem>,
+    pub secured: Option<Secured>,
     /// Where the log is kept.
     pub disk: Disk,
     /// AWS, DNS and probes.
@@ -113,8 +115,8 @@ impl Daemon {
     /// [`DaemonError`].
     pub async fn start(setup: Setup) -> Result<Self, DaemonError> {
         let supervisor = Supervisor::new();
-        let peers: Arc<dyn Peers> =
-            Arc::new(GrpcPeers::new(&setup.peers, setup.tls.as_ref()).map_err(DaemonError::Peers)?);
+        let tls = setup.secured.as_ref().map(|secured| &secured.tls);
+        let peers: Arc<dyn Peers> = Arc::new(GrpcPeers::new(&setup.peers, tls).map_err(DaemonError::Peers)?);
         let (violations, violated) = mpsc::channel(16);
         let config = ConsensusConfig {
             me: setup.me.clone(),
@@ -180,11 +182,12 @@ impl Daemon {
             fleet: setup.fleet.clone(),
             role,
             logs: handles.telemetry.logs.clone(),
-            certificate_ends: None,
+            certificate_ends: setup.secured.as_ref().map(|secured| secured.tls.expires()),
             newest: Mutex::default(),
         });
         let stop_listening = CancellationToken::new();
-        listen(&supervisor, setup.listeners, &handles, exposition, setup.switch, setup.tls, &stop_listening);
+        let secured = setup.secured;
+        listen(&supervisor, setup.listeners, &handles, exposition, setup.switch, secured, &stop_listening);
         tracing::info!(region = %setup.me, fleet = %setup.fleet, "daemon started");
         Ok(Self { me: setup.me, consensus, consensus_tasks, supervisor, stop_listening, handles })
     }
@@ -270,7 +273,7 @@ fn listen(
     handles: &Handles,
     exposition: Arc<Exposition>,
     switch: SwitchSettings,
-    tls: Option<TlsPem>,
+    secured: Option<Secured>,
     stop: &CancellationToken,
 ) {
     let (agreement, token) = (handles.agreement.clone(), stop.clone());
@@ -279,7 +282,7 @@ fn listen(
     let switch = api::switch::serve(listeners.switch, state, leadership, switch, meters, token.clone());
     let known = api::ops::Known { leadership: agreement.leadership(), state: agreement.state(), exposition };
     let ops = api::ops::serve(listeners.ops, known, token.clone());
-    let grpc = api::serve(listeners.grpc, handles.clone(), tls, token);
+    let grpc = api::serve(listeners.grpc, handles.clone(), secured, token);
     supervisor.spawn(
         TaskKind::Listener,
         until_stopped("switch", stop.clone(), async { switch.await.map_err(|error| error.to_string()) }),
@@ -339,7 +342,11 @@ struct Doorway(Consensus);
 
 #[async_trait]
 impl RaftEndpoint for Doorway {
-    async fn handle(&self, message: Vec<u8>) -> Result<Vec<u8>, String> {
-        self.0.handle_raft(&message).await.map_err(|error| error.to_string())
+    async fn handle(&self, message: Vec<u8>, speaker: &Identity) -> Result<Vec<u8>, RaftRefusal> {
+        let answer = self.0.handle_raft_of(&message, |region| speaker.speaks_for(region)).await;
+        answer.map_err(|error| match error {
+            HandleError::Stranger(_) => RaftRefusal::Stranger(error.to_string()),
+            other => RaftRefusal::Failed(other.to_string()),
+        })
     }
 }

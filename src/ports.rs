@@ -3,6 +3,7 @@
 //! Adapters and the simulated AWS implement them; the runtime and the domain never learn which.
 
 mod fleet;
+mod keys;
 mod rehearsals;
 mod tally;
 mod webhooks;
@@ -19,6 +20,7 @@ use failoverd_domain::time::Timestamp;
 use failoverd_domain::traffic::{Heard, SwitchAlarm};
 
 pub use fleet::{Agreement, Leadership, Outbox, PeerError, Peers, ProposeError};
+pub use keys::KeySource;
 pub use rehearsals::{Observed, Rehearsals, Rehearsed};
 pub use tally::Tally;
 pub use webhooks::{Hook, Undelivered, Webhooks};

@@ -23,7 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("api", &["ports", "survey", "telemetry"]),
     // The command line starts a sandbox; that is all it knows of a fleet's inside.
     // Of the API it knows the generated client, how its words and errors read, and how to connect.
-    ("cli", &["api::proto", "api::convert", "api::error", "api::TlsPem", "sandbox"]),
+    ("cli", &["api::proto", "api::convert", "api::error", "api::CallerPem", "sandbox"]),
     ("daemon", &["*"]),
     // From arguments to a daemon: composes what `daemon` is given.
     ("process", &["*"]),

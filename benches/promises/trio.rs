@@ -64,7 +64,7 @@ impl Trio {
             references: Vec::new(),
             listeners: Listeners { grpc, switch, ops },
             switch: SwitchSettings { limits, ..SwitchSettings::default() },
-            tls: None,
+            secured: None,
             disk: Disk::Directory(self.data_of(me)),
             world: nowhere(),
             history: None,

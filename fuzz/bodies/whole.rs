@@ -20,6 +20,7 @@ use failoverd::runtime::Timing;
 use failoverd::sim::bus::Bus;
 use failoverd::sim::wire;
 use failoverd::sim::world::{SimulatedAws, Timing as WorldTiming, TokioClock};
+use failoverd::telemetry::Telemetry;
 use failoverd_domain::fleet::Role;
 use failoverd_domain::format::Format;
 use failoverd_domain::ids::Region;
@@ -136,7 +137,8 @@ impl Host {
                 references: Vec::new(),
                 listeners: Listeners { grpc, switch, ops },
                 switch: SwitchSettings::default(),
-                tls: None,
+                secured: None,
+                telemetry: Telemetry::counting(NOW),
                 disk: Disk::Memory(MemoryDisk::new()),
                 world: aws().ports(ME.into()).into_world(),
                 history: None,

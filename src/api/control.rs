@@ -9,9 +9,9 @@ use failoverd_domain::manifest::{DRILL_KIND, KIND, Manifests, drill_to_manifest,
 use failoverd_domain::service::Pattern;
 use tonic::{Request, Response, Status};
 
+use super::access::caller;
 use super::error::{ApiError, ErrorCode};
 use super::failover::{Asked, decide};
-use super::identity::caller;
 use super::proto::control_service_server::ControlService;
 use super::review::{Review, review};
 use super::snapshot::Snapshot;

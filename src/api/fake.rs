@@ -25,6 +25,8 @@ use tokio::sync::{mpsc, watch};
 
 pub use drills::{drill, with_drill};
 
+use super::access::Identity;
+use super::peer::RaftRefusal;
 use super::{Handles, RaftEndpoint};
 use crate::ports::{
     Agreement, Clock, History, HistoryError, HistoryFilter, Leadership, Outbox, PeerError, Peers, ProposeError,
@@ -418,9 +420,9 @@ struct Echo;
 
 #[async_trait]
 impl RaftEndpoint for Echo {
-    async fn handle(&self, mut message: Vec<u8>) -> Result<Vec<u8>, String> {
+    async fn handle(&self, mut message: Vec<u8>, _: &Identity) -> Result<Vec<u8>, RaftRefusal> {
         if message.is_empty() {
-            return Err("nothing said".to_owned());
+            return Err(RaftRefusal::Failed("nothing said".to_owned()));
         }
         message.reverse();
         Ok(message)

@@ -3,6 +3,8 @@
 //! Knows the domain and handles ([`Handles`]); never a concrete adapter. Reads are answered by whichever daemon is
 //! asked, from what it has applied; changes go to the leader with the caller's identity.
 
+pub mod accept;
+pub mod access;
 mod apply;
 mod control;
 pub mod convert;
@@ -14,7 +16,6 @@ mod explain;
 mod failover;
 mod handles;
 mod iam;
-mod identity;
 pub mod ops;
 pub mod peer;
 pub mod peer_client;
@@ -38,7 +39,7 @@ mod tests;
 pub use handles::Handles;
 pub use peer::RaftEndpoint;
 pub use peer_client::GrpcPeers;
-pub use serve::{ServeError, serve};
+pub use serve::{Secured, ServeError, serve};
 pub use snapshot::Snapshot;
 pub use switch::{SwitchLimits, SwitchSettings};
-pub use tls::{TlsPem, switch_tls};
+pub use tls::{CallerPem, Callers, LiveSwitch, LiveTls, TlsPem};

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tonic::{Request, Response, Status};
 
+use super::access::{BREAK_GLASS, Identity, speaker};
 use super::error::{ApiError, ErrorCode};
 use super::proto::forward_response::Result as Forwarded;
 use super::proto::peer_service_server::PeerService;
@@ -28,8 +29,23 @@ const INBOX_WAIT: Duration = Duration::from_millis(500);
 /// Where peers' consensus messages go.
 #[async_trait]
 pub trait RaftEndpoint: Send + Sync {
-    /// Handles a message and gives its answer.
-    async fn handle(&self, message: Vec<u8>) -> Result<Vec<u8>, String>;
+    /// Handles a message and gives its answer. `speaker` must speak for whoever the message says it is from.
+    async fn handle(&self, message: Vec<u8>, speaker: &Identity) -> Result<Vec<u8>, RaftRefusal>;
+}
+
+/// Why a message was not handled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RaftRefusal {
+    /// It is not from who sent it.
+    Stranger(String),
+    /// Anything else.
+    Failed(String),
+}
+
+/// What a peer may not say.
+fn not_for_it(speaker: &Identity, region: &Region) -> ApiError {
+    let message = format!("{} does not speak for {region}: its certificate does not name that Region", speaker.name);
+    ApiError::new(ErrorCode::NotAllowed, message)
 }
 
 /// Answers peers.
@@ -89,13 +105,21 @@ fn write(value: &impl Serialize) -> Result<Vec<u8>, Status> {
 #[tonic::async_trait]
 impl PeerService for PeerApi {
     async fn raft(&self, request: Request<proto::RaftRequest>) -> Result<Response<proto::RaftResponse>, Status> {
-        let answer = self.handles.raft.handle(request.into_inner().message).await;
-        let message = answer.map_err(|error| ApiError::new(ErrorCode::Internal, error))?;
+        let speaker = speaker(&request);
+        let answer = self.handles.raft.handle(request.into_inner().message, &speaker).await;
+        let message = answer.map_err(|refusal| match refusal {
+            RaftRefusal::Stranger(why) => ApiError::new(ErrorCode::NotAllowed, why),
+            RaftRefusal::Failed(why) => ApiError::new(ErrorCode::Internal, why),
+        })?;
         Ok(Response::new(proto::RaftResponse { message }))
     }
 
     async fn share(&self, request: Request<proto::ShareRequest>) -> Result<Response<proto::ShareResponse>, Status> {
+        let speaker = speaker(&request);
         let report: Report = read(&request.into_inner().report)?;
+        if !speaker.speaks_for(&report.observer) {
+            return Err(not_for_it(&speaker, &report.observer).into());
+        }
         if !self.handles.view.members.contains(&report.observer) {
             let message = format!("{} is not a member of this fleet", report.observer);
             return Err(ApiError::new(ErrorCode::NotAllowed, message).into());
@@ -129,6 +153,7 @@ impl PeerService for PeerApi {
         &self,
         request: Request<proto::ForwardRequest>,
     ) -> Result<Response<proto::ForwardResponse>, Status> {
+        let speaker = speaker(&request);
         let bytes = request.into_inner().entry;
         let entry: Entry = match serde_json::from_slice(&bytes) {
             Ok(entry) => entry,
@@ -136,6 +161,15 @@ impl PeerService for PeerApi {
             Err(_) if newest_in(&bytes) > Format::NEWEST => return self.refuse_newer(newest_in(&bytes)),
             Err(error) => return Err(nonsense(&error)),
         };
+        match &entry.actor {
+            Actor::Daemon(region) if !speaker.speaks_for(region) => return Err(not_for_it(&speaker, region).into()),
+            // Nobody is called that: no door gives anybody such a name.
+            Actor::Operator(name) if name.starts_with(BREAK_GLASS) => {
+                let message = format!("{} forwards a change in a name that nobody has", speaker.name);
+                return Err(ApiError::new(ErrorCode::NotAllowed, message).into());
+            }
+            Actor::Daemon(_) | Actor::Operator(_) => {}
+        }
         if let Err(why) = entry.may_be_forwarded() {
             let from = match &entry.actor {
                 Actor::Daemon(region) => region.clone(),

@@ -14,10 +14,10 @@ use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, ConnectError, Request, Status};
 
-use super::TlsPem;
 use super::proto::forward_response::Result as Forwarded;
 use super::proto::peer_service_client::PeerServiceClient;
 use super::proto::{FetchEventsRequest, ForwardRequest, LookUpRequest, RaftRequest, ShareRequest};
+use super::tls::{Dial, LiveTls};
 use crate::ports::{PeerError, Peers, ProposeError};
 
 /// Snapshots travel as one message.
@@ -57,7 +57,7 @@ impl GrpcPeers {
     ///
     /// # Errors
     /// A URL that is none, or TLS texts that cannot be used.
-    pub fn new(urls: &BTreeMap<Region, String>, tls: Option<&TlsPem>) -> Result<Self, String> {
+    pub fn new(urls: &BTreeMap<Region, String>, tls: Option<&LiveTls>) -> Result<Self, String> {
         let mut peers = BTreeMap::new();
         for (region, url) in urls {
             let channel = channel(url, tls).map_err(|error| format!("peer {region} at {url}: {}", chain(&error)))?;
@@ -106,18 +106,23 @@ impl Peer {
     }
 }
 
-fn channel(url: &str, tls: Option<&TlsPem>) -> Result<Channel, tonic::transport::Error> {
-    let endpoint = Endpoint::from_shared(url.to_owned())?
+fn channel(url: &str, tls: Option<&LiveTls>) -> Result<Channel, tonic::transport::Error> {
+    let endpoint = settled(Endpoint::from_shared(url.to_owned())?);
+    let Some(tls) = tls else { return Ok(endpoint.connect_lazy()) };
+    // tonic would fix the certificate once and for all: the connection is made over TLS by us, and tonic told nothing.
+    let origin = endpoint.uri().clone();
+    let plain = Endpoint::from_shared(url.replacen("https://", "http://", 1))?;
+    let endpoint = settled(plain).origin(origin);
+    Ok(endpoint.connect_with_connector_lazy(Dial::new(tls.clone())))
+}
+
+fn settled(endpoint: Endpoint) -> Endpoint {
+    endpoint
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(Duration::from_secs(5))
         .keep_alive_timeout(Duration::from_secs(3))
-        .keep_alive_while_idle(true);
-    let endpoint = match tls {
-        Some(tls) => endpoint.tls_config(tls.client())?,
-        None => endpoint,
-    };
-    Ok(endpoint.connect_lazy())
+        .keep_alive_while_idle(true)
 }
 
 fn not_sent(to: &Region, reason: &str) -> PeerError {

@@ -1,15 +1,19 @@
 //! The gRPC listener: every service, health, reflection and gRPC-Web on one port.
 
 use std::future::Future;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::server::HealthReporter;
 use tonic_web::GrpcWebLayer;
 
+use super::accept::{Reception, receive};
+use super::access::Access;
+use super::access::door::DoorLayer;
 use super::control::ControlApi;
 use super::counted::CountedLayer;
 use super::peer::PeerApi;
@@ -19,11 +23,33 @@ use super::proto::control_service_server::ControlServiceServer;
 use super::proto::peer_service_server::PeerServiceServer;
 use super::proto::status_service_server::StatusServiceServer;
 use super::status::StatusApi;
-use super::{Handles, TlsPem};
+use super::{Handles, LiveTls};
 use crate::ports::Leadership;
 
 /// Largest request of a user.
 pub const MESSAGE_LIMIT: usize = 4 * 1024 * 1024;
+
+/// Most calls at once on one connection.
+const MOST_STREAMS: u32 = 256;
+/// Largest head of a call: a token is the largest part of it.
+const LARGEST_HEAD: u32 = 32 * 1024;
+/// Most streams that a caller may have opened and given up before the daemon looked at them.
+const MOST_RESETS: usize = 64;
+/// A connection that says nothing for this long is asked whether anybody is there …
+const QUIET: Duration = Duration::from_secs(30);
+/// … and closed when there is no answer for this long.
+const NO_ANSWER: Duration = Duration::from_secs(10);
+/// Connections that have said who they are and wait to be served.
+const WAITING: usize = 16;
+
+/// How a listener knows its callers.
+#[derive(Clone, Debug)]
+pub struct Secured {
+    /// Certificates.
+    pub tls: LiveTls,
+    /// Who may do what.
+    pub access: Access,
+}
 
 /// Why the listener ended.
 #[derive(Debug, thiserror::Error)]
@@ -43,18 +69,24 @@ pub enum ServeError {
 pub async fn serve(
     listener: TcpListener,
     handles: Handles,
-    tls: Option<TlsPem>,
+    secured: Option<Secured>,
     stop: CancellationToken,
 ) -> Result<(), ServeError> {
     let (reporter, health) = tonic_health::server::health_reporter();
     let leadership = handles.agreement.leadership();
-    let mut server = Server::builder().accept_http1(true).tcp_nodelay(true);
-    if let Some(tls) = &tls {
-        server = server.tls_config(tls.server())?;
-    }
+    let server = Server::builder()
+        .accept_http1(true)
+        .max_concurrent_streams(MOST_STREAMS)
+        .http2_max_header_list_size(LARGEST_HEAD)
+        .http2_max_pending_accept_reset_streams(Some(MOST_RESETS))
+        .http2_keepalive_interval(Some(QUIET))
+        .http2_keepalive_timeout(Some(NO_ANSWER));
+    let (access, tls) = secured.map(|secured| (secured.access, secured.tls)).unzip();
     let router = server
         .layer(GrpcWebLayer::new())
+        // What the door refuses is counted as well.
         .layer(CountedLayer(handles.telemetry.meters.clone()))
+        .layer(DoorLayer::new(access.clone(), handles.clock.clone()))
         .add_service(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
@@ -70,8 +102,16 @@ pub async fn serve(
                 .max_decoding_message_size(PEER_MESSAGE_LIMIT)
                 .max_encoding_message_size(PEER_MESSAGE_LIMIT),
         );
-    let serving = router.serve_with_incoming_shutdown(TcpIncoming::from(listener), stop.cancelled_owned());
-    with_health(serving, leadership, reporter).await.map_err(ServeError::from)
+    let (ready, received) = mpsc::channel(WAITING);
+    let serving = router.serve_with_incoming_shutdown(ReceiverStream::new(received), stop.cancelled_owned());
+    let serving = with_health(serving, leadership, reporter);
+    tokio::pin!(serving);
+    let ended = tokio::select! {
+        ended = &mut serving => ended,
+        // Nobody takes callers any more: what is under way is finished.
+        () = receive(listener, Reception { tls, access }, ready) => serving.await,
+    };
+    ended.map_err(ServeError::from)
 }
 
 fn reflection() -> tonic_reflection::server::Builder<'static> {

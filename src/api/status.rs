@@ -5,9 +5,9 @@ use failoverd_domain::traffic::shifts_of;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
+use super::access::caller;
 use super::error::{ApiError, ErrorCode};
 use super::failover::{Asked, preview};
-use super::identity::caller;
 use super::proto::status_service_server::StatusService;
 use super::snapshot::Snapshot;
 use super::{Handles, convert, drills, eta, explain, iam, proto, report, watch};

@@ -10,7 +10,8 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
 use super::Failure;
-use crate::api::TlsPem;
+use super::failure::{WHO_ARE_YOU, is_turned_away};
+use crate::api::CallerPem;
 use crate::api::proto::control_service_client::ControlServiceClient;
 use crate::api::proto::status_service_client::StatusServiceClient;
 
@@ -39,21 +40,34 @@ impl Client {
     ///
     /// # Errors
     /// What each of them said.
-    pub async fn connect(servers: &[String], tls: Option<&TlsPem>, timeout: Option<Duration>) -> Result<Self, Failure> {
-        let mut tried = Vec::new();
+    pub async fn connect(
+        servers: &[String],
+        tls: Option<&CallerPem>,
+        token: Option<&str>,
+        timeout: Option<Duration>,
+    ) -> Result<Self, Failure> {
+        let (mut tried, mut turned_away) = (Vec::new(), false);
+        let caller = CallerName::from_environment().with_token(token)?;
         for server in servers {
             match connect_one(server, tls, timeout.unwrap_or(ANSWER_TIMEOUT)).await {
-                Ok(channel) => return Ok(Self::over(channel, server)),
-                Err(error) => tried.push(format!("{server}: {}", innermost(&error))),
+                Ok(channel) => return Ok(Self::over(channel, server, caller)),
+                Err(error) => {
+                    turned_away |= is_turned_away(error.as_ref());
+                    tried.push(format!("{server}: {}", innermost(error.as_ref())));
+                }
             }
+        }
+        if turned_away {
+            return Err(Failure { details: tried, ..Failure::new(4, "the daemons do not take this certificate") }
+                .hint(WHO_ARE_YOU));
         }
         let hint = "is the fleet up? For one on this machine: `failoverctl sandbox up`; for yours: --server URL or \
                     FAILOVERCTL_SERVER";
         Err(Failure { details: tried, ..Failure::new(1, "no daemon answers").hint(hint) })
     }
 
-    fn over(channel: Channel, server: &str) -> Self {
-        let named = InterceptedService::new(channel, CallerName::from_environment());
+    fn over(channel: Channel, server: &str, caller: CallerName) -> Self {
+        let named = InterceptedService::new(channel, caller);
         Self {
             status: StatusServiceClient::new(named.clone()).max_decoding_message_size(MESSAGE_LIMIT),
             control: ControlServiceClient::new(named).max_decoding_message_size(MESSAGE_LIMIT),
@@ -64,23 +78,24 @@ impl Client {
 
 async fn connect_one(
     server: &str,
-    tls: Option<&TlsPem>,
+    tls: Option<&CallerPem>,
     timeout: Duration,
-) -> Result<Channel, tonic::transport::Error> {
-    let endpoint = Endpoint::from_shared(server.to_owned())?
-        .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(timeout)
-        .http2_keep_alive_interval(Duration::from_secs(5))
-        .keep_alive_timeout(Duration::from_secs(5));
-    let endpoint = match tls {
-        Some(tls) => endpoint.tls_config(tls.client())?,
-        None => endpoint,
+) -> Result<Channel, Box<dyn Error + Send + Sync>> {
+    let settled = |endpoint: Endpoint| {
+        endpoint
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(timeout)
+            .http2_keep_alive_interval(Duration::from_secs(5))
+            .keep_alive_timeout(Duration::from_secs(5))
     };
-    endpoint.connect().await
+    match tls {
+        Some(tls) if server.starts_with("https://") => tls.connect(server, settled).await,
+        _ => Ok(settled(Endpoint::from_shared(server.to_owned())?).connect().await?),
+    }
 }
 
 /// The cause that says most.
-fn innermost(error: &tonic::transport::Error) -> String {
+fn innermost(error: &(dyn Error + 'static)) -> String {
     let mut cause: &dyn Error = error;
     while let Some(next) = cause.source() {
         cause = next;
@@ -90,7 +105,10 @@ fn innermost(error: &tonic::transport::Error) -> String {
 
 /// Puts the caller's name on every request; daemons with TLS go by the certificate instead.
 #[derive(Clone)]
-pub struct CallerName(Option<MetadataValue<Ascii>>);
+pub struct CallerName {
+    name: Option<MetadataValue<Ascii>>,
+    token: Option<MetadataValue<Ascii>>,
+}
 
 impl CallerName {
     fn from_environment() -> Self {
@@ -99,14 +117,26 @@ impl CallerName {
             let host = std::env::var("HOSTNAME").or_else(|_| std::fs::read_to_string("/etc/hostname")).ok();
             Some(host.map_or_else(|| user.clone(), |host| format!("{user}@{}", host.trim())))
         });
-        Self(name.and_then(|name| name.parse().ok()))
+        Self { name: name.and_then(|name| name.parse().ok()), token: None }
+    }
+
+    /// With a bearer token, which nothing that is printed shows.
+    fn with_token(self, token: Option<&str>) -> Result<Self, Failure> {
+        let Some(token) = token else { return Ok(self) };
+        let value: Result<MetadataValue<Ascii>, _> = format!("Bearer {token}").parse();
+        let mut value = value.map_err(|_| Failure::usage("the token has characters that no token has"))?;
+        value.set_sensitive(true);
+        Ok(Self { token: Some(value), ..self })
     }
 }
 
 impl Interceptor for CallerName {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(name) = &self.0 {
+        if let Some(name) = &self.name {
             request.metadata_mut().insert(ACTOR_KEY, name.clone());
+        }
+        if let Some(token) = &self.token {
+            request.metadata_mut().insert("authorization", token.clone());
         }
         Ok(request)
     }

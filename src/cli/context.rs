@@ -1,5 +1,6 @@
 //! What every command is given.
 
+use super::global::Target;
 use super::{Client, Failure, Global, output::Output};
 
 /// What every command is given.
@@ -16,7 +17,7 @@ impl Context {
     /// # Errors
     /// What was tried and what to do, exit 1.
     pub async fn client(&self) -> Result<Client, Failure> {
-        let (servers, tls) = self.global.target()?;
-        Client::connect(&servers, tls.as_ref(), self.global.timeout).await
+        let Target { servers, tls, token } = self.global.target()?;
+        Client::connect(&servers, tls.as_ref(), token.as_deref(), self.global.timeout).await
     }
 }

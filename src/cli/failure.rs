@@ -58,13 +58,21 @@ impl Failure {
     #[must_use]
     pub fn of_read(status: Status) -> Self {
         let (reason, violations) = read_status(&status);
+        if reason.is_none() && std::error::Error::source(&status).is_some_and(is_turned_away) {
+            return Self::new(4, "the daemon does not take this certificate").hint(WHO_ARE_YOU);
+        }
         let exit = if reason.is_none() && is_lost(&status) { 1 } else { exit_of(&status) };
+        let hint = (exit == 4).then(|| match status.code() {
+            Code::Unauthenticated => WHO_ARE_YOU.to_owned(),
+            _ => "have somebody do it who has that role, or get a certificate or token that gives it: docs/security.md"
+                .to_owned(),
+        });
         let message = match reason {
             Some(reason) => format!("{} ({reason})", status.message()),
             None => status.message().to_owned(),
         };
         let details = violations.into_iter().map(|violation| violation.description).collect();
-        Self { exit, message, details, hint: None }
+        Self { exit, message, details, hint }
     }
 
     /// A change that failed: without an answer nobody knows whether it was made.
@@ -79,6 +87,26 @@ impl Failure {
         }
         failure
     }
+}
+
+/// What to do for somebody whom nobody knows.
+pub const WHO_ARE_YOU: &str = "say who you are: --tls-cert and --tls-key with a certificate of the fleet's authority, or \
+                               --token-file; each is valid for a time only";
+
+/// Whether the other end broke off the handshake because of who we are or are not.
+pub fn is_turned_away(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if ["CertificateRequired", "UnknownCA", "CertificateExpired", "BadCertificate", "AccessDenied"]
+            .iter()
+            .any(|alert| said.contains(&format!("received fatal alert: {alert}")))
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Whether the connection or the deadline ended the call, not the daemon's word.

@@ -9,7 +9,7 @@ use failoverd_domain::manifest::duration::parse_ms;
 use serde::Deserialize;
 
 use super::Failure;
-use crate::api::TlsPem;
+use crate::api::CallerPem;
 
 /// Tried when nothing is configured: the sandbox's daemons.
 const DEFAULT_SERVERS: &str = "http://127.0.0.1:7401,http://127.0.0.1:7402,http://127.0.0.1:7403";
@@ -29,6 +29,9 @@ pub struct Global {
     /// Authority of the daemons' certificates, PEM
     #[arg(long, global = true, env = "FAILOVERCTL_TLS_CA", value_name = "FILE")]
     pub tls_ca: Option<PathBuf>,
+    /// File with a bearer token of the identity provider; the variable FAILOVERCTL_TOKEN may hold the token itself
+    #[arg(long, global = true, env = "FAILOVERCTL_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
     /// Name of a context in the configuration file ($FAILOVERCTL_CONFIG or ~/.config/failoverctl/config.yaml)
     #[arg(long, global = true, env = "FAILOVERCTL_CONTEXT", value_name = "NAME")]
     pub context: Option<String>,
@@ -87,6 +90,17 @@ struct Named {
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
     tls_ca: Option<PathBuf>,
+    token_file: Option<PathBuf>,
+}
+
+/// The daemons to ask, and how.
+pub struct Target {
+    /// In order.
+    pub servers: Vec<String>,
+    /// TLS, if any.
+    pub tls: Option<CallerPem>,
+    /// A bearer token, if any.
+    pub token: Option<String>,
 }
 
 impl Global {
@@ -94,7 +108,7 @@ impl Global {
     ///
     /// # Errors
     /// A context that is not there, or TLS files that cannot be read.
-    pub fn target(&self) -> Result<(Vec<String>, Option<TlsPem>), Failure> {
+    pub fn target(&self) -> Result<Target, Failure> {
         let named = self.context.as_deref().map(context).transpose()?.unwrap_or_default();
         let server = self.server.clone().or(named.server).unwrap_or_else(|| DEFAULT_SERVERS.to_owned());
         let servers: Vec<String> =
@@ -107,10 +121,34 @@ impl Global {
         let ca = self.tls_ca.clone().or(named.tls_ca);
         let tls = match (cert, key, ca) {
             (None, None, None) => None,
-            (Some(cert), Some(key), Some(ca)) => Some(TlsPem { cert: read(&cert)?, key: read(&key)?, ca: read(&ca)? }),
-            _ => return Err(Failure::usage("--tls-cert, --tls-key and --tls-ca go together: give all three")),
+            (Some(cert), Some(key), Some(ca)) => {
+                Some(CallerPem { identity: Some((read(&cert)?, read(&key)?)), ca: read(&ca)? })
+            }
+            (None, None, Some(ca)) => Some(CallerPem { identity: None, ca: read(&ca)? }),
+            _ => {
+                let message = "--tls-cert, --tls-key and --tls-ca go together: give all three, or --tls-ca and a token";
+                return Err(Failure::usage(message));
+            }
         };
-        Ok((servers, tls))
+        let token = self.token(named.token_file)?;
+        if token.is_some() && servers.iter().any(|server| !server.starts_with("https://")) {
+            return Err(Failure::usage("a token is only ever sent over https://, and --server names another URL"));
+        }
+        Ok(Target { servers, tls, token })
+    }
+
+    /// The file that is named here, else the variable, else the context's file.
+    fn token(&self, of_context: Option<PathBuf>) -> Result<Option<String>, Failure> {
+        let variable = || std::env::var("FAILOVERCTL_TOKEN").ok().filter(|token| !token.trim().is_empty());
+        let text = match (&self.token_file, variable()) {
+            (Some(file), _) => Some(String::from_utf8_lossy(&read(file)?).into_owned()),
+            (None, Some(token)) => Some(token),
+            (None, None) => match of_context {
+                Some(file) => Some(String::from_utf8_lossy(&read(&file)?).into_owned()),
+                None => None,
+            },
+        };
+        Ok(text.map(|text| text.trim().to_owned()))
     }
 }
 

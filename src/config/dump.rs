@@ -3,7 +3,7 @@
 use failoverd_domain::manifest::duration::format_ms;
 use serde_json::{Map, Value, json};
 
-use super::{Config, Peer, Webhook};
+use super::{Access, Config, Oidc, OidcKeys, Peer, Webhook};
 
 const HIDDEN: &str = "***";
 
@@ -36,6 +36,7 @@ pub fn dump(config: &Config) -> String {
             "keep": database.keep_ms.map(format_ms),
         })),
         "tls": config.tls.as_ref().map(|tls| json!({ "cert": tls.cert, "key": tls.key, "ca": tls.ca })),
+        "access": access(&config.access),
         "aws": {
             "endpoint_url": config.aws.endpoint_url,
             "endpoints": config.aws.endpoints,
@@ -56,6 +57,32 @@ pub fn dump(config: &Config) -> String {
     });
     // JSON is YAML too: should the writer ever fail, the reader still gets the whole.
     serde_saphyr::to_string(&value).unwrap_or_else(|_| value.to_string())
+}
+
+/// Nothing where nothing is said: without TLS the key must not be there.
+fn access(access: &Access) -> Value {
+    if *access == Access::default() {
+        return Value::Null;
+    }
+    let rules = access.rules.iter().map(|rule| json!({ "role": rule.role, rule.place: rule.pattern }));
+    json!({ "rules": rules.collect::<Vec<_>>(), "oidc": access.oidc.as_ref().map(oidc) })
+}
+
+fn oidc(oidc: &Oidc) -> Value {
+    let (url, file) = match &oidc.keys {
+        OidcKeys::Url(url) => (Some(url), None),
+        OidcKeys::File(file) => (None, Some(file)),
+    };
+    json!({
+        "issuer": oidc.issuer,
+        "audience": oidc.audience,
+        "jwks_url": url,
+        "jwks_file": file,
+        "role_claim": oidc.role_claim,
+        "name_claim": oidc.name_claim,
+        "roles": oidc.roles,
+        "leeway": format_ms(oidc.leeway_ms),
+    })
 }
 
 fn webhook(webhook: &Webhook) -> Value {

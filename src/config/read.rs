@@ -11,10 +11,12 @@ use failoverd_domain::manifest::field::{Field, Mapping};
 use failoverd_domain::manifest::names;
 use failoverd_domain::manifest::yaml::Node;
 
-use super::{watched, webhooks};
+use super::{access, watched, webhooks};
 use crate::ports::LEAST_KEPT;
 
-use super::{Advertise, Aws, Config, Database, Listen, Log, Peer, Switch, SwitchEndpoint, SwitchTls, Timing, Tls};
+use super::{
+    Access, Advertise, Aws, Config, Database, Listen, Log, Peer, Switch, SwitchEndpoint, SwitchTls, Timing, Tls,
+};
 
 const ROLES: [(&str, Role); 2] = [("member", Role::Member), ("witness", Role::Witness)];
 /// AWS services whose endpoint can be set.
@@ -43,6 +45,10 @@ pub fn config(root: &Node, findings: &Findings) -> Option<Config> {
     let switch = keys.or("switch", Switch::default(), |field| switch(&field, asked_over_tls));
     let tls = keys.maybe("tls", |field| tls(&field));
     let https_only = keys.get("tls").is_some();
+    let access = keys.or("access", Access::default(), |field| match https_only {
+        true => access::read(&field),
+        false => field.refuse("is of no use without tls: nobody can show who it is"),
+    });
     let peers = keys.need("peers", |field| peers(&field, region.as_ref(), role, https_only));
     let database = database(&keys, role);
     let aws = keys.or("aws", Aws::default(), |field| aws(&field));
@@ -62,6 +68,7 @@ pub fn config(root: &Node, findings: &Findings) -> Option<Config> {
         switch: switch?,
         database: database?,
         tls: tls?,
+        access: access?,
         aws: aws?,
         timing: timing?,
         references: references?.unwrap_or_else(|| default_references(&region, &peers)),

@@ -6,7 +6,7 @@ use std::path::Path;
 use failoverd_domain::fleet::{EventKind, Role};
 use failoverd_domain::ids::Region;
 
-use super::{Config, Timing, WebhookFormat};
+use super::{AccessRule, Config, Timing, WebhookFormat};
 
 const WHOLE: &str = "\
 fleet: prod
@@ -199,6 +199,50 @@ fn what_cannot_work_is_refused() {
     refused("host: switch.", "host: https://switch.", "f.yaml:10: advertise.switch.host: ", "without scheme");
     refused("fleet: prod", "fleet: prod\nfleet: prod", "f.yaml:2: fleet: ", "twice, first on line 1");
     refused("fleet: prod", "---\nfleet: a\n---\nfleet: prod", "f.yaml: ", "has 2 documents");
+}
+
+const ACCESS: &str = "\
+access:
+  rules:
+    - { role: operator, uri: 'spiffe://corp.example/operator/*' }
+    - { role: admin, ou: fleet-admins }
+  oidc:
+    issuer: https://login.example.com/
+    audience: failoverd
+    jwks_url: https://login.example.com/keys
+    roles: { sre: operator, leads: admin }
+";
+
+#[test]
+fn who_may_do_what_is_read_whole_and_dumped_so_that_it_can_be_loaded_again() {
+    let database = [("FAILOVERD_DATABASE__URL", "postgres://failoverd:s3cret@db/failoverd")];
+    let config = load(&format!("{WHOLE}{ACCESS}"), &database).unwrap();
+    assert_eq!(config.access.rules[1], AccessRule { role: "admin", place: "ou", pattern: "fleet-admins".to_owned() });
+    let oidc = config.access.oidc.clone().unwrap();
+    assert_eq!((oidc.role_claim.as_str(), oidc.name_claim.as_str(), oidc.leeway_ms), ("groups", "email", 60_000));
+    assert_eq!(oidc.roles, BTreeMap::from([("sre".to_owned(), "operator"), ("leads".to_owned(), "admin")]));
+    assert_eq!(load(&config.dump(), &database).unwrap(), config);
+}
+
+#[test]
+fn what_would_let_in_the_wrong_ones_is_refused() {
+    let whole = format!("{WHOLE}{ACCESS}");
+    for (from, to, says) in [
+        ("role: admin, ou", "role: peer, ou", "access.rules[1].role: must be one of viewer, operator, approver, admin"),
+        ("ou: fleet-admins", "ou: '*'", "access.rules[1].ou: would be everybody"),
+        ("ou: fleet-admins", "ou: '*-*'", "access.rules[1].ou: has more than one *"),
+        ("ou: fleet-admins", "ou: a, cn: b", "access.rules[1]: must look at exactly one of uri, dns, email, ou, cn"),
+        (", ou: fleet-admins", "", "access.rules[1]: must look at exactly one"),
+        ("jwks_url: https", "jwks_url: http", "access.oidc.jwks_url: must begin with https://"),
+        ("    jwks_url: https://login.example.com/keys\n", "", "access.oidc: needs one of jwks_url and jwks_file"),
+        ("sre: operator", "sre: peer", "access.oidc.roles.sre: must be one of"),
+        ("audience: failoverd", "leeway: 10m", "access.oidc.audience: is missing"),
+        ("audience: failoverd", "leeway: 10m", "access.oidc.leeway: must be 5m or less"),
+        ("tls: {", "#", "access: is of no use without tls"),
+    ] {
+        let problems = load(&whole.replacen(from, to, 1), &[]).unwrap_err().join("\n");
+        assert!(problems.contains(says), "{from} -> {to}: {problems}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::sense::{self, Known};
 use super::store::check_entry;
 use super::types::NodeId;
 use failoverd_domain::format::{TooNew, at_the_head_of, newest_in};
+use failoverd_domain::ids::Region;
 use openraft::error::RaftError;
 use serde::Deserialize;
 
@@ -23,7 +24,23 @@ impl Consensus {
     /// # Errors
     /// The bytes are no message of this fleet, or consensus has stopped here.
     pub async fn handle_raft(&self, bytes: &[u8]) -> Result<Vec<u8>, HandleError> {
+        self.handle_raft_of(bytes, |_| true).await
+    }
+
+    /// The same for a message of somebody of whom is known for which Regions it speaks.
+    ///
+    /// # Errors
+    /// As there, and when the message says that it is from a Region for which its sender does not speak.
+    pub async fn handle_raft_of(
+        &self,
+        bytes: &[u8],
+        speaks_for: impl Fn(&Region) -> bool + Send,
+    ) -> Result<Vec<u8>, HandleError> {
         let envelope = self.open(bytes).inspect_err(|error| self.tell_of(error))?;
+        if !speaks_for(&envelope.from) {
+            let why = format!("it says that it is from {}, for which its sender does not speak", envelope.from);
+            return Err(HandleError::Stranger(why));
+        }
         self.check_sense(&envelope)?;
         let inner = &self.inner;
         let recognised = inner.acquaintances.recognise(&envelope.from, envelope.disk);

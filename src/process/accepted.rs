@@ -2,20 +2,27 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
+use failoverd_domain::ids::Region;
 use failoverd_domain::manifest::Problem;
 use rustix::process::{Resource, getrlimit};
 
+use crate::adapters::jwks::{self, Jwks};
 use crate::adapters::postgres::DatabaseUrl;
 use crate::adapters::webhook::{HookSettings, Shape, is_refused, literal};
-use crate::api::{GrpcPeers, SwitchLimits, SwitchSettings, TlsPem, switch_tls};
-use crate::config::{Config, ConfigReport, Switch, Tls, Webhook, WebhookFormat};
+use crate::api::access::keyring::Keyring;
+use crate::api::access::token::TokenRules;
+use crate::api::access::{Access, Place, Role, Rule, Rules, Tokens};
+use crate::api::{Callers, GrpcPeers, LiveSwitch, LiveTls, Secured, SwitchLimits, SwitchSettings, TlsPem};
+use crate::config::{Config, ConfigReport, Oidc, OidcKeys, Switch, Tls, Webhook, WebhookFormat};
 use crate::telemetry::{LogControl, OtlpSettings};
 
 /// A configuration that nothing but the machine can still stand against.
 pub struct Accepted {
     pub config: Config,
-    pub tls: Option<TlsPem>,
+    /// Certificates, and who may do what.
+    pub secured: Option<Secured>,
     /// How Route 53's checkers are served.
     pub switch: SwitchSettings,
     pub database: Option<DatabaseUrl>,
@@ -38,7 +45,7 @@ impl Accepted {
             // The parser's words may repeat the URL, and with it the password.
             database.url.parse().map_err(|_| problems.push(problem("database.url", NOT_A_DATABASE))).ok()
         });
-        let tls = config.tls.as_ref().and_then(|tls| certificates(tls, &mut problems));
+        let secured = config.tls.as_ref().and_then(|tls| secured(&config, tls, &mut problems));
         let switch = switch(&config.switch, &mut problems);
         let hooks = config.webhooks.iter().enumerate();
         let webhooks = hooks.filter_map(|(at, hook)| webhook(at, hook, &variables, &mut problems)).collect();
@@ -49,11 +56,11 @@ impl Accepted {
         if let Some(Err(error)) = config.log.filter.as_deref().map(LogControl::parse) {
             problems.push(problem("log.filter", error.to_string()));
         }
-        if let Err(cause) = GrpcPeers::new(&super::compose::peer_urls(&config), tls.as_ref()) {
+        if let Err(cause) = GrpcPeers::new(&super::compose::peer_urls(&config), secured.as_ref().map(|it| &it.tls)) {
             problems.push(problem("peers", cause));
         }
         if problems.is_empty() {
-            Ok(Self { config, tls, switch, database, webhooks, traces, variables })
+            Ok(Self { config, secured, switch, database, webhooks, traces, variables })
         } else {
             Err(ConfigReport::new(problems))
         }
@@ -81,7 +88,7 @@ fn switch(switch: &Switch, problems: &mut Vec<Problem>) -> SwitchSettings {
     };
     let tls = switch.tls.as_ref().and_then(|tls| {
         let (cert, key) = (read("switch.tls.cert", &tls.cert, problems), read("switch.tls.key", &tls.key, problems));
-        switch_tls(&cert?, &key?).map_err(|why| problems.push(problem("switch.tls", why))).ok()
+        LiveSwitch::new(cert?, key?).map_err(|why| problems.push(problem("switch.tls", why))).ok()
     });
     SwitchSettings { tls, limits }
 }
@@ -120,10 +127,66 @@ fn webhook(
 fn certificates(tls: &Tls, problems: &mut Vec<Problem>) -> Option<TlsPem> {
     let mut read = |path: &str, file: &Path| read(path, file, problems);
     let (cert, key, ca) = (read("tls.cert", &tls.cert), read("tls.key", &tls.key), read("tls.ca", &tls.ca));
-    let pem = TlsPem { cert: cert?, key: key?, ca: ca? };
-    if let Err(error) = tonic::transport::Server::builder().tls_config(pem.server()) {
-        let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-        problems.push(problem("tls", format!("certificate, key and authority cannot be used: {cause}")));
+    Some(TlsPem { cert: cert?, key: key?, ca: ca? })
+}
+
+/// Certificates that can be used, and who may do what by them.
+fn secured(config: &Config, tls: &Tls, problems: &mut Vec<Problem>) -> Option<Secured> {
+    let pem = certificates(tls, problems)?;
+    let access = access(config, problems);
+    // People may come with a token alone.
+    let callers = if access.tokens.is_some() { Callers::WithOrWithout } else { Callers::WithCertificate };
+    let tls = LiveTls::new(pem.clone(), callers);
+    let tls = tls.map_err(|why| problems.push(problem("tls", format!("cannot be used: {why}")))).ok()?;
+    if let Err(why) = names_region(&pem, &access, &config.region) {
+        problems.push(problem("tls.cert", why));
     }
-    Some(pem)
+    Some(Secured { tls, access })
+}
+
+/// Whether the certificate makes the others listen to this daemon.
+pub fn names_region(pem: &TlsPem, access: &Access, region: &Region) -> Result<(), String> {
+    if access.rules.identify(&pem.named()?).speaks_for(region) {
+        return Ok(());
+    }
+    Err(format!(
+        "does not name {region}, so no peer would listen to it: the host of its own URL in peers must be among the \
+         certificate's DNS names or addresses, or failoverd://FLEET/peer/{region} among its URIs"
+    ))
+}
+
+fn access(config: &Config, problems: &mut Vec<Problem>) -> Access {
+    let place = |word| match word {
+        "uri" => Place::Uri,
+        "dns" => Place::Dns,
+        "email" => Place::Email,
+        "ou" => Place::Ou,
+        _ => Place::Cn,
+    };
+    let rules = config.access.rules.iter().filter_map(|rule| {
+        Some(Rule { role: Role::from_word(rule.role)?, place: place(rule.place), pattern: rule.pattern.clone() })
+    });
+    let rules = Rules::new(config.fleet.clone(), &super::compose::peer_urls(config), rules.collect());
+    let tokens = config.access.oidc.as_ref().map(|oidc| tokens(oidc, &config.data_dir));
+    let tokens = tokens.transpose().map_err(|why| problems.push(problem("access.oidc", why))).ok().flatten();
+    Access { tokens: tokens.map(Arc::new), ..Access::by_certificates(rules) }
+}
+
+fn tokens(oidc: &Oidc, data_dir: &Path) -> Result<Tokens, String> {
+    let place = match &oidc.keys {
+        OidcKeys::Url(url) => jwks::Place::Url(url.clone()),
+        OidcKeys::File(file) => jwks::Place::File(file.clone()),
+    };
+    let source = Jwks::new(place, data_dir.join("jwks.json"));
+    let source = source.map_err(|error| format!("keys cannot be fetched: {error}"))?;
+    let roles = oidc.roles.iter().filter_map(|(word, role)| Some((word.clone(), Role::from_word(role)?)));
+    let rules = TokenRules {
+        issuer: oidc.issuer.clone(),
+        audience: oidc.audience.clone(),
+        role_claim: oidc.role_claim.clone(),
+        roles: roles.collect(),
+        name_claim: oidc.name_claim.clone(),
+        leeway_s: oidc.leeway_ms / 1_000,
+    };
+    Ok(Tokens { rules, keys: Keyring::new(Arc::new(source)) })
 }

@@ -30,7 +30,7 @@ pub fn setup(
     history: Option<Arc<PostgresHistory>>,
     logs: LogControl,
 ) -> Result<Setup, Refusal> {
-    let Accepted { config, tls, switch, webhooks, traces, variables, .. } = accepted;
+    let Accepted { config, secured, switch, webhooks, traces, variables, .. } = accepted;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let spans = traces.map(|traces| Spans::begin(&traces, &config.fleet, &config.region, clock.clone())).transpose()?;
     let meters = Meters::new(clock.now(), spans);
@@ -54,7 +54,7 @@ pub fn setup(
         }),
         listeners,
         switch,
-        tls,
+        secured,
         disk: Disk::Directory(config.data_dir),
         keep: keep(config.database.as_ref(), history.clone()),
         history: history.map(|history| history as Arc<dyn History>),

@@ -11,6 +11,7 @@ mod logging;
 mod refusal;
 mod run;
 mod signals;
+mod upkeep;
 mod world;
 
 use std::collections::BTreeMap;

@@ -10,8 +10,11 @@ use tokio::task::JoinSet;
 use super::accepted::Accepted;
 use super::refusal::Refusal;
 use super::signals::Signals;
+use super::upkeep::Upkeep;
 use super::{compose, listeners};
+use crate::adapters::clock::SystemClock;
 use crate::adapters::postgres::PostgresHistory;
+use crate::api::access::keyring::Keyring;
 use crate::daemon::Daemon;
 use crate::ports::Leadership;
 use crate::telemetry::LogControl;
@@ -30,6 +33,8 @@ pub async fn until_stopped(accepted: Accepted, logs: LogControl) -> Result<(), R
     let listeners = listeners::bind(&accepted.config.listen).await?;
     let place = accepted.config.data_dir.display().to_string();
     let history = compose::history(&accepted);
+    let upkeep = Upkeep::of(&accepted, Arc::new(SystemClock)).keep();
+    let keys = accepted.secured.as_ref().and_then(|secured| Some(secured.access.tokens.as_ref()?.keys.clone()));
     let daemon = Daemon::start(compose::setup(accepted, listeners, history.clone(), logs)?).await?;
     let verdict = tokio::select! {
         signal = signals.next() => {
@@ -39,6 +44,9 @@ pub async fn until_stopped(accepted: Accepted, logs: LogControl) -> Result<(), R
         // First, since tasks may end because of it.
         () = log_failed(daemon.handles().agreement.leadership()) => Err(Refusal::LogFailed(place)),
         () = daemon.failed() => Err(Refusal::PartEnded),
+        // These two never end.
+        () = upkeep => Err(Refusal::PartEnded),
+        () = tend(keys) => Err(Refusal::PartEnded),
     };
     enforce_deadline();
     // A task of its own: should a part of the daemon block it for good, the second signal is still heard.
@@ -47,6 +55,14 @@ pub async fn until_stopped(accepted: Accepted, logs: LogControl) -> Result<(), R
     tokio::select! {
         _ = stopping.join_next() => verdict,
         _ = signals.next() => verdict.and(Err(Refusal::Unfinished("told to stop a second time"))),
+    }
+}
+
+/// Keeps the keys of an identity provider fresh, where there is one.
+async fn tend(keys: Option<Keyring>) {
+    match keys {
+        Some(keys) => keys.tend().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -245,7 +245,7 @@ impl Sandbox {
                 ops: listen(&format!("the ops endpoint of {region}"), addresses.ops(at)).await?,
             },
             switch: SwitchSettings::default(),
-            tls: None,
+            secured: None,
             disk: Disk::Directory(self.folder.path().join(region.as_str())),
             world: self.world(region, timing.mutation, telemetry.meters.clone())?,
             history: self.history(region)?,

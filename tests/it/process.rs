@@ -9,3 +9,4 @@ pub mod fleet;
 mod history;
 mod leadership;
 mod refusals;
+mod security;

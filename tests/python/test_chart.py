@@ -84,6 +84,11 @@ MATRIX = {
         {
             "config": {
                 "switch": {"max_connections": 1000000, "max_connections_per_source": 700000, "max_requests_per_source": 1000},
+                "access": {
+                    "rules": [{"role": "operator", "uri": "spiffe://corp.example/operator/*"}, {"role": "viewer", "ou": "dashboards"}],
+                    "oidc": {"issuer": "https://login.example.com/", "audience": "failoverd", "jwks_url": "https://login.example.com/keys",
+                             "role_claim": "groups", "name_claim": "email", "roles": {"sre": "operator"}, "leeway": "30s"},
+                },
                 "timing": {"heartbeat": "300ms", "election_timeout": "1s500ms", "probe_interval": "5s"},
                 "references": {"ap-southeast-2": "https://dynamodb.ap-southeast-2.amazonaws.com/ping"},
                 "aws": {
@@ -107,7 +112,8 @@ MATRIX = {
                 {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a"]}]}]}}},
             "topologySpreadConstraints": [
                 {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule"}],
-            "tls": {"certManager": {"dnsNames": ["failoverd.example.com"], "duration": "2160h", "renewBefore": "720h"}},
+            "tls": {"certManager": {"dnsNames": ["failoverd.example.com"], "duration": "4320h", "renewBefore": "1440h",
+                                    "clients": [{"name": "carol", "roles": ["approver"]}], "clientDuration": "24h"}},
             "terminationGracePeriodSeconds": 60,
             "monitoring": {
                 "serviceMonitor": {"interval": "30s", "labels": {"prometheus": "main"}},
@@ -165,6 +171,9 @@ WRONG = [
     ({"identity": {"type": "irsa", "roleArn": "failoverd"}}, ["/identity/roleArn", "role/"]),
     ({"identity": {"accessKey": "AKIA"}}, ["additional properties 'accessKey' not allowed"]),
     ({"tls": None}, ["tls: daemons talk over TLS: give existingSecret or certManager.issuer"]),
+    ({"tls": {"certManager": {"clients": [{"name": "eve", "roles": ["peer"]}]}}}, ["/tls/certManager/clients/0/roles/0", "'viewer', 'operator'"]),
+    ({"tls": {"certManager": {"clients": [{"name": "eve/admin", "roles": ["viewer"]}]}}}, ["/tls/certManager/clients/0/name", "does not match"]),
+    ({"config": {"access": {"rules": [{"role": "admin"}]}}}, ["/config/access/rules/0", "minProperties: got 1, want 2"]),
     ({"tls": {"existingSecret": "mtls"}}, ["tls: has both existingSecret and certManager.issuer: give one"]),
     ({"database": {"existingSecret": None}}, ["database: a member keeps the fleet's history"]),
     ({"database": {"url": SOME_DATABASE}}, ["database: has both url and existingSecret.name: give one"]),
@@ -500,12 +509,20 @@ class FitTest(unittest.TestCase):
     def test_the_certificate_names_every_address_by_which_the_daemon_is_asked(self):
         for namespace in ("failoverd", "resilience"):
             manifests = chart.rendered(chart.values_of("us-east-1"), namespace=namespace)
-            names = chart.one(manifests, "Certificate")["spec"]["dnsNames"]
+            names = manifests["Certificate", "failoverd"]["spec"]["dnsNames"]
             self.assertIn("failoverd.us-east-1.example.internal", names)
             (test,) = chart.one(manifests, "Pod")["spec"]["containers"]
             for container in (chart.daemon_of(manifests), test):
                 (server,) = (v["value"] for v in container["env"] if v["name"] == "FAILOVERCTL_SERVER")
                 self.assertIn(server.removeprefix("https://").partition(":")[0], names)
+
+    def test_people_get_certificates_that_say_who_they_are_and_the_daemon_one_that_says_where_it_is(self):
+        manifests = chart.rendered(chart.values_of("us-east-1"))
+        uris = {name: manifest["spec"]["uris"] for (kind, name), manifest in manifests.items() if kind == "Certificate"}
+        self.assertEqual(uris["failoverd"], ["failoverd://prod/peer/us-east-1"])
+        self.assertEqual(uris["failoverd-client-bob"], ["failoverd://prod/operator/bob", "failoverd://prod/approver/bob"])
+        for name in uris.keys() - {"failoverd"}:
+            self.assertNotIn("server auth", manifests["Certificate", name]["spec"]["usages"])
 
     def test_every_region_of_the_examples_is_given_the_same_fleet(self):
         configs = [yaml.safe_load(chart.config_of(chart.rendered(chart.values_of(name)))) for name in chart.EXAMPLES]

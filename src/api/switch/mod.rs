@@ -18,7 +18,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 
 use connection::Conversation;
@@ -28,6 +27,7 @@ use rates::{Rates, Source};
 use room::{Pulse, Room};
 use table::Table;
 
+use super::tls::LiveSwitch;
 use crate::ports::Leadership;
 use crate::telemetry::{Answer, Meters};
 
@@ -44,7 +44,7 @@ const PARTING: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, Default)]
 pub struct SwitchSettings {
     /// TLS, unless it ends in front of the listener.
-    pub tls: Option<Arc<ServerConfig>>,
+    pub tls: Option<LiveSwitch>,
     /// Limits that are fixed.
     pub limits: SwitchLimits,
 }
@@ -63,7 +63,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     let (tables, table) = watch::channel(Arc::new(Table::of(&state.borrow())));
     let desk = Arc::new(Desk { table, leadership, rates: Rates::new(), fixed: settings.limits, meters });
-    let tls = settings.tls.map(TlsAcceptor::from);
+    let tls = settings.tls;
     let door = Door { desk, tls, stop, room: Room::default(), talking: JoinSet::new(), told: false };
     let serving = door.keep(listener);
     tokio::pin!(serving);
@@ -93,7 +93,7 @@ async fn follow(mut state: watch::Receiver<Arc<FleetState>>, tables: watch::Send
 /// Lets connections in and sees them out. Dropped, it ends every one of them.
 struct Door {
     desk: Arc<Desk>,
-    tls: Option<TlsAcceptor>,
+    tls: Option<LiveSwitch>,
     stop: CancellationToken,
     room: Room,
     talking: JoinSet<()>,
@@ -142,7 +142,7 @@ impl Door {
         let pulse = Arc::new(Pulse::new());
         let conversation = Conversation {
             desk: self.desk.clone(),
-            tls: self.tls.clone(),
+            tls: self.tls.as_ref().map(|tls| TlsAcceptor::from(tls.listener())),
             source: cells,
             pulse: pulse.clone(),
             stop: self.stop.clone(),

@@ -12,8 +12,8 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::connection::LARGEST_HEAD;
 use super::*;
+use crate::api::LiveSwitch;
 use crate::api::fake::{NOW, state_with};
-use crate::api::switch_tls;
 use crate::telemetry::Telemetry;
 
 const CERT: &[u8] = include_bytes!("test_cert.pem");
@@ -243,7 +243,10 @@ async fn idle_connections_make_room_for_new_ones() {
 
 #[tokio::test]
 async fn tls_is_spoken_when_there_is_a_certificate() {
-    let settings = SwitchSettings { tls: Some(switch_tls(CERT, KEY).unwrap()), ..SwitchSettings::default() };
+    let settings = SwitchSettings {
+        tls: Some(LiveSwitch::new(CERT.to_vec(), KEY.to_vec()).unwrap()),
+        ..SwitchSettings::default()
+    };
     let listener = listen_with(settings).await;
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(CERT).unwrap()).unwrap();
@@ -269,8 +272,9 @@ async fn exchange_bytes(stream: &mut TcpStream) -> Vec<u8> {
 
 #[test]
 fn a_key_of_another_certificate_is_refused() {
-    assert!(switch_tls(b"", KEY).unwrap_err().contains("certificate"));
-    assert!(switch_tls(CERT, CERT).unwrap_err().contains("key"));
+    let refused = |cert: &[u8], key: &[u8]| LiveSwitch::new(cert.to_vec(), key.to_vec()).unwrap_err();
+    assert!(refused(b"", KEY).contains("certificate"));
+    assert!(refused(CERT, CERT).contains("key"));
 }
 
 #[tokio::test]

@@ -51,19 +51,13 @@ fn test_tls() -> TlsPem {
 }
 
 #[tokio::test]
-async fn with_tls_a_caller_needs_a_certificate_and_cannot_name_itself() {
+async fn with_tls_a_caller_needs_a_certificate() {
     let daemon = daemon(state_with(&["checkout"]), FakePeers::default(), Vec::new());
-    let served = served_with(daemon, Some(test_tls())).await;
+    let served = served_with(daemon, Some(secured(test_tls()))).await;
     let us = Region::from("us-east-1");
     let urls = BTreeMap::from([(us.clone(), served.url.clone())]);
-    let peers = GrpcPeers::new(&urls, Some(&test_tls())).unwrap();
+    let peers = GrpcPeers::new(&urls, Some(&LiveTls::new(test_tls(), Callers::WithCertificate).unwrap())).unwrap();
     assert_eq!(peers.raft(&us, vec![1, 2]).await.unwrap(), [2, 1]);
-
-    let endpoint = Channel::from_shared(served.url.clone()).unwrap().tls_config(test_tls().client()).unwrap();
-    let mut request = Request::new(proto::PauseRequest { service: None });
-    request.metadata_mut().insert(ACTOR_KEY, "root".parse().unwrap());
-    ControlServiceClient::new(endpoint.connect_lazy()).pause(request).await.unwrap();
-    assert_eq!(served.proposed()[0].0, Actor::Operator("tls-client".to_owned()));
 
     let ca = tonic::transport::Certificate::from_pem(test_tls().ca);
     let nobody = tonic::transport::ClientTlsConfig::new().ca_certificate(ca);

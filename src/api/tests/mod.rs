@@ -1,5 +1,6 @@
 //! The services as their callers meet them: over a real connection, on a log in memory.
 
+mod access;
 mod changes;
 mod doors;
 mod drills;
@@ -21,14 +22,27 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use tonic::{Code, Request};
 
+use super::access::ACTOR_KEY;
+use super::access::{Access, Rule, Rules};
 use super::error::read_status;
 use super::fake::{self, Daemon, FakePeers, daemon, state_with};
-use super::identity::ACTOR_KEY;
 use super::proto;
 use super::proto::control_service_client::ControlServiceClient;
 use super::proto::status_service_client::StatusServiceClient;
-use super::{GrpcPeers, TlsPem, serve};
+use super::{Callers, GrpcPeers, LiveTls, Secured, TlsPem, serve};
 use crate::ports::Peers;
+
+/// The fleet of these tests, whose daemons all serve on this machine.
+fn rules(rules: Vec<Rule>) -> Rules {
+    let urls =
+        ["us-east-1", "eu-west-1", "us-west-2"].map(|region| (Region::from(region), "https://127.0.0.1:1".to_owned()));
+    Rules::new("prod".into(), &BTreeMap::from(urls), rules)
+}
+
+fn secured(pem: TlsPem) -> Secured {
+    let tls = LiveTls::new(pem, Callers::WithCertificate).unwrap();
+    Secured { tls, access: Access::by_certificates(rules(Vec::new())) }
+}
 
 struct Served {
     daemon: Daemon,
@@ -42,13 +56,13 @@ async fn served(daemon: Daemon) -> Served {
     served_with(daemon, None).await
 }
 
-async fn served_with(daemon: Daemon, tls: Option<TlsPem>) -> Served {
+async fn served_with(daemon: Daemon, secured: Option<Secured>) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let scheme = if tls.is_some() { "https" } else { "http" };
+    let scheme = if secured.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://{}", listener.local_addr().unwrap());
     let stop = CancellationToken::new();
     let mut serving = tokio::task::JoinSet::new();
-    serving.spawn(serve(listener, daemon.handles.clone(), tls, stop.clone()));
+    serving.spawn(serve(listener, daemon.handles.clone(), secured, stop.clone()));
     let channel = Channel::from_shared(url.clone()).unwrap().connect_lazy();
     Served { daemon, url, channel, stop, serving }
 }

@@ -141,7 +141,7 @@ async fn play(context: &Context, sandbox: &mut Sandbox) -> Result<Outcome, Failu
 }
 
 async fn print_report(context: &Context, server: &str, ending: &Ending) -> Result<(), Failure> {
-    let mut client = Client::connect(&[server.to_owned()], None, None).await?;
+    let mut client = Client::connect(&[server.to_owned()], None, None, None).await?;
     let request = GetReportRequest { id: ending.run.to_string(), whole_drill: false };
     print(context, &mut client, request).await?;
     Ok(())

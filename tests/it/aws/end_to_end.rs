@@ -219,9 +219,9 @@ impl Stage {
             "--server",
             &server,
             "--tls-cert",
-            &pem("cert"),
+            &pem("admin"),
             "--tls-key",
-            &pem("key"),
+            &pem("admin-key"),
             "--tls-ca",
             &pem("ca"),
         ]);

@@ -1,0 +1,178 @@
+//! The door: every call passes it before anything else looks at it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::header::AUTHORIZATION;
+use http::{Request, Response};
+use tonic::body::Body;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::rates::{A_SECOND, OF_AN_ADDRESS, Rates};
+use super::table::{Who, who_may};
+use super::{ACTOR_KEY, Access, Identity, Role};
+use crate::api::accept::Line;
+use crate::api::error::{ApiError, ErrorCode};
+use crate::ports::Clock;
+
+/// Puts the door before services.
+#[derive(Clone)]
+pub struct DoorLayer(Arc<Keeper>);
+
+/// Whoever stands at the door.
+struct Keeper {
+    /// `None`: without TLS, on loopback, where everybody may do everything.
+    access: Option<Access>,
+    clock: Arc<dyn Clock>,
+    rates: Rates,
+}
+
+impl DoorLayer {
+    /// A door for those who may come in by `access`; without it, for everybody.
+    pub fn new(access: Option<Access>, clock: Arc<dyn Clock>) -> Self {
+        Self(Arc::new(Keeper { access, clock, rates: Rates::default() }))
+    }
+}
+
+impl<S> Layer<S> for DoorLayer {
+    type Service = Door<S>;
+
+    fn layer(&self, inner: S) -> Door<S> {
+        Door { inner, keeper: self.0.clone() }
+    }
+}
+
+/// Lets a call in or answers it.
+#[derive(Clone)]
+pub struct Door<S> {
+    inner: S,
+    keeper: Arc<Keeper>,
+}
+
+impl<S> Service<Request<Body>> for Door<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        // The one that was polled ready is the one that is called.
+        let next = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, next);
+        let (keeper, asking) = (self.keeper.clone(), Asking::of(&request));
+        // Nobody behind the door needs it, so nobody behind it can log it.
+        request.headers_mut().remove(AUTHORIZATION);
+        Box::pin(async move {
+            match keeper.admit(asking).await {
+                Ok(identity) => {
+                    request.extensions_mut().insert(identity);
+                    inner.call(request).await
+                }
+                Err(refused) => {
+                    tracing::warn!(path = request.uri().path(), error = %refused, "a call was refused");
+                    Ok(tonic::Status::from(refused).into_http())
+                }
+            }
+        })
+    }
+}
+
+/// What is known of a call before it is let in.
+struct Asking {
+    path: String,
+    line: Option<Arc<Line>>,
+    token: Option<String>,
+    named: Option<String>,
+}
+
+impl Asking {
+    fn of(request: &Request<Body>) -> Self {
+        let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+        let bearer = |value: &str| {
+            let (scheme, token) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+        };
+        Self {
+            path: request.uri().path().to_owned(),
+            line: request.extensions().get::<Arc<Line>>().cloned(),
+            token: text(AUTHORIZATION.as_str()).and_then(bearer),
+            named: text(ACTOR_KEY).map(str::to_owned),
+        }
+    }
+}
+
+impl Keeper {
+    /// Who is calling, if it may.
+    async fn admit(&self, asking: Asking) -> Result<Identity, ApiError> {
+        let Some(access) = &self.access else { return Ok(Identity::in_dev(asking.named.as_deref())) };
+        // Whatever is not in the table is not served: the services behind say so in their own words to whoever has a role.
+        let who = who_may(&asking.path).unwrap_or(Who::Any(&Role::ALL));
+        let by_certificate = asking.line.as_ref().and_then(|line| line.identity.clone());
+        self.count(&asking, by_certificate.as_ref())?;
+        let identity = match &asking.token {
+            Some(token) => Some(self.identify(access, token).await?),
+            None => by_certificate,
+        };
+        let Who::Any(roles) = who else {
+            return Ok(identity.unwrap_or_else(|| Identity::of("nobody", [].into(), [].into())));
+        };
+        let identity = identity.ok_or_else(|| not_authenticated(access))?;
+        if roles.iter().any(|role| identity.roles.contains(role)) {
+            return Ok(identity);
+        }
+        Err(not_allowed(&identity, &asking.path, roles))
+    }
+
+    /// Before a signature is judged, since that is what costs.
+    fn count(&self, asking: &Asking, by_certificate: Option<&Identity>) -> Result<(), ApiError> {
+        let (caller, times) = match (by_certificate, &asking.line) {
+            (Some(identity), _) if identity.roles.contains(&Role::Peer) => return Ok(()),
+            (Some(identity), _) => (identity.name.clone(), 1.0),
+            (None, Some(line)) => (format!("somebody at {}", line.from), OF_AN_ADDRESS),
+            (None, None) => ("somebody".to_owned(), 1.0),
+        };
+        if self.rates.admits(&caller, times) {
+            return Ok(());
+        }
+        let message = format!("{caller} calls more than {} times a second: wait a moment", A_SECOND * times);
+        Err(ApiError::new(ErrorCode::TooMany, message))
+    }
+
+    async fn identify(&self, access: &Access, token: &str) -> Result<Identity, ApiError> {
+        let Some(tokens) = &access.tokens else {
+            let message = "no tokens are taken here: access.oidc is not configured";
+            return Err(ApiError::new(ErrorCode::NotAuthenticated, message));
+        };
+        let identified = tokens.identify(token, self.clock.now()).await;
+        identified.map_err(|error| ApiError::new(ErrorCode::NotAuthenticated, error.to_string()))
+    }
+}
+
+fn not_authenticated(access: &Access) -> ApiError {
+    let or = if access.tokens.is_some() { " or a token" } else { "" };
+    let message = format!("who is calling? Show a client certificate of the fleet's authority{or}");
+    ApiError::new(ErrorCode::NotAuthenticated, message)
+}
+
+fn not_allowed(identity: &Identity, path: &str, roles: &[Role]) -> ApiError {
+    let call = path.rsplit('/').next().unwrap_or(path);
+    let needed: Vec<&str> = roles.iter().map(|role| role.word()).collect();
+    let message = format!(
+        "{} ({}) may not call {call}: it needs the role {}",
+        identity.name,
+        identity.roles_in_words(),
+        needed.join(" or ")
+    );
+    ApiError::new(ErrorCode::NotAllowed, message)
+}
