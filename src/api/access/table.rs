@@ -40,7 +40,7 @@ pub const TABLE: &[(&str, Who)] = &[
     ("failoverd.v1.StatusService/WatchFleet", READ),
     ("failoverd.v1.StatusService/WatchRun", READ),
     ("failoverd.v1.ControlService/Export", READ),
-    ("failoverd.v1.ControlService/ShowLogFilter", READ),
+    ("failoverd.v1.ControlService/ShowLogFilter", OPERATE),
     ("failoverd.v1.ControlService/SetLogFilter", OPERATE),
     ("failoverd.v1.ControlService/Failover", OPERATE),
     ("failoverd.v1.ControlService/Failback", OPERATE),
