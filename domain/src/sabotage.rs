@@ -16,8 +16,6 @@ pub enum Sabotage {
     IgnoreUnknown,
     /// Events are not kept until the history has them.
     DropOutbox,
-    /// A daemon that reaches nobody has a vote.
-    CountIsolated,
     /// A daemon that says nothing votes off.
     SilenceIsOff,
     /// A decision is carried out however old its evidence is, and whether its reason is gone or not.
@@ -26,13 +24,12 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 7] = [
         Self::SkipQuorum,
         Self::SkipEpochCompare,
         Self::ActBeforeJournal,
         Self::IgnoreUnknown,
         Self::DropOutbox,
-        Self::CountIsolated,
         Self::SilenceIsOff,
         Self::ResumeStale,
     ];

@@ -100,12 +100,6 @@ impl Bus {
         self.wiring().cut.insert((from.clone(), to.clone()));
     }
 
-    /// Whether nothing gets from one daemon to another.
-    #[must_use]
-    pub fn is_cut(&self, from: &Region, to: &Region) -> bool {
-        self.wiring().cut.contains(&(from.clone(), to.clone()))
-    }
-
     /// Undoes [`Self::cut`].
     pub fn mend(&self, from: &Region, to: &Region) {
         self.wiring().cut.remove(&(from.clone(), to.clone()));

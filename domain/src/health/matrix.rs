@@ -11,7 +11,6 @@ use super::diagnosis::View;
 use super::reading::{Rehearsal, Report, Route53Reading, SignalReading, Status, StoreReading, Vote};
 use super::sheets::{SeenCheck, Sheets, newest};
 use crate::ids::{Region, ServiceName, SignalName, StoreName, SwitchGroup};
-use crate::sabotage::{self, Sabotage};
 use crate::time::Timestamp;
 
 /// Newest report of every daemon, stamped with the holder's own clock on arrival.
@@ -217,9 +216,6 @@ impl Matrix {
     #[must_use]
     pub fn isolated(&self, now: Timestamp, view: &View, observer: &Region) -> bool {
         let Some(received) = self.fresh(now, observer, view.stale_after_ms) else { return false };
-        if sabotage::is(Sabotage::CountIsolated) {
-            return false;
-        }
         let report = &received.report;
         let alone = view.members.iter().all(|member| member == observer);
         let reaches_a_peer = report.reaches.iter().any(|peer| peer != observer && view.members.contains(peer));

@@ -47,8 +47,6 @@ pub enum Fault {
     NoDns(Region),
     /// The daemon's credentials are expired.
     Expired(Region),
-    /// The Region hears nothing and sees nothing outside, but what its daemon says arrives.
-    Deaf(Region),
 }
 
 impl fmt::Display for Fault {
@@ -65,7 +63,7 @@ impl Fault {
         let other = another(draws, &any);
         let member = pick(draws, &[US_EAST, EU_WEST]);
         let service = SERVICES[below(draws, SERVICES.len())];
-        match below(draws, 32) {
+        match below(draws, 30) {
             0..=3 => Self::RegionLoss(member),
             4..=7 => Self::Crash(any),
             8..=9 => Self::OneWay(any, other),
@@ -84,8 +82,7 @@ impl Fault {
             26 => Self::Endpoint(member),
             27 => [Self::Endpoint(member.clone()), Self::SpreadEndpoint(member)][below(draws, 2)].clone(),
             28 => Self::NoDns(any),
-            29 => Self::Expired(any),
-            _ => Self::Deaf(any),
+            _ => Self::Expired(any),
         }
     }
 }
@@ -166,14 +163,6 @@ impl SimulatedFleet {
             Fault::SpreadEndpoint(at) => aws.set_endpoint(at, &SPREAD.into(), !on),
             Fault::NoDns(at) => aws.set_dns_reachable(at, !on),
             Fault::Expired(at) => aws.expire_credentials(at, on),
-            Fault::Deaf(at) => {
-                if on {
-                    aws.isolate(at);
-                } else {
-                    aws.rejoin(at);
-                }
-                REGIONS.map(region).iter().filter(|from| *from != at).for_each(|from| cut(from, at));
-            }
         }
     }
 }

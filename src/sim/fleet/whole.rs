@@ -273,9 +273,9 @@ impl SimulatedFleet {
     fn examine(&mut self) {
         let service = ServiceName::from(SERVICE);
         self.exam.sample(&service, &self.judge, &self.aws, &self.doors);
-        self.proof.look(&service, &self.judge, &self.aws, &self.bus);
+        self.proof.look(&service, &self.judge, &self.aws);
         self.spread_exam.sample(&self.judge, &self.aws, &self.doors);
-        self.spread_proof.look(&SPREAD.into(), &self.judge, &self.aws, &self.bus);
+        self.spread_proof.look(&SPREAD.into(), &self.judge, &self.aws);
         self.effects.look(&self.judge, &self.aws);
     }
 

@@ -186,7 +186,7 @@ impl<'a> Stage<'a> {
             return Err("the simulation took too long".to_owned());
         }
         let name = self.name().clone();
-        self.proof.look(&name, &self.judge, &self.aws, &self.around.bus);
+        self.proof.look(&name, &self.judge, &self.aws);
         self.effects.look(&self.judge, &self.aws);
         Ok(())
     }
