@@ -137,16 +137,26 @@ pub(super) struct Reception {
 /// Receives callers for as long as somebody takes them. Dropped, it ends those who have not said who they are.
 pub(super) async fn receive(listener: TcpListener, reception: Reception, ready: mpsc::Sender<io::Result<Connection>>) {
     let (places, mut handshakes) = (Places::default(), JoinSet::new());
+    // Said once, until it goes on.
+    let mut told = false;
     while !ready.is_closed() {
         tokio::select! {
             () = ready.closed() => return,
             Some(_) = handshakes.join_next() => {}
             accepted = listener.accept(), if handshakes.len() < MOST_HANDSHAKES => match accepted {
-                // Whoever finds no place is closed without a word.
-                Ok((stream, from)) => if let Some(place) = places.take(from.ip()) {
-                    handshakes.spawn(welcome(&reception, stream, from, place, ready.clone()));
-                },
-                Err(_) => tokio::time::sleep(BREATH).await,
+                Ok((stream, from)) => {
+                    told = false;
+                    // Whoever finds no place is closed without a word.
+                    if let Some(place) = places.take(from.ip()) {
+                        handshakes.spawn(welcome(&reception, stream, from, place, ready.clone()));
+                    }
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::error!(listener = "grpc", %error, "no connection can be accepted: is the limit of open files reached?");
+                    }
+                    tokio::time::sleep(BREATH).await;
+                }
             },
         }
     }

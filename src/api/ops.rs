@@ -36,11 +36,11 @@ pub struct Known {
 
 /// The routes, for listeners that serve more beside them.
 pub fn router(Known { leadership, state, exposition }: Known) -> Router {
-    let leader = leadership.clone();
+    let (leader, agreed) = (leadership.clone(), state.clone());
     Router::new()
         .route("/metrics", get(move || metrics(exposition.clone())))
         .route("/livez", get(|| async { Json(json!({ "live": true })) }))
-        .route("/readyz", get(move || std::future::ready(readiness(&leadership.borrow()))))
+        .route("/readyz", get(move || std::future::ready(readiness(&leadership.borrow(), &agreed.borrow()))))
         .route("/drainz", get(move || std::future::ready(drain(&leader.borrow(), &state.borrow()))))
 }
 
@@ -61,22 +61,25 @@ async fn metrics(exposition: Arc<Exposition>) -> Response {
 /// Whether this daemon may be stopped: for a hook before the stop, and for whoever restarts one after the other. A daemon
 /// that does not know what was agreed cannot say so.
 fn drain(leadership: &Leadership, state: &FleetState) -> Response {
-    let unknown = reasons(leadership).into_iter().map(str::to_owned);
+    let unknown = reasons(leadership, state).into_iter().map(str::to_owned);
     let reasons: Vec<String> = unknown.chain(state.why_stay()).collect();
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(json!({ "may_stop": reasons.is_empty(), "reasons": reasons }))).into_response()
 }
 
-/// Ready: a leader is known and everything agreed before the start has been applied.
-fn readiness(leadership: &Leadership) -> Response {
-    let reasons: Vec<&str> = reasons(leadership);
+/// Ready: the fleet is formed, a leader is known, and everything agreed before the start has been applied.
+fn readiness(leadership: &Leadership, state: &FleetState) -> Response {
+    let reasons = reasons(leadership, state);
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = json!({ "ready": reasons.is_empty(), "leader": leadership.leader, "reasons": reasons });
     (status, Json(body)).into_response()
 }
 
-fn reasons(leadership: &Leadership) -> Vec<&'static str> {
+fn reasons(leadership: &Leadership, state: &FleetState) -> Vec<&'static str> {
     let mut reasons = Vec::new();
+    if state.fleet.as_str().is_empty() {
+        reasons.push("the fleet is not formed yet: its first leader does that in a moment");
+    }
     if leadership.leader.is_none() {
         reasons.push("no leader is known: is a majority of the Regions up and reachable?");
     }
@@ -91,14 +94,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ready_needs_a_leader_and_a_caught_up_log() {
-        let mut leadership = Leadership::default();
-        assert_eq!(reasons(&leadership).len(), 2);
+    fn ready_needs_a_formed_fleet_a_leader_and_a_caught_up_log() {
+        let (mut leadership, state) = (Leadership::default(), crate::api::fake::state_with(&[]));
+        assert_eq!(reasons(&leadership, &state).len(), 2);
         leadership.leader = Some("eu-west-1".into());
-        assert_eq!(reasons(&leadership), ["has not caught up with the fleet since its start"]);
-        assert_eq!(readiness(&leadership).status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(reasons(&leadership, &state), ["has not caught up with the fleet since its start"]);
+        assert_eq!(readiness(&leadership, &state).status(), StatusCode::SERVICE_UNAVAILABLE);
         leadership.caught_up = true;
-        assert_eq!(readiness(&leadership).status(), StatusCode::OK);
+        assert_eq!(readiness(&leadership, &state).status(), StatusCode::OK);
+        let unformed = readiness(&leadership, &FleetState::default());
+        assert_eq!(unformed.status(), StatusCode::SERVICE_UNAVAILABLE, "a fleet that is not formed takes no commands");
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl PeerApi {
     }
 
     /// A peer that makes no sense is not obeyed, counted, and told so.
-    fn refuse(&self, peer: &Region, why: &str) -> Status {
+    fn refuse(&self, peer: &str, why: &str) -> Status {
         if let Some(times) = self.nonsense.refuse(peer) {
             tracing::error!(%peer, why, times, "a peer talks nonsense: it is not obeyed");
         }
@@ -126,10 +126,10 @@ impl PeerService for PeerApi {
         }
         // Our own word comes from nobody else.
         if report.observer == self.handles.me {
-            return Err(self.refuse(&report.observer, "a report in this daemon's own name"));
+            return Err(self.refuse(report.observer.as_str(), "a report in this daemon's own name"));
         }
         let applied = self.handles.agreement.state().borrow().applied;
-        report.check_sense(applied).map_err(|why| self.refuse(&report.observer, &why))?;
+        report.check_sense(applied).map_err(|why| self.refuse(report.observer.as_str(), &why))?;
         // A newer report follows in a moment: one that finds no room is dropped, never queued up.
         let sent = tokio::time::timeout(INBOX_WAIT, self.handles.inbox.send(report)).await;
         match sent {
@@ -171,11 +171,8 @@ impl PeerService for PeerApi {
             Actor::Daemon(_) | Actor::Operator(_) => {}
         }
         if let Err(why) = entry.may_be_forwarded() {
-            let from = match &entry.actor {
-                Actor::Daemon(region) => region.clone(),
-                Actor::Operator(_) => Region::default(),
-            };
-            return Err(self.refuse(&from, &why));
+            // Whoever forwards it is wrong, in whose name ever.
+            return Err(self.refuse(&speaker.name, &why));
         }
         // `at` is the proposer's clock, and the proposer is whoever leads.
         let entry = Entry { at: self.handles.clock.now(), ..entry };

@@ -88,7 +88,7 @@ impl Consensus {
         }
         let sense = sense::check(envelope, &known);
         sense.map_err(|why| {
-            if let Some(times) = inner.nonsense.refuse(from) {
+            if let Some(times) = inner.nonsense.refuse(from.as_str()) {
                 tracing::error!(peer = %from, why, times, "a peer talks nonsense: it is not listened to");
             }
             HandleError::Nonsense(why)

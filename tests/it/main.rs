@@ -15,6 +15,7 @@ mod metrics;
 mod outages;
 mod process;
 mod readiness;
+#[cfg(debug_assertions)]
 mod sabotage;
 mod sandbox;
 mod simulation;

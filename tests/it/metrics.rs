@@ -1,12 +1,17 @@
 //! What three daemons tell a scraper, against what `docs/metrics.md` promises.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use failoverd::adapters::clock::SystemClock;
 use failoverd::sandbox::REGIONS;
-use failoverd::telemetry::{Kind, defined};
-use failoverd_domain::fleet::{RunState, ServicePhase};
+use failoverd::telemetry::{Exposition, Kind, LogControl, Telemetry, defined};
+use failoverd_domain::fleet::{FleetState, Role, RunState, ServicePhase};
+use failoverd_domain::health::View;
 use failoverd_domain::ids::Region;
+use failoverd_domain::time::Timestamp;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use crate::sandbox::Fixture;
@@ -21,8 +26,8 @@ type Sample = (String, BTreeMap<String, String>, f64);
 /// Labels beside those of the table.
 const COMMON: [&str; 2] = ["fleet", "daemon"];
 
-/// Not to be seen in a sandbox that loses a Region and holds no drill: no TLS, no webhooks, active-passive alone, nothing
-/// that asks for a drill, and a simulated CloudWatch whose lag is another store's.
+/// Not to be seen in a sandbox that loses a Region and holds no drill: no TLS (`process/security.rs` looks), no webhooks,
+/// active-passive alone, nothing that asks for a drill. Those of drills and licences are looked up in a stored state.
 const ELSEWHERE: [&str; 11] = [
     "failoverd_tls_certificate_expiry_timestamp_seconds",
     "failoverd_webhook_pending_events",
@@ -65,6 +70,43 @@ fn the_page_says_what_is_defined() {
         })
         .collect();
     assert_eq!(promised(), defined);
+}
+
+/// What a daemon that holds this state would say of it, by name.
+fn told_of(state: FleetState) -> BTreeSet<String> {
+    let view = View { me: "us-east-1".into(), members: Vec::new(), stale_after_ms: 5_000, rehearses: None };
+    let exposition = Exposition {
+        meters: Telemetry::counting(Timestamp(0)).meters,
+        clock: Arc::new(SystemClock),
+        view,
+        state: watch::Sender::new(Arc::new(state)).subscribe(),
+        leadership: watch::Sender::default().subscribe(),
+        matrix: watch::Sender::default().subscribe(),
+        fleet: "prod".into(),
+        role: Role::Member,
+        logs: LogControl::fixed(),
+        certificate_ends: None,
+        newest: Mutex::default(),
+    };
+    let text = exposition.text();
+    text.lines().filter(|line| !line.starts_with('#')).map(|line| sample(line).0).collect()
+}
+
+#[test]
+fn what_a_sandbox_does_not_show_is_told_of_stored_states() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/samples/format-1/states");
+    let mut told = BTreeSet::new();
+    for name in ["game-day", "came-back", "missed", "walk-1", "walk-2"] {
+        let text = std::fs::read_to_string(format!("{folder}/{name}.json")).unwrap();
+        let mut state: FleetState = serde_json::from_str(&text).unwrap();
+        state.told.insert("pager".to_owned(), 0);
+        for service in state.services.values_mut() {
+            Arc::make_mut(&mut service.spec).policy.require_drill_within_ms = Some(86_400_000);
+        }
+        told.extend(told_of(state));
+    }
+    let missing: Vec<&str> = ELSEWHERE.into_iter().filter(|name| !told.contains(*name)).collect();
+    assert_eq!(missing, ["failoverd_tls_certificate_expiry_timestamp_seconds"]);
 }
 
 async fn scrape(it: &Fixture, at: usize) -> Vec<Sample> {

@@ -19,6 +19,40 @@ const LONGEST_MS: u64 = 10 * 366 * 86_400_000;
 const FAR: u64 = 1 << 32;
 
 impl Report {
+    /// Makes this daemon's own report one that others take: whatever outside said at great length is cut, and what a
+    /// clock that was set by years makes of a duration ends at the longest. A report that is refused silences a daemon.
+    pub fn keep_sense(&mut self) {
+        let rehearsed = self.rehearsals.iter_mut().flat_map(|one| &mut one.signals);
+        for reading in self.signals.iter_mut().chain(rehearsed) {
+            cut(&mut reading.detail);
+            shorten(&mut reading.held_ms);
+            shorten(&mut reading.age_ms);
+            reading.latency_ms.iter_mut().for_each(shorten);
+        }
+        for reading in &mut self.stores {
+            shorten(&mut reading.age_ms);
+            if let Some((lag_ms, age_ms)) = &mut reading.lag_ms {
+                shorten(lag_ms);
+                shorten(age_ms);
+            }
+            if let Some(canary) = &mut reading.canary {
+                shorten(&mut canary.acknowledged_age_ms);
+                shorten(&mut canary.visible_age_ms);
+            }
+        }
+        let shown = self.rehearsals.iter_mut().filter_map(|one| one.route53.as_mut());
+        self.route53.iter_mut().chain(shown).for_each(|reading| shorten(&mut reading.age_ms));
+        for reading in &mut self.through {
+            cut(&mut reading.detail);
+            shorten(&mut reading.age_ms);
+            reading.latency_ms.iter_mut().for_each(shorten);
+        }
+        for sheet in &mut self.checks {
+            shorten(&mut sheet.age_ms);
+            sheet.checks.iter_mut().for_each(|check| cut(&mut check.reason));
+        }
+    }
+
     /// Refuses a report that makes no sense, by what this daemon has applied.
     ///
     /// # Errors
@@ -100,6 +134,14 @@ impl Report {
     }
 }
 
+fn shorten(ms: &mut u64) {
+    *ms = (*ms).min(LONGEST_MS);
+}
+
+fn cut(text: &mut String) {
+    text.truncate(text.floor_char_boundary(LONGEST_TEXT));
+}
+
 fn sheet_fits(sheet: &Sheet) -> bool {
     is_name(sheet.service.as_str())
         && is_name(&sheet.topic)
@@ -118,4 +160,26 @@ const fn is_name(name: &str) -> bool {
 
 const fn is_text(text: &str) -> bool {
     text.len() <= LONGEST_TEXT
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::tests::fixture::{EU, report};
+    use crate::health::Status;
+
+    #[test]
+    fn what_an_honest_daemon_makes_of_a_bad_clock_and_long_words_is_taken() {
+        let mut told = report(EU, Status::Bad);
+        let reading = told.signals.first_mut().unwrap();
+        (reading.held_ms, reading.age_ms) = (u64::MAX, LONGEST_MS + 1);
+        reading.detail = "é".repeat(LONGEST_TEXT);
+        told.stores.first_mut().unwrap().lag_ms = Some((u64::MAX, u64::MAX));
+        assert!(told.check_sense(told.applied).is_err());
+        told.keep_sense();
+        assert_eq!(told.check_sense(told.applied), Ok(()));
+        let mut sensible = report(EU, Status::Bad);
+        sensible.keep_sense();
+        assert_eq!(sensible, report(EU, Status::Bad), "what made sense is as it was");
+    }
 }

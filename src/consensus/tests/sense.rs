@@ -119,7 +119,7 @@ fn nonsense_of_a_member_is_dropped_counted_and_changes_nothing() {
             let refused = liar.says(&there, lie).await;
             assert!(matches!(refused, Err(HandleError::Nonsense(_))), "{what}: {refused:?}");
         }
-        assert_eq!(there.inner.nonsense.counts()[&me], count);
+        assert_eq!(there.inner.nonsense.counts()[me.as_str()], count);
         assert_eq!((there.fleet_metrics(), there.state().borrow().clone()), (metrics, before));
         fleet.commit(pause()).await;
         fleet.settle().await;

@@ -77,7 +77,8 @@ impl Observer {
         loop {
             ticks.tick().await;
             seq += 1;
-            let report = self.compose(sheet, seq).await;
+            let mut report = self.compose(sheet, seq).await;
+            report.keep_sense();
             let isolated = report.reaches.is_empty()
                 && self.view.members.len() > 1
                 // Before the first look nobody knows.

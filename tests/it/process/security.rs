@@ -111,13 +111,10 @@ async fn people_do_what_their_certificates_say_and_certificates_change_under_a_r
     let (code, text) = said(&secured.ctl_with(&["status"], None, &secured.file("alice", "ca")));
     assert_eq!(code, Some(4), "{text}");
     assert!(text.contains("--tls-cert") && text.contains("--token-file"), "it says what to do: {text}");
-    // A daemon is ready a moment before the fleet is formed.
-    within(seconds(20), "an operator may pause", || async {
-        let (code, text) = said(&secured.ctl("bob", &["pause", "--yes"]));
-        assert!(code == Some(0) || text.contains("NOT_FORMED"), "{text}");
-        (code == Some(0)).then_some(())
-    })
-    .await;
+    let (code, text) = said(&secured.ctl("bob", &["pause", "--yes"]));
+    assert_eq!(code, Some(0), "{text}");
+    let (_, page) = get(secured.fleet.daemons[0].ports.ops, "/metrics").await.unwrap();
+    assert!(page.contains("failoverd_tls_certificate_expiry_timestamp_seconds{"), "the end of its certificate is told");
 
     let kept = |end: &str| secured.file(&format!("kept-{end}"), "pem");
     for end in ["crt", "key"] {
