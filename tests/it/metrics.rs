@@ -7,6 +7,7 @@ use std::time::Duration;
 use failoverd::adapters::clock::SystemClock;
 use failoverd::sandbox::REGIONS;
 use failoverd::telemetry::{Exposition, Kind, LogControl, Telemetry, defined};
+use failoverd_domain::drill::{DrillPhase, DrillRun, Schedule};
 use failoverd_domain::fleet::{FleetState, Role, RunState, ServicePhase};
 use failoverd_domain::health::View;
 use failoverd_domain::ids::Region;
@@ -102,6 +103,16 @@ fn what_a_sandbox_does_not_show_is_told_of_stored_states() {
         state.told.insert("pager".to_owned(), 0);
         for service in state.services.values_mut() {
             Arc::make_mut(&mut service.spec).policy.require_drill_within_ms = Some(86_400_000);
+        }
+        for drill in state.drills.values_mut() {
+            let [cron, timezone] = ["0 3 * * *", "UTC"].map(str::to_owned);
+            let schedule = Schedule { cron, timezone, window_ms: 600_000, blackouts: Vec::new() };
+            Arc::make_mut(&mut drill.spec).schedule = Some(schedule);
+            drill.missed = Some((Timestamp(5_000), "paused".to_owned()));
+        }
+        let open = |run: &DrillRun| DrillRun { id: "open.1".into(), phase: DrillPhase::Holding, ..run.clone() };
+        if let Some(run) = state.drill_runs.values().next().map(open) {
+            state.drill_runs.insert(run.id.clone(), run);
         }
         told.extend(told_of(state));
     }
