@@ -11,7 +11,7 @@ FROM    ?= 1
 MINUTES ?= 1
 FUZZ    ?= manifests
 
-.PHONY: help demo test chart bench verify fix simulate fuzz tools postgres
+.PHONY: help demo test chart bench verify fix simulate figures faults fuzz supply mutants tools postgres
 
 help: ## What there is to run
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,8 +20,13 @@ demo: postgres ## A fleet of three Regions on this machine loses one of them
 	$(CARGO) build --bins
 	$(TARGET)/debug/failoverctl sandbox demo
 
-test: tools verify ## Everything that CI checks; simulated seeds are among the tests
+# Of simulated fleets. The tests have a few more, of a debug build.
+TESTED = --seeds 2000 --minutes 2
+
+test: tools verify ## Everything that CI checks; thousands of simulated seeds are at its end
 	$(CARGO) test --workspace
+	$(CARGO) build --release --example simulate
+	$(TARGET)/release/examples/simulate $(TESTED)
 
 chart: tools ## The chart, its alerts and the image alone; UPDATE_GOLDEN=1 takes what is rendered now as right
 	$(CARGO) build --bins
@@ -52,9 +57,26 @@ simulate: ## SEEDS=n [FROM=seed]: thousands of simulated outages
 	@tools/need cargo cc
 	$(CARGO) run --release --example simulate -- --seeds $(SEEDS) --from $(FROM)
 
+figures: ## SEEDS=n: what the simulation tries, in the README's table
+	@tools/need cargo cc
+	$(CARGO) build --release --example simulate
+	$(PYTHON) tools/figures $(TARGET)/release/examples/simulate $(SEEDS) $(FROM)
+
+faults: postgres ## [MINUTES=n] [SEED=n]: real daemons on a real network that fails, see docs/faults.md
+	$(CARGO) build --bins
+	MINUTES=$(MINUTES) $(if $(SEED),SEED=$(SEED)) $(CARGO) test --test it -- --ignored --exact --nocapture \
+		faults::random::random_faults_for_some_minutes
+
 fuzz: ## FUZZ=target [MINUTES=n]: hostile input, see docs/fuzzing.md
 	@tools/need cargo cc g++
 	tools/fuzz $(FUZZ) $(MINUTES) $(abspath $(or $(CARGO_TARGET_DIR),target))/fuzz
+
+supply: tools ## Crates: licences, duplicates, sources; ADVISORIES=yes asks for known faults too, which needs the network
+	tools/deny $(TARGET) bans licenses sources $(if $(ADVISORIES),advisories)
+
+mutants: ## Break the domain's decisions one by one, and see whether a test notices; hours. MUTANTS="--re fleet/guards": a part
+	@tools/need cargo cc
+	tools/mutants $(TARGET) $(MUTANTS)
 
 tools: ## Below the target folder: a Postgres, unless the machine has one; an emulator of AWS and clients for it; Helm; Prometheus
 	@tools/need cargo cc

@@ -1,11 +1,13 @@
 //! Compiles the protos without protoc, and keeps their descriptors for reflection.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    const PROTOS: [&str; 4] = [
+    const PROTOS: [&str; 6] = [
         "failoverd/v1/types.proto",
         "failoverd/v1/status.proto",
         "failoverd/v1/control.proto",
         "failoverd/v1/peer.proto",
+        "failoverd/v1/glass.proto",
+        "failoverd/v1/fleet.proto",
     ];
     println!("cargo:rerun-if-changed=proto");
     let descriptors = protox::compile(PROTOS, ["proto"])?;

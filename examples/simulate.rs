@@ -4,6 +4,8 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -11,7 +13,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use failoverd::consensus::seed_elections;
-use failoverd::sim::fleet::{Outcome, simulate};
+use failoverd::sim::fleet::{Figures, Outcome, simulate};
 
 /// Simulate whole fleets under faults.
 #[derive(Parser)]
@@ -28,6 +30,9 @@ struct Arguments {
     /// Print what happened in every seed.
     #[arg(long)]
     log: bool,
+    /// Print what was tried as rows of a table.
+    #[arg(long)]
+    figures: bool,
 }
 
 /// Sums over all seeds.
@@ -38,6 +43,7 @@ struct Sum {
     checks: u64,
     runs: u64,
     violations: u64,
+    figures: Figures,
     failed: Vec<u64>,
 }
 
@@ -54,6 +60,9 @@ fn main() -> ExitCode {
     let sum = sum.into_inner().unwrap_or_else(PoisonError::into_inner);
     if !sum.failed.is_empty() {
         eprintln!("failed seeds: {:?}", sum.failed);
+    }
+    if arguments.figures {
+        print_figures(&sum);
     }
     println!(
         "{} seeds, {:.1} simulated hours, {} runs, {} checks, {} violations",
@@ -81,6 +90,7 @@ fn work(arguments: &Arguments, next: &AtomicU64, sum: &Mutex<Sum>) {
         sum.simulated_ms += outcome.simulated_ms;
         sum.checks += outcome.checks;
         sum.runs += outcome.runs;
+        sum.figures.add(outcome.figures.clone());
         sum.violations += outcome.violations.len() as u64;
         if !outcome.violations.is_empty() {
             sum.failed.push(seed);
@@ -98,6 +108,32 @@ fn run(seed: u64, chaos: Duration) -> Outcome {
         Ok(runtime) => runtime.block_on(simulate(seed, chaos)),
         Err(error) => panic!("no runtime: {error}"),
     }
+}
+
+/// Rows of a table in Markdown.
+fn print_figures(sum: &Sum) {
+    let Sum { done, simulated_ms, checks, runs, violations, figures, .. } = sum;
+    let counted = |counts: &BTreeMap<String, u64>| {
+        let mut counts: Vec<_> = counts.iter().collect();
+        counts.sort_by_key(|(what, count)| (Reverse(**count), (*what).clone()));
+        counts.iter().map(|(what, count)| format!("{what} {count}")).collect::<Vec<_>>().join(", ")
+    };
+    let mut resumed = figures.resumed_ms.clone();
+    resumed.sort_unstable();
+    let quantile = |percent: usize| resumed.get(resumed.len() * percent / 100).map_or(0.0, |ms| *ms as f64 / 1e3);
+    println!("| seeds, simulated hours | {done}, {:.1} |", *simulated_ms as f64 / 3.6e6);
+    println!("| faults inflicted | {} |", counted(&figures.faults));
+    println!("| checks of invariants | {checks} |");
+    println!("| moves decided, carried out | {}, {runs} |", figures.decided);
+    println!("| automatic moves held, by guard and outage | {} |", counted(&figures.held_by));
+    println!("| entries refused, by code | {} |", counted(&figures.refused));
+    println!(
+        "| from a leader's death in a step to the next word, p50, p99 ({}) | {:.1} s, {:.1} s |",
+        resumed.len(),
+        quantile(50),
+        quantile(99)
+    );
+    println!("| violations | {violations} |");
 }
 
 fn report(outcome: &Outcome) {

@@ -5,6 +5,7 @@
 
 mod access;
 mod dump;
+mod fleet_wide;
 mod read;
 mod report;
 mod variables;
@@ -17,7 +18,7 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use failoverd_domain::fleet::Role;
+use failoverd_domain::fleet::{FleetSettings, Role, Velocity};
 use failoverd_domain::ids::{FleetId, Region};
 use failoverd_domain::manifest::yaml::{MAX_BYTES, Node, NodeKind, read_documents};
 use failoverd_domain::manifest::{Findings, Problem};
@@ -52,6 +53,8 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// Who may do what, beside what certificates say by themselves.
     pub access: Access,
+    /// How much may move by itself in a while, if most daemons' files say so.
+    pub velocity: Option<Velocity>,
     /// How AWS is reached.
     pub aws: Aws,
     /// Rhythms.
@@ -184,6 +187,12 @@ impl Default for Timing {
 }
 
 impl Config {
+    /// What this file says of the whole fleet.
+    #[must_use]
+    pub fn fleet_settings(&self) -> FleetSettings {
+        FleetSettings { velocity: self.velocity.clone(), break_glass: self.access.break_glass.clone() }
+    }
+
     /// Reads the file, lets variables override it, and validates the whole.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use failoverd_domain::fleet::{Actor, Applied, Command, Entry, FleetState, Role};
+use failoverd_domain::fleet::{Actor, Applied, Command, Entry, FleetSettings, FleetState, Role};
 use failoverd_domain::format::{Build, Format};
 use failoverd_domain::ids::{FleetId, Generation, Region};
 use failoverd_domain::invariant::{Transition, Violation, judge};
@@ -22,7 +22,7 @@ use crate::api::access::Identity;
 use crate::api::peer::RaftRefusal;
 use crate::api::{self, GrpcPeers, Handles, RaftEndpoint, Secured, SwitchSettings};
 use crate::consensus::{Consensus, ConsensusConfig, Disk, HandleError, OnApplied, StartError};
-use crate::ports::{Agreement, Clock, History, Peers, Webhooks, World};
+use crate::ports::{Agreement, Clock, History, Peers, RetryBudget, Webhooks, World};
 use crate::runtime::{Engine, Keep, Parts, Supervisor, TaskKind, Timing};
 use crate::sim::fleet::SimulatedRehearsals;
 use crate::telemetry::{Exposition, MeteredAgreement, Meters, Telemetry};
@@ -48,8 +48,8 @@ pub struct Setup {
     pub me: Region,
     /// The fleet.
     pub fleet: FleetId,
-    /// Its generation.
-    pub generation: Generation,
+    /// Its generation, where this daemon is new and to be added to it; otherwise the disk says it.
+    pub join: Option<Generation>,
     /// Every daemon of it.
     pub members: BTreeMap<Region, Role>,
     /// Where each of them serves gRPC.
@@ -72,6 +72,8 @@ pub struct Setup {
     pub history: Option<Arc<dyn History>>,
     /// How long it keeps its events; absent: for ever.
     pub keep: Option<Keep>,
+    /// What its file says of the whole fleet.
+    pub settings: FleetSettings,
     /// Who is told of news outside the fleet, if anybody.
     pub webhooks: Option<Arc<dyn Webhooks>>,
     /// What is counted, traced and logged.
@@ -121,8 +123,9 @@ impl Daemon {
         let config = ConsensusConfig {
             me: setup.me.clone(),
             fleet: setup.fleet.clone(),
-            generation: setup.generation,
+            join: setup.join,
             members: setup.members.clone(),
+            switch: setup.advertise.clone(),
             heartbeat: setup.heartbeat,
             election_timeout_min: setup.election_timeout,
             election_timeout_max: setup.election_timeout * 2,
@@ -139,6 +142,7 @@ impl Daemon {
         let parts = Parts {
             me: setup.me.clone(),
             build: this_build(),
+            settings: setup.settings,
             fleet: setup.fleet.clone(),
             members: setup.members.clone(),
             advertise: setup.advertise,
@@ -169,7 +173,9 @@ impl Daemon {
             inbox: engine.inbox,
             outbox: consensus.outbox(),
             raft: Arc::new(Doorway(consensus.clone())),
+            members: Arc::new(consensus.clone()),
             telemetry: setup.telemetry,
+            retries: Arc::new(RetryBudget::new(setup.me.as_str())),
         };
         watch_over(&supervisor, &handles);
         let exposition = Arc::new(Exposition {
@@ -205,7 +211,8 @@ impl Daemon {
 
     /// Hands leadership over, stops listening, lets tasks journal what they are at, closes the log: in this order.
     pub async fn stop(self) {
-        let others = self.handles.view.members.iter().filter(|region| **region != self.me);
+        let members = self.handles.view.now().members;
+        let others = members.iter().filter(|region| **region != self.me);
         let now = self.handles.clock.now();
         let matrix = self.handles.matrix.borrow().clone();
         let stale_ms = self.handles.view.stale_after_ms;
@@ -338,7 +345,7 @@ async fn report_violations(mut violated: mpsc::Receiver<Violation>, parts: Parts
 }
 
 /// Peers' consensus messages on their way in.
-struct Doorway(Consensus);
+pub struct Doorway(pub Consensus);
 
 #[async_trait]
 impl RaftEndpoint for Doorway {

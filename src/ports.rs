@@ -4,8 +4,12 @@
 
 mod fleet;
 mod keys;
+mod members;
 mod rehearsals;
+mod retries;
+mod steady;
 mod tally;
+mod viewpoint;
 mod webhooks;
 
 use std::net::IpAddr;
@@ -21,18 +25,29 @@ use failoverd_domain::traffic::{Heard, SwitchAlarm};
 
 pub use fleet::{Agreement, Leadership, Outbox, PeerError, Peers, ProposeError};
 pub use keys::KeySource;
+pub use members::{Asked, MemberSeen, Members, MembersError};
 pub use rehearsals::{Observed, Rehearsals, Rehearsed};
+pub use retries::{Backoff, RetryBudget};
+pub use steady::{Correction, SteadyClock};
 pub use tally::Tally;
+pub use viewpoint::Viewpoint;
 pub use webhooks::{Hook, Undelivered, Webhooks};
 
 mod history;
 
-pub use history::{Anchor, History, HistoryError, HistoryFilter, LEAST_KEPT, Removed, Retention, Verified};
+pub use history::{
+    Anchor, History, HistoryError, HistoryFilter, LEAST_KEPT, Removed, Retention, Verified, holds, tells_our_past,
+};
 
 /// Wall clock. Timers use tokio's, which a simulation can pause.
 pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> Timestamp;
+
+    /// What it made of a machine's clock that was set.
+    fn correction(&self) -> Correction {
+        Correction::default()
+    }
 }
 
 /// A call to AWS (or another outside party) that did not end well.

@@ -236,7 +236,7 @@ fn layers_name_only_those_below_them() {
             let may = |arrow: &&str| *arrow == "*" || *arrow == first || *arrow == path;
             // The simulated fleet composes whole daemons, as `daemon` does.
             let composes = source.path.starts_with("src/sim/fleet/")
-                && ["runtime", "consensus", "survey", "telemetry"].contains(&first);
+                && ["api", "runtime", "consensus", "survey", "telemetry"].contains(&first);
             if is_ours && first != layer && !composes && !allowed.iter().any(may) {
                 problems.push(format!("{}:{line}: {layer} may not name {path}", source.path));
             }
@@ -348,6 +348,24 @@ fn names_say_something() {
             if words.any(|word| empty.contains(&word)) {
                 problems.push(format!("{}:{line}: mod {name}", source.path));
             }
+        }
+    }
+    nothing(problems);
+}
+
+/// The compiler refuses `unsafe` in a crate that takes the workspace's lints; this is that every crate takes them. The fuzz
+/// targets are no crate of the workspace: the entry point that libFuzzer calls is made by an unsafe attribute.
+#[test]
+fn no_crate_may_be_unsafe() {
+    let workspace = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    assert!(workspace.contains("[workspace.lints.rust]\nunsafe_code = \"forbid\"\n"), "unsafe code is not forbidden");
+    let crates = workspace.lines().find_map(|line| line.strip_prefix("members = [")?.strip_suffix(']')).unwrap();
+    let mut problems = Vec::new();
+    for member in crates.split(',').map(|member| member.trim().trim_matches('"')) {
+        let manifest = root().join(member).join("Cargo.toml");
+        let text = fs::read_to_string(&manifest).unwrap();
+        if !text.contains("[lints]\nworkspace = true\n") {
+            problems.push(format!("{}: does not take the workspace's lints", manifest.display()));
         }
     }
     nothing(problems);

@@ -231,6 +231,7 @@ fn matrix(state: &FleetState, down: Option<&str>) -> Matrix {
             checks: Vec::new(),
             rehearsals: Vec::new(),
             through: Vec::new(),
+            settings: None,
         };
         matrix.take(NOW.minus_ms(500), report);
     }

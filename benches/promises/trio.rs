@@ -55,9 +55,10 @@ impl Trio {
         // One address asks for all checkers, and as fast as it can.
         let limits = SwitchLimits { requests_of_a_source: Some(1_000_000), ..SwitchLimits::default() };
         let setup = Setup {
+            settings: Default::default(),
             me: REGIONS[me].into(),
             fleet: "bench".into(),
-            generation: Default::default(),
+            join: None,
             members: REGIONS.iter().map(|region| (Region::from(*region), Role::Member)).collect(),
             peers: peers.map(|(region, port)| ((*region).into(), format!("http://127.0.0.1:{port}"))).collect(),
             advertise: Some(SwitchEndpoint { host: "127.0.0.1".to_owned(), port: 1, https: false }),

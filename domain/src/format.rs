@@ -22,7 +22,7 @@ impl Format {
     /// The first one; it is not written down, so that what carries no number has it.
     pub const FIRST: Self = Self(1);
     /// The newest that this build reads, and writes as soon as the whole fleet reads it.
-    pub const NEWEST: Self = Self(1);
+    pub const NEWEST: Self = Self(2);
 
     /// For serde: what has the first format carries no number.
     #[must_use]
@@ -116,14 +116,14 @@ mod tests {
     use crate::fleet::{Entry, FleetState};
 
     /// An entry that some later build could write.
-    const LATER: &str = r#"{"format":2,"at":1,"actor":{"daemon":"a"},"command":{"teleport":{"to":"the moon"}}}"#;
+    const LATER: &str = r#"{"format":3,"at":1,"actor":{"daemon":"a"},"command":{"teleport":{"to":"the moon"}}}"#;
 
     #[test]
     fn what_cannot_be_read_still_says_its_format() {
         assert!(serde_json::from_str::<Entry>(LATER).is_err());
-        assert_eq!(newest_in(LATER.as_bytes()), Format(2));
+        assert_eq!(newest_in(LATER.as_bytes()), Format(3));
         let inside = format!(r#"{{"message":{{"append":{{"entries":[{{"payload":{{"Normal":{LATER}}}}}]}}}}}}"#);
-        assert_eq!(newest_in(inside.as_bytes()), Format(2), "however deep it is");
+        assert_eq!(newest_in(inside.as_bytes()), Format(3), "however deep it is");
         for other in ["{", "[]", r#"{"format":7}"#, r#"{"format":"x","command":1}"#] {
             assert_eq!(newest_in(other.as_bytes()), Format::FIRST, "{other}");
         }

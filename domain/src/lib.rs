@@ -4,11 +4,13 @@
 //! arguments, decisions go out as values. That is what lets a simulation run years of outages in minutes, and
 //! a replay of the log reach the same state on every daemon.
 
+pub mod by_hand;
 pub mod data;
 pub mod drill;
 pub mod fleet;
 pub mod format;
 pub mod freeze;
+pub mod glass;
 pub mod health;
 pub mod iam;
 pub mod ids;

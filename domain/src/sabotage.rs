@@ -16,23 +16,31 @@ pub enum Sabotage {
     IgnoreUnknown,
     /// Events are not kept until the history has them.
     DropOutbox,
+    /// The word of a daemon that is cut off from everybody counts.
+    CountIsolated,
     /// A daemon that says nothing votes off.
     SilenceIsOff,
     /// A decision is carried out however old its evidence is, and whether its reason is gone or not.
     ResumeStale,
+    /// Calls to other daemons have no time limit, and nobody notices that a connection is dead.
+    WaitForEver,
 }
 
 impl Sabotage {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
+    /// Those that show whatever carries messages between daemons.
+    pub const ALL: [Self; 8] = [
         Self::SkipQuorum,
         Self::SkipEpochCompare,
         Self::ActBeforeJournal,
         Self::IgnoreUnknown,
         Self::DropOutbox,
+        Self::CountIsolated,
         Self::SilenceIsOff,
         Self::ResumeStale,
     ];
+
+    /// Those that show only where messages go over connections.
+    pub const OF_CONNECTIONS: [Self; 1] = [Self::WaitForEver];
 }
 
 #[cfg(debug_assertions)]

@@ -30,6 +30,13 @@ impl Timestamp {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// Whether a clock that was wrong wrote this: those of two daemons that are right differ by less than a minute. How long ago
+    /// it really was nobody can say.
+    #[must_use]
+    pub const fn is_ahead_of(self, now: Self) -> bool {
+        self.since(now) > 60_000
+    }
+
     /// The same instant for calendars and databases; what lies beyond the year 9999 is its end. Calendars end somewhere,
     /// and not all of them without a panic.
     #[must_use]

@@ -4,15 +4,18 @@
 use std::collections::BTreeMap;
 
 use failoverd_domain::drill::{Blackout, Schedule, blackout_on, check_date, newest_opening, next_opening};
-use failoverd_domain::fleet::{Entry, FleetState, Role, tick, what_if_region_vanishes};
-use failoverd_domain::format::{at_the_head_of, newest_in};
+use failoverd_domain::fleet::{
+    Actor, Backup, Entry, FleetState, POSITIONS_PASSED_OVER, Restoring, Role, Since, tick, what_if_region_vanishes,
+};
+use failoverd_domain::format::{Format, at_the_head_of, newest_in};
 use failoverd_domain::freeze::{check_cron, check_timezone, freeze_holds};
 use failoverd_domain::health::{Matrix, Report, View, diagnose};
-use failoverd_domain::ids::Region;
+use failoverd_domain::ids::{Generation, LogIndex, Region};
 use failoverd_domain::invariant::{Transition, judge};
 use failoverd_domain::manifest::{drill_to_manifest, read_set, to_manifest};
 use failoverd_domain::service::Freeze;
 use failoverd_domain::time::Timestamp;
+use sha2::{Digest, Sha256};
 
 const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "us-west-2"];
 
@@ -84,6 +87,31 @@ pub fn snapshots(data: &[u8]) {
         }
     }
     look_at(&state, &Matrix::default());
+}
+
+/// A backup: refused, or one that is written as it was read and restored from without a panic. What stands behind its checksum
+/// is tried as well, with one that fits.
+pub fn backups(data: &[u8]) {
+    for file in [data, &fitting(data)] {
+        let Ok(backup) = Backup::read(file, Format::NEWEST) else { continue };
+        let written = backup.write().expect("what was read can be written");
+        assert_eq!(Backup::read(&written, Format::NEWEST).as_ref(), Ok(&backup));
+        let mut state = backup.state;
+        let since = Since::after(&state.head);
+        let index = LogIndex(state.applied.0.saturating_add(POSITIONS_PASSED_OVER));
+        let (at, taken_at, on) = (Timestamp(2), backup.about.taken_at, Region::from(REGIONS[1]));
+        let (actor, generation) = (Actor::Operator("alice".to_owned()), Generation(7));
+        let _ = state.restore(&Restoring { index, at, actor: &actor, on: &on, generation, taken_at, since: &since });
+        look_at(&state, &Matrix::default());
+    }
+}
+
+/// The same with a checksum that fits in the place of its last line.
+fn fitting(data: &[u8]) -> Vec<u8> {
+    let end = data.len().saturating_sub(1);
+    let content = data[..end].iter().rposition(|byte| *byte == b'\n').map_or(data, |at| &data[..=at]);
+    let sum: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+    [content, format!("sha256:{sum}\n").as_bytes()].concat()
 }
 
 /// Reports, one a line, into the matrix of a fleet: everything that is concluded from them is concluded.

@@ -92,8 +92,9 @@ pub fn messages(data: &[u8]) {
         let config = ConsensusConfig {
             me: ME.into(),
             fleet: "prod".into(),
-            generation: Default::default(),
+            join: None,
             members,
+            switch: None,
             heartbeat: Duration::from_millis(150),
             election_timeout_min: Duration::from_millis(300),
             election_timeout_max: Duration::from_millis(600),
@@ -128,9 +129,10 @@ impl Host {
             let url = format!("http://{}", grpc.local_addr().expect("an address"));
             let (switch, ops) = (listen().await.expect("a port"), listen().await.expect("a port"));
             let setup = Setup {
+                settings: Default::default(),
                 me: ME.into(),
                 fleet: "prod".into(),
-                generation: Default::default(),
+                join: None,
                 members: [(Region::from(ME), Role::Member)].into(),
                 peers: BTreeMap::from([(Region::from(ME), url.clone())]),
                 advertise: None,

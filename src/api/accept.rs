@@ -10,7 +10,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -20,6 +19,7 @@ use tonic::transport::server::Connected;
 use super::access::certificate::Named;
 use super::access::{Access, Identity};
 use super::tls::LiveTls;
+use super::transport::{ByteStream, Listen};
 
 /// Most open connections; a fleet has a few peers, and people come one by one.
 pub const MOST_CONNECTIONS: usize = 1_024;
@@ -42,18 +42,18 @@ pub struct Line {
 }
 
 /// An open connection, with its place among all.
-pub struct Connection {
-    stream: Stream,
+pub struct Connection<S> {
+    stream: Stream<S>,
     line: Arc<Line>,
     _place: Place,
 }
 
-enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+enum Stream<S> {
+    Plain(S),
+    Tls(Box<TlsStream<S>>),
 }
 
-impl Connected for Connection {
+impl<S> Connected for Connection<S> {
     type ConnectInfo = Arc<Line>;
 
     fn connect_info(&self) -> Arc<Line> {
@@ -61,7 +61,7 @@ impl Connected for Connection {
     }
 }
 
-impl AsyncRead for Connection {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut self.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
@@ -70,7 +70,7 @@ impl AsyncRead for Connection {
     }
 }
 
-impl AsyncWrite for Connection {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
@@ -135,7 +135,11 @@ pub(super) struct Reception {
 }
 
 /// Receives callers for as long as somebody takes them. Dropped, it ends those who have not said who they are.
-pub(super) async fn receive(listener: TcpListener, reception: Reception, ready: mpsc::Sender<io::Result<Connection>>) {
+pub(super) async fn receive<L: Listen>(
+    listener: L,
+    reception: Reception,
+    ready: mpsc::Sender<io::Result<Connection<L::Stream>>>,
+) {
     let (places, mut handshakes) = (Places::default(), JoinSet::new());
     // Said once, until it goes on.
     let mut told = false;
@@ -162,18 +166,16 @@ pub(super) async fn receive(listener: TcpListener, reception: Reception, ready: 
     }
 }
 
-fn welcome(
+fn welcome<S: ByteStream>(
     reception: &Reception,
-    stream: TcpStream,
+    stream: S,
     from: SocketAddr,
     place: Place,
-    ready: mpsc::Sender<io::Result<Connection>>,
-) -> impl Future<Output = ()> + Send + use<> {
+    ready: mpsc::Sender<io::Result<Connection<S>>>,
+) -> impl Future<Output = ()> + Send + use<S> {
     let tls = reception.tls.as_ref().map(|tls| TlsAcceptor::from(tls.listener()));
     let access = reception.access.clone();
     async move {
-        // Without it, it is only slower.
-        let _ = stream.set_nodelay(true);
         let from = from.ip();
         let Some(tls) = tls else {
             let line = Arc::new(Line { from, identity: None });

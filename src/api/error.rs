@@ -76,6 +76,8 @@ codes! {
     NotAuthenticated, "NOT_AUTHENTICATED", Unauthenticated, 4;
     /// The caller may not do this.
     NotAllowed, "NOT_ALLOWED", PermissionDenied, 4;
+    /// A signed request opens nothing: too few, wrong or foreign signatures, or not for this moment.
+    BreakGlassRefused, "BREAK_GLASS_REFUSED", PermissionDenied, 4;
     /// The caller asks too often; nothing was looked at.
     TooMany, "TOO_MANY_REQUESTS", ResourceExhausted, 1;
     /// Sent, but nobody knows whether it was committed: look before doing it again.

@@ -63,6 +63,16 @@ impl<'a> Known<'a> {
         }
     }
 
+    /// p50 and p95 of the steps that were measured, milliseconds.
+    #[must_use]
+    pub fn usual(&self, plan: &Plan) -> BTreeMap<StepName, (u64, u64)> {
+        let of = |step: &Step| {
+            let samples = self.samples(plan, step);
+            Some((step.name.clone(), (percentile(&samples, 50)?, percentile(&samples, 95)?)))
+        };
+        plan.steps.iter().filter_map(of).collect()
+    }
+
     /// What a step took before, sorted.
     fn samples(&self, plan: &Plan, step: &Step) -> Vec<u64> {
         let of = |run: &&Run, name: &StepName| {

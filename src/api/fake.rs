@@ -11,7 +11,7 @@ use failoverd_domain::fleet::{
     Actor, Applied, Bit, Entry, EventHead, EventKind, FleetState, Guard, GuardVerdict, HistoryEvent, Member, Rejection,
     Role, Run, RunState, ServiceState, Settlement, Severity, StepProgress, StepState, Switch, Trigger,
 };
-use failoverd_domain::health::{Matrix, Report, View};
+use failoverd_domain::health::{Matrix, Report};
 use failoverd_domain::ids::{Epoch, LogIndex, Region, RunId, StepName};
 use failoverd_domain::plan::{Fencing, Mode, Movement, Plan, Plane, Step, StepKind, Undo};
 use failoverd_domain::route53::{AliasTarget, RecordType};
@@ -29,7 +29,8 @@ use super::access::Identity;
 use super::peer::RaftRefusal;
 use super::{Handles, RaftEndpoint};
 use crate::ports::{
-    Agreement, Clock, History, HistoryError, HistoryFilter, Leadership, Outbox, PeerError, Peers, ProposeError,
+    Agreement, Asked, Clock, History, HistoryError, HistoryFilter, Leadership, MemberSeen, Members, MembersError,
+    Outbox, PeerError, Peers, ProposeError, RetryBudget, Viewpoint,
 };
 use crate::sim::world::{SimulatedAws, Timing, TokioClock};
 use crate::telemetry::Telemetry;
@@ -314,7 +315,8 @@ impl FakeLog {
 
     pub fn lead(&self, leader: Option<&str>, is_me: bool) {
         let leader = leader.map(Region::from);
-        self.leadership.send_modify(|it| *it = Leadership { leader, is_me, term: 1, caught_up: true });
+        self.leadership
+            .send_modify(|it| *it = Leadership { leader, is_me, term: 1, caught_up: true, ..Leadership::default() });
     }
 }
 
@@ -449,7 +451,7 @@ pub fn daemon(state: FleetState, peers: FakePeers, outbox: Vec<HistoryEvent>) ->
     log.lead(Some("us-east-1"), true);
     let history = Arc::new(FakeHistory(Mutex::default()));
     let (inbox, received) = mpsc::channel(8);
-    let members = vec!["eu-west-1".into(), "us-east-1".into(), "us-west-2".into()];
+    let members: Vec<Region> = vec!["eu-west-1".into(), "us-east-1".into(), "us-west-2".into()];
     let matrix = watch::Sender::new(Arc::new(Matrix::default()));
     let aws = simulated_aws();
     let handles = Handles {
@@ -460,11 +462,13 @@ pub fn daemon(state: FleetState, peers: FakePeers, outbox: Vec<HistoryEvent>) ->
         history: history.clone(),
         world: aws.ports("us-east-1".into()).into_world(),
         clock: Arc::new(FixedClock),
-        view: View { me: "us-east-1".into(), members, stale_after_ms: 5_000, rehearses: None },
+        view: Viewpoint::new("us-east-1".into(), members, 5_000, log.state(), log.leadership()),
         inbox,
         outbox: Arc::new(outbox),
         raft: Arc::new(Echo),
+        members: Arc::new(Fixed),
         telemetry: Telemetry::counting(NOW),
+        retries: Arc::new(RetryBudget::new("us-east-1")),
     };
     Daemon { handles, log, history, matrix, inbox: received, aws }
 }
@@ -477,4 +481,26 @@ pub fn reachable() -> FleetState {
         member.switch = Some(SwitchEndpoint { host, port: 443, https: true });
     }
     state
+}
+
+/// A fleet whose members stay as they are.
+struct Fixed;
+
+#[async_trait]
+impl Members for Fixed {
+    async fn list(&self) -> Vec<MemberSeen> {
+        vec![MemberSeen { region: "us-east-1".into(), votes: true, follows: false, leads: true, has: None }]
+    }
+
+    async fn replace(&self, region: &Region) -> Result<(), MembersError> {
+        Err(MembersError::refused(format!("{region} is not a Region of this fleet")))
+    }
+
+    async fn add(&self, region: &Region, _: Asked<'_>) -> Result<(), MembersError> {
+        Err(MembersError::unfinished(format!("{region} follows and does not vote yet: add it again")))
+    }
+
+    async fn remove(&self, _: &Region, _: Asked<'_>) -> Result<(), MembersError> {
+        Ok(())
+    }
 }

@@ -6,6 +6,7 @@
 pub mod accept;
 pub mod access;
 mod apply;
+mod backup;
 mod control;
 pub mod convert;
 mod counted;
@@ -14,19 +15,24 @@ pub mod error;
 mod eta;
 mod explain;
 mod failover;
+mod fleet;
+mod glass;
 mod handles;
 mod iam;
 pub mod ops;
 pub mod peer;
 pub mod peer_client;
 pub mod proto;
+mod reception;
 mod report;
 mod review;
 mod serve;
+mod sizes;
 mod snapshot;
 mod status;
 pub mod switch;
 pub mod tls;
+pub mod transport;
 mod watch;
 
 #[cfg(test)]
@@ -36,10 +42,12 @@ mod refusal_tests;
 #[cfg(test)]
 mod tests;
 
+pub use control::ControlApi;
 pub use handles::Handles;
 pub use peer::RaftEndpoint;
 pub use peer_client::GrpcPeers;
 pub use serve::{Secured, ServeError, serve};
 pub use snapshot::Snapshot;
+pub use status::StatusApi;
 pub use switch::{SwitchLimits, SwitchSettings};
 pub use tls::{CallerPem, Callers, LiveSwitch, LiveTls, TlsPem};

@@ -1,4 +1,7 @@
-//! The ops listener: for those who run the daemon, on loopback or inside the cluster.
+//! The ops listener: for those who run the daemon, on loopback or inside the cluster. Bounded as the public listener is:
+//! whoever reaches it must not be able to keep probes from being answered.
+
+mod door;
 
 use std::sync::Arc;
 
@@ -10,7 +13,7 @@ use axum::{Json, Router};
 use failoverd_domain::fleet::FleetState;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::ports::Leadership;
@@ -21,7 +24,7 @@ use crate::telemetry::Exposition;
 /// # Errors
 /// When the listener fails.
 pub async fn serve(listener: TcpListener, known: Known, stop: CancellationToken) -> std::io::Result<()> {
-    axum::serve(listener, router(known)).with_graceful_shutdown(stop.cancelled_owned()).await
+    door::keep(listener, router(known), door::LIMITS, stop).await
 }
 
 /// What the answers rest on.
@@ -37,8 +40,9 @@ pub struct Known {
 /// The routes, for listeners that serve more beside them.
 pub fn router(Known { leadership, state, exposition }: Known) -> Router {
     let (leader, agreed) = (leadership.clone(), state.clone());
+    let making = Arc::new(Semaphore::new(MOST_AT_ONCE));
     Router::new()
-        .route("/metrics", get(move || metrics(exposition.clone())))
+        .route("/metrics", get(move || metrics(exposition.clone(), making.clone())))
         .route("/livez", get(|| async { Json(json!({ "live": true })) }))
         .route("/readyz", get(move || std::future::ready(readiness(&leadership.borrow(), &agreed.borrow()))))
         .route("/drainz", get(move || std::future::ready(drain(&leader.borrow(), &state.borrow()))))
@@ -47,8 +51,13 @@ pub fn router(Known { leadership, state, exposition }: Known) -> Router {
 /// The content type of Prometheus' text format.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// Pages of metrics that are made at the same time; who asks for more waits.
+const MOST_AT_ONCE: usize = 2;
+
 /// Made on a thread of its own: hundreds of services are looked through, and others are not to wait meanwhile.
-async fn metrics(exposition: Arc<Exposition>) -> Response {
+async fn metrics(exposition: Arc<Exposition>, making: Arc<Semaphore>) -> Response {
+    // Never closed.
+    let _turn = making.acquire().await;
     match tokio::task::spawn_blocking(move || exposition.text()).await {
         Ok(text) => ([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
         Err(error) => {

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use failoverd_domain::fleet::{Applied, Entry, HistoryEvent};
 use failoverd_domain::health::Report;
 use failoverd_domain::ids::Region;
+use failoverd_domain::sabotage::{self, Sabotage};
 use failoverd_domain::traffic::{LookUp, Sighting};
 use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
@@ -18,6 +19,7 @@ use super::proto::forward_response::Result as Forwarded;
 use super::proto::peer_service_client::PeerServiceClient;
 use super::proto::{FetchEventsRequest, ForwardRequest, LookUpRequest, RaftRequest, ShareRequest};
 use super::tls::{Dial, LiveTls};
+use super::transport::{Reach, SystemTcp};
 use crate::ports::{PeerError, Peers, ProposeError};
 
 /// Snapshots travel as one message.
@@ -58,9 +60,18 @@ impl GrpcPeers {
     /// # Errors
     /// A URL that is none, or TLS texts that cannot be used.
     pub fn new(urls: &BTreeMap<Region, String>, tls: Option<&LiveTls>) -> Result<Self, String> {
+        Self::over(SystemTcp, urls, tls)
+    }
+
+    /// The same, where TLS goes over another network than the system's.
+    ///
+    /// # Errors
+    /// A URL that is none, or TLS texts that cannot be used.
+    pub fn over(network: impl Reach, urls: &BTreeMap<Region, String>, tls: Option<&LiveTls>) -> Result<Self, String> {
         let mut peers = BTreeMap::new();
         for (region, url) in urls {
-            let channel = channel(url, tls).map_err(|error| format!("peer {region} at {url}: {}", chain(&error)))?;
+            let channel = channel(network.clone(), url, tls)
+                .map_err(|error| format!("peer {region} at {url}: {}", chain(&error)))?;
             let client = PeerServiceClient::new(channel)
                 .max_decoding_message_size(PEER_MESSAGE_LIMIT)
                 .max_encoding_message_size(PEER_MESSAGE_LIMIT);
@@ -106,17 +117,20 @@ impl Peer {
     }
 }
 
-fn channel(url: &str, tls: Option<&LiveTls>) -> Result<Channel, tonic::transport::Error> {
+fn channel(network: impl Reach, url: &str, tls: Option<&LiveTls>) -> Result<Channel, tonic::transport::Error> {
     let endpoint = settled(Endpoint::from_shared(url.to_owned())?);
     let Some(tls) = tls else { return Ok(endpoint.connect_lazy()) };
     // tonic would fix the certificate once and for all: the connection is made over TLS by us, and tonic told nothing.
     let origin = endpoint.uri().clone();
     let plain = Endpoint::from_shared(url.replacen("https://", "http://", 1))?;
     let endpoint = settled(plain).origin(origin);
-    Ok(endpoint.connect_with_connector_lazy(Dial::new(tls.clone())))
+    Ok(endpoint.connect_with_connector_lazy(Dial::new(tls.clone(), network)))
 }
 
 fn settled(endpoint: Endpoint) -> Endpoint {
+    if sabotage::is(Sabotage::WaitForEver) {
+        return endpoint;
+    }
     endpoint
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
@@ -165,7 +179,9 @@ fn chain(error: &(dyn Error + 'static)) -> String {
 
 fn timed<T>(message: T, deadline: Duration) -> Request<T> {
     let mut request = Request::new(message);
-    request.set_timeout(deadline);
+    if !sabotage::is(Sabotage::WaitForEver) {
+        request.set_timeout(deadline);
+    }
     request
 }
 

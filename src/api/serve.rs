@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use failoverd_domain::sabotage::{self, Sabotage};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -16,13 +16,18 @@ use super::access::Access;
 use super::access::door::DoorLayer;
 use super::control::ControlApi;
 use super::counted::CountedLayer;
+use super::fleet::FleetApi;
+use super::glass::{self, BreakGlassApi};
 use super::peer::PeerApi;
 use super::peer_client::PEER_MESSAGE_LIMIT;
 use super::proto::DESCRIPTORS;
+use super::proto::break_glass_service_server::BreakGlassServiceServer;
 use super::proto::control_service_server::ControlServiceServer;
+use super::proto::fleet_service_server::FleetServiceServer;
 use super::proto::peer_service_server::PeerServiceServer;
 use super::proto::status_service_server::StatusServiceServer;
 use super::status::StatusApi;
+use super::transport::Listen;
 use super::{Handles, LiveTls};
 use crate::ports::Leadership;
 
@@ -66,8 +71,8 @@ pub enum ServeError {
 ///
 /// # Errors
 /// [`ServeError`].
-pub async fn serve(
-    listener: TcpListener,
+pub async fn serve<L: Listen>(
+    listener: L,
     handles: Handles,
     secured: Option<Secured>,
     stop: CancellationToken,
@@ -79,7 +84,7 @@ pub async fn serve(
         .max_concurrent_streams(MOST_STREAMS)
         .http2_max_header_list_size(LARGEST_HEAD)
         .http2_max_pending_accept_reset_streams(Some(MOST_RESETS))
-        .http2_keepalive_interval(Some(QUIET))
+        .http2_keepalive_interval(Some(QUIET).filter(|_| !sabotage::is(Sabotage::WaitForEver)))
         .http2_keepalive_timeout(Some(NO_ANSWER));
     let (access, tls) = secured.map(|secured| (secured.access, secured.tls)).unzip();
     let router = server
@@ -96,6 +101,11 @@ pub async fn serve(
         )
         .add_service(
             ControlServiceServer::new(ControlApi::new(handles.clone())).max_decoding_message_size(MESSAGE_LIMIT),
+        )
+        .add_service(FleetServiceServer::new(FleetApi::new(handles.clone())).max_decoding_message_size(MESSAGE_LIMIT))
+        .add_service(
+            BreakGlassServiceServer::new(BreakGlassApi::new(handles.clone()))
+                .max_decoding_message_size(2 * glass::LARGEST),
         )
         .add_service(
             PeerServiceServer::new(PeerApi::new(handles))
@@ -141,9 +151,11 @@ async fn follow(mut leadership: watch::Receiver<Leadership>, reporter: HealthRep
         if caught_up {
             reporter.set_serving::<StatusServiceServer<StatusApi>>().await;
             reporter.set_serving::<ControlServiceServer<ControlApi>>().await;
+            reporter.set_serving::<BreakGlassServiceServer<BreakGlassApi>>().await;
         } else {
             reporter.set_not_serving::<StatusServiceServer<StatusApi>>().await;
             reporter.set_not_serving::<ControlServiceServer<ControlApi>>().await;
+            reporter.set_not_serving::<BreakGlassServiceServer<BreakGlassApi>>().await;
         }
         if leadership.changed().await.is_err() {
             return;

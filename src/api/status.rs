@@ -1,6 +1,8 @@
 //! `StatusService`: what is. Reads only; answered here, from what this daemon has applied.
 
+use failoverd_domain::by_hand::{ByHand, by_hand};
 use failoverd_domain::fleet::{Run, Trigger};
+use failoverd_domain::plan::Plan;
 use failoverd_domain::traffic::shifts_of;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
@@ -11,7 +13,7 @@ use super::failover::{Asked, preview};
 use super::proto::status_service_server::StatusService;
 use super::snapshot::Snapshot;
 use super::{Handles, convert, drills, eta, explain, iam, proto, report, watch};
-use crate::ports::{HistoryError, Verified};
+use crate::ports::{HistoryError, Verified, tells_our_past};
 
 /// Answers reads.
 #[derive(Clone)]
@@ -30,6 +32,19 @@ impl StatusApi {
 /// A run as its readers see it.
 pub fn run_message(at: &Snapshot, run: &Run) -> proto::Run {
     eta::with_forecast(at, run, convert::run(run, at.state.services.get(&run.service).map(|service| &*service.spec)))
+}
+
+/// The plan as a script of `aws` commands, for the day on which no daemon lives.
+fn script(at: &Snapshot, plan: &Plan, known: &eta::Known<'_>) -> Result<String, ApiError> {
+    let moved = at.state.services.get(&plan.service).map(|service| at.state.moved_together(service));
+    let asked = ByHand {
+        plan,
+        specs: moved.unwrap_or_default().into_iter().map(|service| &*service.spec).collect(),
+        fleet: &at.state.fleet,
+        generation: at.state.generation,
+        figures: known.usual(plan),
+    };
+    by_hand(&asked).map_err(|problem| ApiError::new(ErrorCode::Refused, format!("there is no script: {problem}")))
 }
 
 /// Runs that match, newest first.
@@ -142,9 +157,10 @@ impl StatusService for StatusApi {
             if broken.is_none() { walked.head.clone() } else { self.handles.history.head().await.unwrap_or_default() };
         let at = self.handles.snapshot();
         let agreed = &at.state.head;
-        let forked = head.seq == agreed.seq && head.hash != agreed.hash;
-        let problem =
-            broken.or_else(|| forked.then(|| format!("event {} is not the one that the fleet agreed on", head.seq)));
+        let (history, outbox) = (self.handles.history.as_ref(), self.handles.outbox.as_ref());
+        let ours = broken.is_some() || tells_our_past(history, outbox, &head, agreed).await.map_err(history_error)?;
+        let forked = || format!("event {} is not the one that the fleet agreed on", head.seq.min(agreed.seq));
+        let problem = broken.or_else(|| (!ours).then(forked));
         Ok(Response::new(proto::VerifyHistoryResponse {
             answered: Some(at.answered()),
             ok: problem.is_none(),
@@ -168,6 +184,7 @@ impl StatusService for StatusApi {
         let actor = caller(&request);
         let request = request.into_inner();
         let at = self.handles.snapshot();
+        let wants_script = request.script;
         let asked = Asked {
             mode: convert::mode_asked(request.mode()),
             movement: convert::movement_asked(request.movement()),
@@ -186,6 +203,9 @@ impl StatusService for StatusApi {
         let shifts = wanted.flat_map(|wanted| shifts_of(&outlook.plan, &wanted, &at.state)).collect();
         let mut answer = convert::plan(at.answered(), &outlook, eta, shifts);
         known.figures(&outlook.plan, answer.steps.iter_mut());
+        if wants_script {
+            answer.script = Some(script(&at, &outlook.plan, &known)?);
+        }
         Ok(Response::new(answer))
     }
 

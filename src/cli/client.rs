@@ -12,7 +12,9 @@ use tonic::{Request, Status};
 use super::Failure;
 use super::failure::{WHO_ARE_YOU, is_turned_away};
 use crate::api::CallerPem;
+use crate::api::proto::break_glass_service_client::BreakGlassServiceClient;
 use crate::api::proto::control_service_client::ControlServiceClient;
+use crate::api::proto::fleet_service_client::FleetServiceClient;
 use crate::api::proto::status_service_client::StatusServiceClient;
 
 /// Metadata key of the caller's name.
@@ -31,6 +33,10 @@ pub struct Client {
     pub status: StatusServiceClient<Named>,
     /// Changes.
     pub control: ControlServiceClient<Named>,
+    /// Signed requests.
+    pub glass: BreakGlassServiceClient<Named>,
+    /// The daemons themselves.
+    pub fleet: FleetServiceClient<Named>,
     /// The daemon's URL.
     pub server: String,
 }
@@ -70,7 +76,9 @@ impl Client {
         let named = InterceptedService::new(channel, caller);
         Self {
             status: StatusServiceClient::new(named.clone()).max_decoding_message_size(MESSAGE_LIMIT),
-            control: ControlServiceClient::new(named).max_decoding_message_size(MESSAGE_LIMIT),
+            glass: BreakGlassServiceClient::new(named.clone()),
+            control: ControlServiceClient::new(named.clone()).max_decoding_message_size(MESSAGE_LIMIT),
+            fleet: FleetServiceClient::new(named).max_decoding_message_size(MESSAGE_LIMIT),
             server: server.to_owned(),
         }
     }

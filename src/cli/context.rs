@@ -1,5 +1,7 @@
 //! What every command is given.
 
+use std::time::Duration;
+
 use super::global::Target;
 use super::{Client, Failure, Global, output::Output};
 
@@ -19,5 +21,15 @@ impl Context {
     pub async fn client(&self) -> Result<Client, Failure> {
         let Target { servers, tls, token } = self.global.target()?;
         Client::connect(&servers, tls.as_ref(), token.as_deref(), self.global.timeout).await
+    }
+
+    /// The same for a call that takes so long, unless the person says how long it may.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn client_for(&self, at_most: Duration) -> Result<Client, Failure> {
+        let Target { servers, tls, token } = self.global.target()?;
+        let timeout = self.global.timeout.or(Some(at_most));
+        Client::connect(&servers, tls.as_ref(), token.as_deref(), timeout).await
     }
 }

@@ -326,6 +326,7 @@ pub fn plan() -> proto::PlanResponse {
         loss: run.loss,
         findings: run.evidence,
         shifts: vec![everybody("us-east-1", "eu-west-1")],
+        script: None,
     }
 }
 

@@ -67,6 +67,8 @@ pub enum Format {
     Html,
     /// Reports only: Markdown
     Md,
+    /// Plans only: a script of `aws` commands, for the day on which no daemon lives
+    Shell,
 }
 
 /// `90s`, `5m`, `1h30m`.

@@ -219,6 +219,7 @@ fn the_command_line_is_the_interfaces() {
         "delete service checkout --yes",
         "export checkout",
         "plan checkout --to eu-west-1 --mode forced -o json",
+        "plan checkout --to eu-west-1 --mode forced -o shell",
         "failover checkout --to eu-west-1 --mode graceful --reason why --plan abc --wait --yes --timeout 5m",
         "run watch checkout-1",
         "run approve checkout-1",

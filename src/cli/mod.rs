@@ -14,6 +14,7 @@ mod global;
 pub mod output;
 mod progress;
 pub mod report;
+mod signing;
 mod style;
 pub mod view;
 
@@ -78,6 +79,8 @@ pub enum Command {
     Drill(commands::drill::DrillArgs),
     /// Turns a switch by hand
     Switch(commands::switch::SwitchArgs),
+    /// A forced move that enrolled people sign together, when nobody can sign in: keygen, request, sign, submit
+    BreakGlass(commands::break_glass::BreakGlassArgs),
     /// Automatic action off, for a service or the whole fleet; observing goes on
     Pause(commands::pause::PauseArgs),
     /// Automatic action on again
@@ -90,6 +93,8 @@ pub enum Command {
     Route(commands::route::RouteArgs),
     /// The least-privilege IAM policy for what is applied
     IamPolicy(commands::iam_policy::IamPolicyArgs),
+    /// The daemons themselves: list, replace one whose disk was lost
+    Fleet(commands::fleet::FleetArgs),
     /// How much a daemon logs, changed for a while: show, set, reset
     Log(commands::log::LogArgs),
     /// A whole fleet on this machine, on a simulated AWS: demo, up, break, heal
@@ -117,6 +122,9 @@ async fn dispatch(context: &Context, command: Command) -> Result<Outcome, Failur
         return Err(Failure::usage("-o html and -o md are for `report` and `drill report`")
             .hint("use -o table, wide, json, yaml or name"));
     }
+    if context.global.output == Format::Shell && !matches!(command, Command::Plan(_)) {
+        return Err(Failure::usage("-o shell is for `plan`").hint("use -o table, wide, json, yaml or name"));
+    }
     match command {
         Command::Status(args) => commands::status::run(context, args).await,
         Command::Get(args) => commands::get::run(context, args).await,
@@ -132,12 +140,14 @@ async fn dispatch(context: &Context, command: Command) -> Result<Outcome, Failur
         Command::Run(args) => commands::run::run(context, args).await,
         Command::Drill(args) => commands::drill::run(context, args).await,
         Command::Switch(args) => commands::switch::run(context, args).await,
+        Command::BreakGlass(args) => commands::break_glass::run(context, args).await,
         Command::Pause(args) => commands::pause::pause(context, args).await,
         Command::Resume(args) => commands::pause::resume(context, args).await,
         Command::History(args) => commands::history::run(context, args).await,
         Command::Report(args) => commands::report::run(context, args).await,
         Command::Route(args) => commands::route::run(context, args).await,
         Command::IamPolicy(args) => commands::iam_policy::run(context, args).await,
+        Command::Fleet(args) => commands::fleet::run(context, args).await,
         Command::Log(args) => commands::log::run(context, args).await,
         Command::Sandbox(args) => commands::sandbox::run(context, args).await,
         Command::Completion(args) => Ok(commands::completion::run(context, &args)),

@@ -65,8 +65,8 @@ impl Output {
     pub fn render(&self, view: &View) -> String {
         match self.format {
             Format::Table | Format::Wide => self.painted(&view.text),
-            // Only reports have these forms; they print HTML themselves.
-            Format::Html | Format::Md => view.text.clone(),
+            // Only reports and plans have these forms; they print them themselves.
+            Format::Html | Format::Md | Format::Shell => view.text.clone(),
             Format::Json => format!("{:#}\n", view.json),
             Format::Yaml => serde_saphyr::to_string(&view.json).unwrap_or_else(|error| format!("# {error}\n")),
             Format::Name => view.names.iter().map(|name| format!("{name}\n")).collect(),

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use failoverd_domain::glass::Enrolment;
 use failoverd_domain::manifest::field::Field;
 use failoverd_domain::manifest::names;
+
+use super::fleet_wide;
 
 /// Roles that a rule can give. A peer is known by its Region alone.
 const ROLES: [(&str, &str); 4] =
@@ -22,6 +25,8 @@ pub struct Access {
     pub rules: Vec<AccessRule>,
     /// Whose tokens are taken, if anybody's.
     pub oidc: Option<Oidc>,
+    /// Whose signatures break the glass, if most daemons' files say so.
+    pub break_glass: Option<Enrolment>,
 }
 
 /// An identity provider whose tokens are taken.
@@ -68,8 +73,9 @@ pub(super) fn read(field: &Field<'_>) -> Option<Access> {
     let keys = field.mapping()?;
     let rules = keys.or("rules", Vec::new(), |field| rules(&field));
     let oidc = keys.maybe("oidc", |field| oidc(&field));
+    let break_glass = keys.maybe("break_glass", |field| fleet_wide::break_glass(&field));
     keys.finish();
-    Some(Access { rules: rules?, oidc: oidc? })
+    Some(Access { rules: rules?, oidc: oidc?, break_glass: break_glass? })
 }
 
 fn oidc(field: &Field<'_>) -> Option<Oidc> {

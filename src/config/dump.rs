@@ -1,5 +1,7 @@
 //! The configuration as text, for `--dump-config`, with passwords hidden.
 
+use failoverd_domain::fleet::Velocity;
+use failoverd_domain::glass::{Enrolment, PublicKey};
 use failoverd_domain::manifest::duration::format_ms;
 use serde_json::{Map, Value, json};
 
@@ -37,6 +39,7 @@ pub fn dump(config: &Config) -> String {
         })),
         "tls": config.tls.as_ref().map(|tls| json!({ "cert": tls.cert, "key": tls.key, "ca": tls.ca })),
         "access": access(&config.access),
+        "velocity": config.velocity.as_ref().map_or_else(|| json!("none"), velocity),
         "aws": {
             "endpoint_url": config.aws.endpoint_url,
             "endpoints": config.aws.endpoints,
@@ -65,7 +68,21 @@ fn access(access: &Access) -> Value {
         return Value::Null;
     }
     let rules = access.rules.iter().map(|rule| json!({ "role": rule.role, rule.place: rule.pattern }));
-    json!({ "rules": rules.collect::<Vec<_>>(), "oidc": access.oidc.as_ref().map(oidc) })
+    json!({
+        "rules": rules.collect::<Vec<_>>(),
+        "oidc": access.oidc.as_ref().map(oidc),
+        "break_glass": access.break_glass.as_ref().map(break_glass),
+    })
+}
+
+fn velocity(velocity: &Velocity) -> Value {
+    let Velocity { window_ms, regions, services } = velocity;
+    json!({ "window": format_ms(*window_ms), "regions": regions, "services": services })
+}
+
+fn break_glass(enrolment: &Enrolment) -> Value {
+    let person = |(name, key): (&String, &PublicKey)| json!({ "name": name, "public_key": key.line(name) });
+    json!({ "threshold": enrolment.threshold, "keys": enrolment.keys.iter().map(person).collect::<Vec<_>>() })
 }
 
 fn oidc(oidc: &Oidc) -> Value {

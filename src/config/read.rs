@@ -11,7 +11,7 @@ use failoverd_domain::manifest::field::{Field, Mapping};
 use failoverd_domain::manifest::names;
 use failoverd_domain::manifest::yaml::Node;
 
-use super::{access, watched, webhooks};
+use super::{access, fleet_wide, watched, webhooks};
 use crate::ports::LEAST_KEPT;
 
 use super::{
@@ -51,6 +51,7 @@ pub fn config(root: &Node, findings: &Findings) -> Option<Config> {
     });
     let peers = keys.need("peers", |field| peers(&field, region.as_ref(), role, https_only));
     let database = database(&keys, role);
+    let velocity = keys.or("velocity", Some(fleet_wide::DEFAULT_VELOCITY), |field| fleet_wide::velocity(&field));
     let aws = keys.or("aws", Aws::default(), |field| aws(&field));
     let timing = keys.or("timing", Timing::default(), |field| timing(&field));
     let references = keys.maybe("references", |field| references(&field));
@@ -69,6 +70,7 @@ pub fn config(root: &Node, findings: &Findings) -> Option<Config> {
         database: database?,
         tls: tls?,
         access: access?,
+        velocity: velocity?,
         aws: aws?,
         timing: timing?,
         references: references?.unwrap_or_else(|| default_references(&region, &peers)),

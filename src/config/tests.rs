@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use failoverd_domain::fleet::{EventKind, Role};
+use failoverd_domain::fleet::{EventKind, FleetSettings, Role, Velocity};
 use failoverd_domain::ids::Region;
 
 use super::{AccessRule, Config, Timing, WebhookFormat};
@@ -211,6 +211,12 @@ access:
     audience: failoverd
     jwks_url: https://login.example.com/keys
     roles: { sre: operator, leads: admin }
+  break_glass:
+    threshold: 2
+    keys:
+      - { name: alice, public_key: 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl alice' }
+      - { name: bob, public_key: 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBmzYuayRzA1gPH04K0ZT/K9KPFakv1/0pKJKyBJoCTe' }
+velocity: { window: 30m, services: 12 }
 ";
 
 #[test]
@@ -221,7 +227,29 @@ fn who_may_do_what_is_read_whole_and_dumped_so_that_it_can_be_loaded_again() {
     let oidc = config.access.oidc.clone().unwrap();
     assert_eq!((oidc.role_claim.as_str(), oidc.name_claim.as_str(), oidc.leeway_ms), ("groups", "email", 60_000));
     assert_eq!(oidc.roles, BTreeMap::from([("sre".to_owned(), "operator"), ("leads".to_owned(), "admin")]));
+    let settings = config.fleet_settings();
+    assert_eq!(settings.velocity, Some(Velocity { window_ms: 1_800_000, regions: 1, services: Some(12) }));
+    assert_eq!(settings.break_glass.unwrap().sentence(), "2 of alice, bob");
     assert_eq!(load(&config.dump(), &database).unwrap(), config);
+}
+
+#[test]
+fn one_region_an_hour_may_be_left_unless_the_file_says_otherwise() {
+    let hour = Velocity { window_ms: 3_600_000, regions: 1, services: None };
+    assert_eq!(load(WHOLE, &[]).unwrap().fleet_settings().velocity, Some(hour));
+    let config = load(&format!("{WHOLE}velocity: none\n"), &[]).unwrap();
+    assert_eq!(config.fleet_settings(), FleetSettings::default());
+    let database = [("FAILOVERD_DATABASE__URL", "postgres://failoverd:s3cret@db/failoverd")];
+    assert_eq!(load(&config.dump(), &database).unwrap(), config);
+    for (text, says) in [
+        ("{ regions: 0 }", "velocity.regions"),
+        ("{ window: 25h }", "a day at most"),
+        ("{ services: 0 }", "velocity.services"),
+        ("{ region: 1 }", "velocity.region"),
+    ] {
+        let problems = load(&format!("{WHOLE}velocity: {text}\n"), &[]).unwrap_err().join("\n");
+        assert!(problems.contains(says), "{text}: {problems}");
+    }
 }
 
 #[test]
@@ -239,6 +267,15 @@ fn what_would_let_in_the_wrong_ones_is_refused() {
         ("audience: failoverd", "leeway: 10m", "access.oidc.audience: is missing"),
         ("audience: failoverd", "leeway: 10m", "access.oidc.leeway: must be 5m or less"),
         ("tls: {", "#", "access: is of no use without tls"),
+        ("threshold: 2", "threshold: 1", "access.break_glass: has the threshold 1"),
+        ("threshold: 2", "threshold: 3", "access.break_glass: needs 3 signatures and has 2 keys"),
+        ("name: bob", "name: alice", "access.break_glass.keys: names alice twice"),
+        ("name: bob", "name: 'b+c'", "access.break_glass: calls somebody"),
+        (
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBmzYuayRzA1gP",
+            "ssh-rsa AAAA",
+            "access.break_glass.keys[1].public_key: is not an ed25519",
+        ),
     ] {
         let problems = load(&whole.replacen(from, to, 1), &[]).unwrap_err().join("\n");
         assert!(problems.contains(says), "{from} -> {to}: {problems}");

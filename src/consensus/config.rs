@@ -7,10 +7,11 @@ use std::time::Duration;
 use failoverd_domain::fleet::Role;
 use failoverd_domain::format::Format;
 use failoverd_domain::ids::{FleetId, Generation, Region};
+use failoverd_domain::traffic::SwitchEndpoint;
 use openraft::SnapshotPolicy;
 
 use super::disk::OpenError;
-use super::identity::Identity;
+use super::identity::Whose;
 use super::types::{NodeId, node_id};
 
 /// What a daemon's consensus must be told.
@@ -20,10 +21,14 @@ pub struct ConsensusConfig {
     pub me: Region,
     /// The fleet.
     pub fleet: FleetId,
-    /// The fleet's generation.
-    pub generation: Generation,
-    /// Every daemon of a new fleet, this one included. A fleet that exists already knows its own.
+    /// An empty disk waits to be added to the fleet of this generation, instead of forming one with the others. A disk
+    /// that was used says its generation itself.
+    pub join: Option<Generation>,
+    /// Every daemon of a new fleet, this one included. A fleet that exists already knows its own; others are where it could
+    /// be added.
     pub members: BTreeMap<Region, Role>,
+    /// Where Route 53's checkers reach this daemon.
+    pub switch: Option<SwitchEndpoint>,
     /// Between the leader's signs of life. Must exceed the worst round trip between the Regions, as a message to
     /// a follower has no longer to be answered.
     pub heartbeat: Duration,
@@ -57,8 +62,9 @@ pub enum StartError {
 }
 
 impl ConsensusConfig {
-    pub(super) fn identity(&self) -> Identity {
-        Identity { fleet: self.fleet.clone(), region: self.me.clone(), generation: self.generation }
+    pub(super) fn whose(&self) -> Whose {
+        let (fleet, region) = (self.fleet.clone(), self.me.clone());
+        Whose { fleet, region, generation: self.join, joins: self.join.is_some() }
     }
 
     /// How long a proposal may take before its outcome is unknown.

@@ -8,9 +8,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use failoverd_domain::format::{Format, TooNew};
+use failoverd_domain::ids::{Generation, LogIndex, Region};
 use redb::{Builder, Database, DatabaseError, StorageError};
 
-use super::identity::{self, Identity};
+use super::identity::{self, Identity, Owned, Whose};
 use super::memory_disk::MemoryDisk;
 
 /// The file in the data directory.
@@ -42,6 +43,41 @@ pub enum OpenError {
         found: Box<Identity>,
         /// Who asked.
         expected: Box<Identity>,
+    },
+    /// The fleet was recovered without it.
+    #[error(
+        "{place} is of generation {found}, but the fleet was recovered without this daemon and is in generation {by}: keep \
+         the directory for whoever looks for what was lost, point data_dir at an empty one, and start once with --join {by}"
+    )]
+    Superseded {
+        /// Where.
+        place: String,
+        /// Its generation.
+        found: Generation,
+        /// The fleet's.
+        by: Generation,
+    },
+    /// Its Region was removed from the fleet.
+    #[error(
+        "{place} is of {region}, which was removed from the fleet (entry {at}): its daemon is not needed any more, uninstall \
+         it; to have the Region back, point data_dir at an empty directory, start once with --join {generation}, and run \
+         `failoverctl fleet add {region}`"
+    )]
+    Dismissed {
+        /// Where.
+        place: String,
+        /// Its Region.
+        region: Region,
+        /// The generation that it was of.
+        generation: Generation,
+        /// The entry that removed it.
+        at: LogIndex,
+    },
+    /// There is no disk.
+    #[error("{place} does not exist: no daemon has run with this data_dir here")]
+    Missing {
+        /// Where.
+        place: String,
     },
     /// A newer build has written to it.
     #[error(transparent)]
@@ -96,10 +132,25 @@ impl Disk {
     ///
     /// # Errors
     /// Anything that makes it doubtful that this is this daemon's whole disk.
-    pub(super) fn open(&self, expected: &Identity, reads: Format) -> Result<Opened, OpenError> {
+    pub(super) fn open(&self, expected: impl Into<Whose>, reads: Format) -> Result<Opened, OpenError> {
+        let expected = expected.into();
         match self {
-            Self::Directory(directory) => open_directory(directory, expected, reads),
-            Self::Memory(disk) => open_memory(disk, expected, reads),
+            Self::Directory(directory) => open_directory(directory, &expected, reads),
+            Self::Memory(disk) => open_memory(disk, &expected, reads),
+        }
+    }
+
+    /// Whether a daemon has run on it.
+    ///
+    /// # Errors
+    /// Nobody can tell.
+    pub fn exists(&self) -> Result<bool, OpenError> {
+        match self {
+            Self::Directory(_) => {
+                let place = self.place();
+                Path::new(&place).try_exists().map_err(|error| from_io(&place, &error))
+            }
+            Self::Memory(disk) => Ok(!disk.is_empty()),
         }
     }
 }
@@ -110,13 +161,13 @@ pub(super) struct Opened {
     pub(super) place: String,
     /// The newest format that this daemon reads.
     pub(super) reads: Format,
-    /// The number of this very disk.
-    pub(super) number: u64,
+    /// Whose it is.
+    pub(super) owned: Owned,
     /// Whether it was unused.
     pub(super) is_fresh: bool,
 }
 
-fn open_directory(directory: &Path, expected: &Identity, reads: Format) -> Result<Opened, OpenError> {
+fn open_directory(directory: &Path, expected: &Whose, reads: Format) -> Result<Opened, OpenError> {
     let path = directory.join(FILE_NAME);
     let place = path.display().to_string();
     let failed = |error: io::Error| from_io(&place, &error);
@@ -126,12 +177,12 @@ fn open_directory(directory: &Path, expected: &Identity, reads: Format) -> Resul
         create(directory, &path, expected)?;
     }
     let database = builder().set_check_integrity_on_open(true).open(&path).map_err(|error| refuse(&place, error))?;
-    let number = identity::check(&database, &place, expected, reads)?;
-    Ok(Opened { database, place, reads, number, is_fresh })
+    let owned = identity::check(&database, &place, expected, reads)?;
+    Ok(Opened { database, place, reads, owned, is_fresh })
 }
 
 /// Makes the file under another name first, so that a file of the right name is always whole.
-fn create(directory: &Path, path: &Path, identity: &Identity) -> Result<(), OpenError> {
+fn create(directory: &Path, path: &Path, whose: &Whose) -> Result<(), OpenError> {
     let place = path.display().to_string();
     let failed = |error: io::Error| from_io(&place, &error);
     let unfinished = path.with_extension("redb.new");
@@ -140,13 +191,13 @@ fn create(directory: &Path, path: &Path, identity: &Identity) -> Result<(), Open
         _ => {}
     }
     let database = builder().create(&unfinished).map_err(|error| refuse(&place, error))?;
-    identity::write(&database, &place, identity)?;
+    identity::write(&database, &place, whose)?;
     drop(database);
     fs::rename(&unfinished, path).map_err(failed)?;
     fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)
 }
 
-fn open_memory(disk: &MemoryDisk, expected: &Identity, reads: Format) -> Result<Opened, OpenError> {
+fn open_memory(disk: &MemoryDisk, expected: &Whose, reads: Format) -> Result<Opened, OpenError> {
     let place = "memory".to_owned();
     let is_fresh = disk.is_empty();
     let Some(backend) = disk.attach() else { return Err(OpenError::InUse { place }) };
@@ -157,8 +208,8 @@ fn open_memory(disk: &MemoryDisk, expected: &Identity, reads: Format) -> Result<
     if is_fresh {
         identity::write(&database, &place, expected)?;
     }
-    let number = identity::check(&database, &place, expected, reads)?;
-    Ok(Opened { database, place, reads, number, is_fresh })
+    let owned = identity::check(&database, &place, expected, reads)?;
+    Ok(Opened { database, place, reads, owned, is_fresh })
 }
 
 fn builder() -> Builder {
@@ -182,11 +233,14 @@ pub(super) fn from_storage(place: &str, error: StorageError) -> OpenError {
     }
 }
 
-fn from_io(place: &str, error: &io::Error) -> OpenError {
+pub(super) fn from_io(place: &str, error: &io::Error) -> OpenError {
     let (place, cause) = (place.to_owned(), error.to_string());
     match error.kind() {
         io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => OpenError::Damaged { place, cause },
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => OpenError::Full { place, cause },
+        // The last one: the process may not make files that large (`ulimit -f`), which is as good as a full disk.
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            OpenError::Full { place, cause }
+        }
         _ => OpenError::Unreachable { place, cause },
     }
 }

@@ -13,9 +13,11 @@ use tokio_util::task::TaskTracker;
 
 use super::config::{ConsensusConfig, StartError};
 use super::disk::Disk;
+use super::hearing::Hearing;
 use super::identity::Identity;
 use super::leadership;
-use super::network::Network;
+use super::network::{End, Network};
+use super::promises::Promises;
 pub use super::store::OnApplied;
 use super::store::{Acquaintances, LogStore, Machine, OutboxStore, Store};
 use super::types::{Raft, node_id};
@@ -32,17 +34,22 @@ pub(super) struct Inner {
     pub(super) me: Identity,
     pub(super) config: ConsensusConfig,
     pub(super) network: Network,
+    pub(super) hearing: Hearing,
     pub(super) state: watch::Receiver<Arc<FleetState>>,
     pub(super) leadership: watch::Receiver<Leadership>,
     /// Set while leadership is being handed over: nothing is proposed meanwhile.
     pub(super) stepping_aside: AtomicBool,
+    /// Held while the members change: one change at a time.
+    pub(super) changing: tokio::sync::Mutex<()>,
     /// The number of this daemon's disk.
     pub(super) disk: u64,
+    /// That disk was made to be added to a fleet.
+    pub(super) joins: bool,
     pub(super) acquaintances: Acquaintances,
     /// The newest format that a peer has sent and that is not read here: a person is told of each once.
     pub(super) too_new: AtomicU32,
     /// Messages that made no sense.
-    pub(super) nonsense: Tally,
+    pub(super) nonsense: Arc<Tally>,
     store: Store,
     outbox: OutboxStore,
 }
@@ -77,30 +84,54 @@ impl Consensus {
     ) -> Result<Self, StartError> {
         let nodes = config.nodes()?;
         let openraft = config.openraft()?;
-        let me = config.identity();
-        let opened = on.open(&me, config.reads)?;
-        let (is_fresh, disk) = (opened.is_fresh, opened.number);
+        let opened = on.open(config.whose(), config.reads)?;
+        let (is_fresh, disk, joins) = (opened.is_fresh, opened.owned.disk, opened.owned.joins);
+        let me = opened.owned.identity.clone();
         let place = opened.place.clone();
         let broken = |cause: String| StartError::Log { place: place.clone(), cause };
 
         let store = Store::new(opened).map_err(|error| broken(error.in_full()))?;
         let (publish, state) = watch::channel(Arc::default());
-        let machine = Machine::load(store.clone(), publish, on_applied).map_err(|error| broken(error.in_full()))?;
         let acquaintances = Acquaintances::load(store.clone()).map_err(|error| broken(error.in_full()))?;
-        let network = Network::new(me.clone(), disk, acquaintances.clone(), peers, config.heartbeat);
+        let machine = Machine::load(store.clone(), publish, on_applied).map_err(|error| broken(error.in_full()))?;
+        let machine = machine.forgetting(acquaintances.clone());
+        let hearing = Hearing::new();
+        let ended = watch::Sender::new(None);
+        let nonsense = Arc::<Tally>::default();
+        let network = Network {
+            me: me.clone(),
+            disk,
+            acquaintances: acquaintances.clone(),
+            promises: Promises::default(),
+            nonsense: nonsense.clone(),
+            knows_it_is_refused: Arc::default(),
+            ended: ended.clone(),
+            state: state.clone(),
+            peers,
+            hearing: hearing.clone(),
+            pause: config.heartbeat,
+        };
         let log = LogStore::new(store.clone(), node_id(&config.me));
         let raft = Raft::new(node_id(&config.me), openraft, network.clone(), log, machine)
             .await
             .map_err(|error| broken(error.to_string()))?;
-        match raft.initialize(nodes).await {
-            Ok(()) => tracing::info!(fleet = %me.fleet, region = %me.region, is_fresh, "a new fleet begins here"),
-            Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
-            Err(error) => return Err(broken(error.to_string())),
+        if joins {
+            if is_fresh {
+                tracing::info!(fleet = %me.fleet, generation = %me.generation, "waits to be added to the fleet");
+            }
+        } else {
+            match raft.initialize(nodes).await {
+                Ok(()) => tracing::info!(fleet = %me.fleet, region = %me.region, is_fresh, "a new fleet begins here"),
+                Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
+                Err(error) => return Err(broken(error.to_string())),
+            }
         }
 
         let (leadership, watcher) =
             leadership::watch(raft.clone(), network.clone(), state.clone(), config.me.clone(), config.heartbeat);
         tasks.spawn(watcher);
+        tasks.spawn(stop_when_ended(raft.clone(), store.clone(), network.clone()));
+        tasks.spawn(hearing.clone().watch(raft.metrics(), config.heartbeat, config.election_timeout_max));
         let outbox = OutboxStore::new(store.clone());
         let stepping_aside = AtomicBool::new(false);
         let too_new = AtomicU32::default();
@@ -109,13 +140,16 @@ impl Consensus {
             me,
             config,
             network,
+            hearing,
             state,
             leadership,
             stepping_aside,
+            changing: tokio::sync::Mutex::default(),
             disk,
+            joins,
             acquaintances,
             too_new,
-            nonsense: Tally::default(),
+            nonsense,
             store,
             outbox,
         };
@@ -173,6 +207,61 @@ impl Consensus {
         }
         if let Err(error) = self.inner.store.close() {
             tracing::warn!(error = error.in_full(), "the disk could not be written at the end");
+        }
+    }
+}
+
+/// A daemon that learns that the fleet was recovered without it, or its Region removed, stops and stays stopped: what it and
+/// others like it agree on is not what the fleet does any more.
+async fn stop_when_ended(raft: Raft, store: Store, network: Network) {
+    let (mut ended, mut metrics) = (network.ended.subscribe(), raft.metrics());
+    let end = tokio::select! {
+        end = ended.wait_for(Option::is_some) => end.ok().and_then(|end| *end),
+        at = dismissed(&raft, &network) => at.map(End::Dismissed),
+        // Stopped otherwise.
+        _ = metrics.wait_for(|metrics| metrics.running_state.is_err()) => None,
+    };
+    let Some(end) = end else { return };
+    let marked = match end {
+        End::Superseded(by) => {
+            tracing::error!(generation = %by, "the fleet was recovered without this daemon: it stops");
+            store.supersede(by)
+        }
+        End::Dismissed(at) => {
+            tracing::error!(
+                region = %network.me.region, index = %at,
+                "this Region was removed from the fleet: its daemon stops and is not needed any more; to have it back, empty \
+                 its data_dir, start it with --join and add it"
+            );
+            store.dismiss(at)
+        }
+    };
+    if let Err(error) = marked {
+        tracing::error!(error = error.in_full(), "the disk could not be marked");
+    }
+    if raft.shutdown().await.is_err() {
+        tracing::warn!("consensus did not stop cleanly");
+    }
+}
+
+/// When this daemon's own disk was removed, as it knows itself, and its vote is gone: until then the others may need it to
+/// agree. `None`: consensus has stopped.
+async fn dismissed(raft: &Raft, network: &Network) -> Option<LogIndex> {
+    let (mut state, mut metrics) = (network.state.clone(), raft.metrics());
+    let id = node_id(&network.me.region);
+    loop {
+        let at = state.borrow_and_update().dismissed(&network.me.region, network.disk);
+        let has_gone = {
+            let metrics = metrics.borrow_and_update();
+            let members = metrics.membership_config.membership();
+            members.voter_ids().next().is_some() && members.voter_ids().all(|voter| voter != id)
+        };
+        if at.is_some() && has_gone {
+            return at;
+        }
+        tokio::select! {
+            changed = state.changed() => changed.ok()?,
+            changed = metrics.changed() => changed.ok()?,
         }
     }
 }

@@ -3,13 +3,15 @@
 use std::sync::atomic::Ordering;
 
 use super::handle::Consensus;
+use super::hearing::refusal_of_a_leader;
 use super::message::{Answer, Envelope, HandleError, Message, Reply, VERSION};
 use super::sense::{self, Known};
 use super::store::check_entry;
 use super::types::NodeId;
 use failoverd_domain::format::{TooNew, at_the_head_of, newest_in};
-use failoverd_domain::ids::Region;
+use failoverd_domain::ids::{Generation, LogIndex, Region};
 use openraft::error::RaftError;
+use openraft::raft::VoteResponse;
 use serde::Deserialize;
 
 /// The part of a message that every version has.
@@ -41,16 +43,67 @@ impl Consensus {
             let why = format!("it says that it is from {}, for which its sender does not speak", envelope.from);
             return Err(HandleError::Stranger(why));
         }
-        self.check_sense(&envelope)?;
         let inner = &self.inner;
+        if envelope.generation < inner.me.generation {
+            return self.supersede(&envelope);
+        }
+        if let Some(at) = self.dismissed(&envelope) {
+            tracing::warn!(peer = %envelope.from, "a daemon of a Region that was removed asks: it is told to stop");
+            return self.say(Reply::AnotherDisk, None, Some(at));
+        }
+        self.check_sense(&envelope)?;
+        inner.hearing.note();
         let recognised = inner.acquaintances.recognise(&envelope.from, envelope.disk);
         let reply = if recognised.map_err(|error| HandleError::Stopped(error.in_full()))? {
             self.answer(envelope.message).await?
         } else {
             Reply::AnotherDisk
         };
-        serde_json::to_vec(&Answer { disk: inner.disk, reply })
-            .map_err(|error| HandleError::Nonsense(error.to_string()))
+        self.say(reply, None, None)
+    }
+
+    fn say(
+        &self,
+        reply: Reply,
+        superseded: Option<Generation>,
+        dismissed: Option<LogIndex>,
+    ) -> Result<Vec<u8>, HandleError> {
+        let answer = Answer { disk: self.inner.disk, superseded, dismissed, reply };
+        serde_json::to_vec(&answer).map_err(|error| HandleError::Nonsense(error.to_string()))
+    }
+
+    /// Whoever was left behind in an older generation is told so, and nothing it says is heard.
+    fn supersede(&self, envelope: &Envelope) -> Result<Vec<u8>, HandleError> {
+        let (from, me) = (&envelope.from, &self.inner.me);
+        if from == &me.region || !self.is_member(from) {
+            return Err(HandleError::Stranger(format!("{from} is no other member of this fleet")));
+        }
+        tracing::warn!(peer = %from, generation = %envelope.generation, "a daemon of an older generation asks: it is told to stop");
+        self.say(Reply::AnotherDisk, Some(me.generation), None)
+    }
+
+    /// The entry that removed the sender's Region, where it comes with the disk of then; or with any, where it stands for
+    /// election without belonging here: whoever waits to be added, or is being filled, does not stand. Until its vote is
+    /// taken, the others may need it to agree, and it is heard.
+    fn dismissed(&self, envelope: &Envelope) -> Option<LogIndex> {
+        let (state, from) = (self.inner.state.borrow().clone(), &envelope.from);
+        let gone = state.gone.get(from)?;
+        let stands = matches!(envelope.message, Message::Vote(_));
+        let has_node = self.has_node(from);
+        let belongs = state.members.contains_key(from) || has_node;
+        let another = self.inner.acquaintances.disk_of(from).is_some_and(|disk| disk != envelope.disk);
+        let is_out = gone.disks.contains(&envelope.disk) && (!has_node || another);
+        (is_out || (stands && !belongs)).then_some(gone.at)
+    }
+
+    fn has_node(&self, region: &Region) -> bool {
+        let metrics = self.inner.raft.metrics();
+        let metrics = metrics.borrow();
+        metrics.membership_config.membership().nodes().any(|(_, member)| member == region)
+    }
+
+    fn is_member(&self, region: &Region) -> bool {
+        self.inner.config.members.contains_key(region) || self.has_node(region)
     }
 
     fn open(&self, bytes: &[u8]) -> Result<Envelope, HandleError> {
@@ -61,7 +114,7 @@ impl Consensus {
         }
         let envelope: Envelope = serde_json::from_slice(bytes).map_err(|error| self.unreadable(bytes, &error))?;
         let me = &self.inner.me;
-        if envelope.fleet != me.fleet || envelope.generation != me.generation || envelope.to != me.region {
+        if envelope.fleet != me.fleet || envelope.generation > me.generation || envelope.to != me.region {
             return Err(HandleError::Stranger(format!(
                 "from {} of fleet {} generation {} for {}, but this is {me}",
                 envelope.from, envelope.fleet, envelope.generation, envelope.to
@@ -74,18 +127,15 @@ impl Consensus {
     /// Who is no member is a stranger; a member that talks nonsense is not listened to, and counted.
     fn check_sense(&self, envelope: &Envelope) -> Result<(), HandleError> {
         let inner = &self.inner;
-        let (from, known, is_member) = {
-            let metrics = inner.raft.metrics();
-            let metrics = metrics.borrow();
-            let known =
-                Known { term: metrics.current_term, last_log: metrics.last_log_index, applied: metrics.last_applied };
-            let from = &envelope.from;
-            let mut members = metrics.membership_config.membership().nodes().map(|(_, region)| region);
-            (from, known, inner.config.members.contains_key(from) || members.any(|member| member == from))
-        };
-        if !is_member || from == &inner.me.region {
+        let from = &envelope.from;
+        if !self.is_member(from) || from == &inner.me.region {
             return Err(HandleError::Stranger(format!("{from} is no other member of this fleet")));
         }
+        let known = {
+            let metrics = inner.raft.metrics();
+            let metrics = metrics.borrow();
+            Known { term: metrics.current_term, last_log: metrics.last_log_index, applied: metrics.last_applied }
+        };
         let sense = sense::check(envelope, &known);
         sense.map_err(|why| {
             if let Some(times) = inner.nonsense.refuse(from.as_str()) {
@@ -123,11 +173,23 @@ impl Consensus {
         }
     }
 
+    /// What one that stands hears from a leader that a majority acknowledges, unless it hands leadership over.
+    fn refuses_to_give_way(&self) -> Option<VoteResponse<NodeId>> {
+        let inner = &self.inner;
+        if inner.stepping_aside.load(Ordering::Relaxed) {
+            return None;
+        }
+        refusal_of_a_leader(&inner.raft.metrics().borrow(), inner.config.election_timeout_min)
+    }
+
     async fn answer(&self, message: Message) -> Result<Reply, HandleError> {
         let raft = &self.inner.raft;
         Ok(match message {
             Message::Append(request) => Reply::Append(raft.append_entries(request).await.map_err(stopped)?),
-            Message::Vote(request) => Reply::Vote(raft.vote(request).await.map_err(stopped)?),
+            Message::Vote(request) => Reply::Vote(match self.refuses_to_give_way() {
+                Some(refusal) => refusal,
+                None => raft.vote(request).await.map_err(stopped)?,
+            }),
             Message::InstallSnapshot(request) => match raft.install_snapshot(request).await {
                 Err(RaftError::Fatal(error)) => return Err(HandleError::Stopped(error.to_string())),
                 installed => Reply::InstallSnapshot(installed),
@@ -138,6 +200,8 @@ impl Consensus {
                 Reply::CallElection
             }
             Message::ReadPosition => Reply::ReadPosition(super::leadership::read_position(raft).await),
+            Message::Reach(region) => Reply::Reach(self.reach(&region).await),
+            Message::Introduce => Reply::Introduce(self.introduction()),
         })
     }
 }

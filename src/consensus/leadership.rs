@@ -17,7 +17,7 @@ use super::network::Network;
 use super::types::{NodeId, Raft};
 use crate::ports::Leadership;
 
-type Metrics = RaftMetrics<NodeId, Region>;
+pub(super) type Metrics = RaftMetrics<NodeId, Region>;
 
 /// The watch, and the future that feeds it for as long as consensus runs.
 pub(super) fn watch(
@@ -106,10 +106,12 @@ fn as_seen(metrics: &Metrics, me: &Region, caught_up: bool) -> Leadership {
         if !matches!(error, openraft::error::Fatal::Stopped) {
             tracing::error!(%error, "consensus has stopped: the log cannot be read or written");
         }
-        return Leadership { leader: None, is_me: false, term, caught_up: false };
+        return Leadership { term, ..Leadership::default() };
     }
     let leader = leader_of(metrics);
-    Leadership { is_me: leader.as_ref() == Some(me), leader, term, caught_up }
+    let members = metrics.membership_config.membership();
+    let voters = members.voter_ids().filter_map(|voter| members.get_node(&voter).cloned()).collect();
+    Leadership { is_me: leader.as_ref() == Some(me), leader, term, caught_up, voters }
 }
 
 /// How far one must have applied the log not to be behind the fleet now. Only a leader that a majority confirms

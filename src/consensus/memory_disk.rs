@@ -58,6 +58,13 @@ impl MemoryDisk {
         self.platter().is_full = is_full;
     }
 
+    /// Another disk with what is on this one now, as a snapshot of a volume would have it.
+    #[cfg(test)]
+    pub(super) fn copy(&self) -> Self {
+        let bytes = self.platter().bytes.clone();
+        Self { platter: Arc::new(Mutex::new(Platter { bytes, ..Platter::default() })) }
+    }
+
     /// Flips one bit of what is stored.
     pub fn flip_bit(&self, offset: usize) {
         if let Some(byte) = self.platter().bytes.get_mut(offset) {

@@ -1,7 +1,8 @@
 //! What daemons' consensus says to each other, as bytes with a version.
 
 use failoverd_domain::format::TooNew;
-use failoverd_domain::ids::{FleetId, Generation, Region};
+use failoverd_domain::ids::{FleetId, Generation, LogIndex, Region};
+use failoverd_domain::traffic::SwitchEndpoint;
 use openraft::error::{InstallSnapshotError, RaftError};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse, VoteRequest,
@@ -38,12 +39,23 @@ pub(super) enum Message {
     CallElection,
     /// How far must one have applied the log not to be behind the fleet now? For the leader.
     ReadPosition,
+    /// Does the receiver reach the daemon of this Region, which is to be added? For one that votes.
+    Reach(Region),
+    /// Who is the receiver? For one that is to be added.
+    Introduce,
 }
 
 /// An answer with its sender's disk.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Answer {
     pub(super) disk: u64,
+    /// The asker is of an older generation: the fleet was recovered without it, as this one. Older builds take the reply
+    /// beside it for what it says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) superseded: Option<Generation>,
+    /// The asker's Region was removed from the fleet, by this entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) dismissed: Option<LogIndex>,
     pub(super) reply: Reply,
 }
 
@@ -59,6 +71,18 @@ pub(super) enum Reply {
     ReadPosition(Option<u64>),
     /// The asker has another disk than the one it was met with.
     AnotherDisk,
+    /// Or why not.
+    Reach(Result<(), String>),
+    Introduce(Introduction),
+}
+
+/// What a daemon that is to be added says of itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Introduction {
+    /// Its disk was made to be added to a fleet, and forms none.
+    pub(super) joins: bool,
+    /// Where Route 53's checkers reach it.
+    pub(super) switch: Option<SwitchEndpoint>,
 }
 
 /// Why a message was not answered.

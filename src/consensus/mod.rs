@@ -12,12 +12,19 @@ mod clockwork;
 mod config;
 mod disk;
 mod handle;
+mod hearing;
 mod identity;
 mod inbox;
+mod joining;
 mod leadership;
+mod leaving;
+mod members;
 mod memory_disk;
 mod message;
 mod network;
+mod promises;
+mod recovery;
+mod restore;
 mod sense;
 mod step_aside;
 mod store;
@@ -30,6 +37,8 @@ pub use handle::{Consensus, FleetMetrics, OnApplied};
 pub use identity::Identity;
 pub use memory_disk::MemoryDisk;
 pub use message::HandleError;
+pub use recovery::{Left, RecoverError, Recovered, Recovery};
+pub use restore::restore;
 pub use types::node_id;
 
 #[cfg(test)]

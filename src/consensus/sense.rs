@@ -17,6 +17,11 @@ use super::types::{LogId, NodeId, TypeConfig, Vote, node_id};
 /// and entries. Beyond it lie sums that overflow.
 const FAR: u64 = 1 << 32;
 
+/// Whether nothing can have come as far as `number` since `known`.
+pub(super) const fn is_out_of_reach(number: u64, known: u64) -> bool {
+    number > known.saturating_add(FAR)
+}
+
 /// What this daemon knows for sure.
 pub(super) struct Known {
     pub(super) term: u64,
@@ -31,7 +36,7 @@ pub(super) fn check(envelope: &Envelope, known: &Known) -> Result<(), String> {
         Message::Append(request) => known.check_append(from, request),
         Message::Vote(request) => known.check_vote(from, request),
         Message::InstallSnapshot(request) => known.check_snapshot(from, request),
-        Message::CallElection | Message::ReadPosition => Ok(()),
+        Message::CallElection | Message::ReadPosition | Message::Reach(_) | Message::Introduce => Ok(()),
     }
 }
 
@@ -41,7 +46,7 @@ impl Known {
         if vote.leader_id.node_id != node_id(from) {
             return Err(format!("{from} speaks for another daemon (number {})", vote.leader_id.node_id));
         }
-        if vote.leader_id.term > self.term.saturating_add(FAR) {
+        if is_out_of_reach(vote.leader_id.term, self.term) {
             return Err(format!("term {} cannot be, {} is known here", vote.leader_id.term, self.term));
         }
         Ok(())
@@ -49,7 +54,7 @@ impl Known {
 
     fn check_position(&self, position: Option<&LogId>, vote: &Vote) -> Result<(), String> {
         let Some(position) = position else { return Ok(()) };
-        if position.index > self.last_log.unwrap_or(0).saturating_add(FAR) {
+        if is_out_of_reach(position.index, self.last_log.unwrap_or(0)) {
             return Err(format!("position {} cannot be", position.index));
         }
         if position.leader_id.term > vote.leader_id.term {

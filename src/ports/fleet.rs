@@ -1,5 +1,6 @@
 //! The fleet itself: what its daemons agree on, and how they reach each other.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -35,6 +36,8 @@ pub struct Leadership {
     pub term: u64,
     /// Whether this daemon has caught up with the fleet since its start; until then it answers checkers with silence.
     pub caught_up: bool,
+    /// Whose votes count; empty where nothing is known of it yet.
+    pub voters: BTreeSet<Region>,
 }
 
 /// Why an entry was not committed, or may not have been.

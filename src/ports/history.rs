@@ -1,11 +1,14 @@
 //! The fleet's history, and what may be taken out of it.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use failoverd_domain::fleet::{EventHead, HistoryEvent, verify_chain};
 use failoverd_domain::ids::{DrillRunId, RunId, ServiceName};
 use failoverd_domain::time::Timestamp;
+
+use super::Outbox;
 
 /// The fleet's history in this Region's database.
 #[async_trait]
@@ -28,6 +31,39 @@ pub trait History: Send + Sync {
                 return Ok(walked);
             }
             page.iter().try_for_each(|event| walked.walk(event))?;
+        }
+    }
+}
+
+/// Whether a history holds this event as it is, where it has one of its number at all. Older ones may have been removed.
+///
+/// # Errors
+/// It could not be read.
+pub async fn holds(history: &dyn History, event: &EventHead) -> Result<bool, HistoryError> {
+    if event.seq == 0 {
+        return Ok(true);
+    }
+    let found = history.range(event.seq, 1).await?;
+    Ok(found.first().is_none_or(|found| found.seq != event.seq || found.hash == event.hash))
+}
+
+/// Whether a history, whose newest event is `stored`, tells the past that the fleet agreed on, as far as this daemon can say.
+/// It does not where the fleet was recovered or restored without what it holds.
+///
+/// # Errors
+/// It could not be read.
+pub async fn tells_our_past(
+    history: &dyn History,
+    outbox: &dyn Outbox,
+    stored: &EventHead,
+    agreed: &EventHead,
+) -> Result<bool, HistoryError> {
+    match stored.seq.cmp(&agreed.seq) {
+        Ordering::Equal => Ok(stored.hash == agreed.hash),
+        Ordering::Greater => holds(history, agreed).await,
+        Ordering::Less => {
+            let same = outbox.pending(stored.seq, 1).await;
+            Ok(same.first().is_none_or(|event| event.seq != stored.seq || event.hash == stored.hash))
         }
     }
 }
@@ -137,5 +173,39 @@ impl Verified {
             None => HistoryError::Contradiction(why),
         })?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::fake::{FakeHistory, events};
+
+    fn head(event: &HistoryEvent) -> EventHead {
+        EventHead { seq: event.seq, hash: event.hash.clone() }
+    }
+
+    #[tokio::test]
+    async fn a_history_that_went_on_elsewhere_is_told_apart_whichever_is_ahead() {
+        let ours = events(6);
+        let mut theirs = ours[..3].to_vec();
+        for event in &ours[3..5] {
+            let mut other = HistoryEvent { message: "in the fleet that is lost".into(), ..event.clone() };
+            other.hash = other.expected_hash(&theirs.last().unwrap().hash);
+            theirs.push(other);
+        }
+        let tells = async |stored: &[HistoryEvent], agreed: &HistoryEvent| {
+            let (newest, history) = (head(stored.last().unwrap()), FakeHistory(stored.to_vec().into()));
+            // Of the first two events nothing is left in the outbox.
+            tells_our_past(&history, &ours[2..].to_vec(), &newest, &head(agreed)).await.unwrap()
+        };
+        for at in 0..6 {
+            assert!(tells(&ours, &ours[at]).await, "ahead of us who replay event {at}");
+            assert!(tells(&ours[..=at], &ours[5]).await, "behind at {at}");
+        }
+        assert!(tells(&theirs, &ours[2]).await, "until there it is one past");
+        assert!(!tells(&theirs, &ours[3]).await, "it is ahead");
+        assert!(!tells(&theirs, &ours[4]).await, "it is as far");
+        assert!(!tells(&theirs, &ours[5]).await, "it was overtaken");
     }
 }

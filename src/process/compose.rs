@@ -16,7 +16,7 @@ use crate::adapters::webhook::{HookSettings, HttpWebhooks};
 use crate::config::{Config, Database};
 use crate::consensus::Disk;
 use crate::daemon::{Listeners, Setup};
-use crate::ports::{Clock, History, Webhooks};
+use crate::ports::{Clock, History, SteadyClock, Webhooks};
 use crate::runtime::{Keep, Timing};
 use crate::telemetry::{LogControl, Meters, Spans, Telemetry};
 
@@ -29,24 +29,25 @@ pub fn setup(
     listeners: Listeners,
     history: Option<Arc<PostgresHistory>>,
     logs: LogControl,
+    join: Option<Generation>,
 ) -> Result<Setup, Refusal> {
     let Accepted { config, secured, switch, webhooks, traces, variables, .. } = accepted;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let clock: Arc<dyn Clock> = Arc::new(SteadyClock::new(Arc::new(SystemClock)));
     let spans = traces.map(|traces| Spans::begin(&traces, &config.fleet, &config.region, clock.clone())).transpose()?;
     let meters = Meters::new(clock.now(), spans);
     let timing = timing(&config);
     Ok(Setup {
+        settings: config.fleet_settings(),
         peers: peer_urls(&config),
         members: config.members(),
         references: config.references.keys().cloned().collect(),
-        world: world::of(&config, timing.mutation, variables, meters.clone())?,
+        world: world::of(&config, &clock, timing.mutation, variables, meters.clone())?,
         timing,
         heartbeat: Duration::from_millis(config.timing.heartbeat_ms),
         election_timeout: Duration::from_millis(config.timing.election_timeout_ms),
         me: config.region,
         fleet: config.fleet,
-        // Only disaster recovery of the fleet raises it, and that is not made yet.
-        generation: Generation::default(),
+        join,
         advertise: config.advertise.switch.map(|switch| SwitchEndpoint {
             host: switch.host,
             port: switch.port,

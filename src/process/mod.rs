@@ -8,7 +8,9 @@ mod arguments;
 mod compose;
 mod listeners;
 mod logging;
+mod recover;
 mod refusal;
+mod restore;
 mod run;
 mod signals;
 mod upkeep;
@@ -19,11 +21,13 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+use failoverd_domain::ids::Generation;
 use tokio::runtime::{Builder, Runtime};
 
 use accepted::Accepted;
-pub use arguments::Arguments;
+pub use arguments::{Arguments, Instead, Recover};
 pub use refusal::Refusal;
 
 /// Lookups of names cannot be interrupted; the process does not wait for them.
@@ -55,7 +59,17 @@ fn accept_and_run(arguments: &Arguments, runtime: &Runtime) -> Result<(), Refusa
     let variables: BTreeMap<String, String> = std::env::vars_os()
         .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
         .collect();
-    let config = crate::config::Config::load(&arguments.config, variables.clone().into_iter())?;
+    let Some(file) = &arguments.config else {
+        let missing = "the following required arguments were not provided:\n  --config <FILE>";
+        Arguments::command().error(ErrorKind::MissingRequiredArgument, missing).exit()
+    };
+    let config = crate::config::Config::load(file, variables.clone().into_iter())?;
+    if let Some(Instead::Recover(asked)) = &arguments.instead {
+        return match &asked.from {
+            Some(from) => restore::recover(asked, from, &config, file, runtime),
+            None => recover::recover(asked, &config, file),
+        };
+    }
     if arguments.dump_config {
         say(&config.dump())?;
         if !arguments.check {
@@ -71,11 +85,12 @@ fn accept_and_run(arguments: &Arguments, runtime: &Runtime) -> Result<(), Refusa
         return if arguments.dump_config {
             Ok(())
         } else {
-            say(&format!("{}: the configuration is good\n", arguments.config.display()))
+            say(&format!("{}: the configuration is good\n", file.display()))
         };
     }
     let logs = logging::start(&log, filter)?;
-    runtime.block_on(run::until_stopped(accepted, logs))
+    let join = arguments.join.map(Generation);
+    runtime.block_on(run::until_stopped(accepted, logs, join))
 }
 
 fn say(text: &str) -> Result<(), Refusal> {

@@ -2,9 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::config::ConfigReport;
+use crate::consensus::RecoverError;
 use crate::daemon::DaemonError;
 use crate::telemetry::OtlpError;
 
@@ -47,6 +49,20 @@ pub enum Refusal {
     /// The daemon refused.
     #[error(transparent)]
     Daemon(#[from] DaemonError),
+    /// The fleet cannot be recovered.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    /// The fleet cannot be restored from a file.
+    #[error("{}: {cause}", file.display())]
+    Backup {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        cause: String,
+    },
+    /// What cannot be taken back was not confirmed.
+    #[error("{0}")]
+    Unconfirmed(String),
     /// The system gives no threads or no signals.
     #[error("the system does not let the process run: {0}")]
     Runtime(#[source] io::Error),
@@ -69,7 +85,7 @@ impl Refusal {
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Configuration(_) | Self::LogFilter { .. } => ExitCode::from(2),
+            Self::Configuration(_) | Self::LogFilter { .. } | Self::Unconfirmed(_) => ExitCode::from(2),
             _ => ExitCode::FAILURE,
         }
     }

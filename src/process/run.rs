@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use failoverd_domain::ids::Generation;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -28,14 +29,14 @@ const HISTORY_CLOSES_WITHIN: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// [`Refusal`]: it did not start, failed, or did not stop in order.
-pub async fn until_stopped(accepted: Accepted, logs: LogControl) -> Result<(), Refusal> {
+pub async fn until_stopped(accepted: Accepted, logs: LogControl, join: Option<Generation>) -> Result<(), Refusal> {
     let mut signals = Signals::listen()?;
     let listeners = listeners::bind(&accepted.config.listen).await?;
     let place = accepted.config.data_dir.display().to_string();
     let history = compose::history(&accepted);
     let upkeep = Upkeep::of(&accepted, Arc::new(SystemClock)).keep();
     let keys = accepted.secured.as_ref().and_then(|secured| Some(secured.access.tokens.as_ref()?.keys.clone()));
-    let daemon = Daemon::start(compose::setup(accepted, listeners, history.clone(), logs)?).await?;
+    let daemon = Daemon::start(compose::setup(accepted, listeners, history.clone(), logs, join)?).await?;
     let verdict = tokio::select! {
         signal = signals.next() => {
             tracing::info!(signal, "told to stop");

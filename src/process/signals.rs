@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT, one after the other.
+//! SIGTERM and SIGINT, one after the other; and SIGXFSZ, which must not end the process before it has said why.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -8,7 +8,12 @@ use super::refusal::Refusal;
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// Never taken: with somebody who listens, a write beyond the limit of file sizes fails as one on a full disk does.
+    _file_size: Signal,
 }
+
+/// SIGXFSZ, on every platform that this is built for.
+const FILE_SIZE: i32 = 25;
 
 impl Signals {
     /// From now on signals wait to be taken.
@@ -17,7 +22,11 @@ impl Signals {
     /// The system gives none.
     pub fn listen() -> Result<Self, Refusal> {
         let listen = |kind| signal(kind).map_err(Refusal::Runtime);
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            _file_size: listen(SignalKind::from_raw(FILE_SIZE))?,
+        })
     }
 
     /// The next one's name.

@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use super::refusal::Refusal;
 use crate::adapters::aws::{self, Account, Outside, Settings};
-use crate::adapters::clock::SystemClock;
 use crate::adapters::dns::{AuthoritativeDns, DelegatedDns};
 use crate::adapters::probe::{NetworkProber, ProberSettings};
 use crate::config::Config;
-use crate::ports::{Dns, World};
+use crate::ports::{Clock, Dns, World};
 use crate::telemetry::Meters;
 
 /// Everything that reaches outside. Nothing is asked before the first call. `variables` are the process's own, with the
@@ -20,6 +19,7 @@ use crate::telemetry::Meters;
 /// [`Refusal::Probes`], [`Refusal::Dns`].
 pub fn of(
     config: &Config,
+    clock: &Arc<dyn Clock>,
     mutation: Duration,
     variables: BTreeMap<String, String>,
     meters: Arc<Meters>,
@@ -42,7 +42,7 @@ pub fn of(
         credentials: None,
     };
     let account = Account::new(settings, meters);
-    let outside = Outside { clock: Arc::new(SystemClock), dns, prober: prober(None)?, variables: Arc::new(variables) };
+    let outside = Outside { clock: clock.clone(), dns, prober: prober(None)?, variables: Arc::new(variables) };
     let world = aws::world(&account, &outside);
     // Alarms are signals too, and CloudWatch tells of them.
     Ok(World { prober: prober(Some(world.metrics.clone()))?, ..world })

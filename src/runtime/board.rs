@@ -26,10 +26,16 @@ impl Board {
     /// Runs until every sender is gone.
     pub async fn run(mut self) {
         let mut batch = Vec::new();
+        let mut skipped = self.clock.correction().skipped_ms;
         while self.inbox.recv_many(&mut batch, 64).await > 0 {
             let now = self.clock.now();
+            let before = std::mem::replace(&mut skipped, self.clock.correction().skipped_ms);
             self.matrix.send_modify(|matrix| {
                 let matrix = Arc::make_mut(matrix);
+                if skipped > before {
+                    // The machine may have stood still for as long.
+                    matrix.age(skipped - before);
+                }
                 for report in batch.drain(..) {
                     matrix.take(now, report);
                 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use failoverd_domain::fleet::{Actor, Command, Entry, FleetState, Role};
+use failoverd_domain::fleet::{Actor, Command, Entry, FleetSettings, FleetState, Role};
 use failoverd_domain::format::Build;
-use failoverd_domain::health::{Matrix, Report, View};
+use failoverd_domain::health::{Matrix, Report};
 use failoverd_domain::ids::{FleetId, Region};
 use failoverd_domain::traffic::SwitchEndpoint;
 use tokio::sync::{mpsc, watch};
@@ -26,7 +26,7 @@ use super::settler::{Settler, Words};
 use super::supervisor::{Supervisor, TaskKind};
 use super::timing::Timing;
 use super::voice::Voice;
-use crate::ports::{Agreement, Clock, History, Outbox, Peers, Rehearsals, Webhooks, World};
+use crate::ports::{Agreement, Clock, History, Outbox, Peers, Rehearsals, Viewpoint, Webhooks, World};
 use crate::telemetry::Meters;
 
 /// What an engine is made of.
@@ -36,9 +36,11 @@ pub struct Parts {
     pub me: Region,
     /// What it tells the others of its build.
     pub build: Build,
+    /// What its file says of the whole fleet.
+    pub settings: FleetSettings,
     /// The fleet.
     pub fleet: FleetId,
-    /// Every daemon of it.
+    /// Every daemon that it is formed of, or that this one is to know; who counts, the fleet has agreed on.
     pub members: BTreeMap<Region, Role>,
     /// Where Route 53's checkers reach this daemon.
     pub advertise: Option<SwitchEndpoint>,
@@ -68,10 +70,11 @@ pub struct Parts {
     pub meters: Arc<Meters>,
 }
 
-/// A running engine.
+/// A running engine. Clones are the same.
+#[derive(Clone)]
 pub struct Engine {
     /// Who looks at the matrix, and by which limits.
-    pub view: View,
+    pub view: Viewpoint,
     /// The newest matrix.
     pub matrix: watch::Receiver<Arc<Matrix>>,
     /// Where peers' reports go.
@@ -95,6 +98,7 @@ impl Engine {
         let observer = Observer {
             spoken,
             build: parts.build.clone(),
+            settings: parts.settings.clone(),
             view: view.clone(),
             timing: timing.clone(),
             clock: clock.clone(),
@@ -159,13 +163,10 @@ impl Engine {
     }
 }
 
-fn view(parts: &Parts) -> View {
-    View {
-        me: parts.me.clone(),
-        members: parts.members.keys().cloned().collect(),
-        stale_after_ms: u64::try_from(parts.timing.stale_after.as_millis()).unwrap_or(u64::MAX),
-        rehearses: None,
-    }
+fn view(parts: &Parts) -> Viewpoint {
+    let stale_after_ms = u64::try_from(parts.timing.stale_after.as_millis()).unwrap_or(u64::MAX);
+    let (state, leadership) = (parts.agreement.state(), parts.agreement.leadership());
+    Viewpoint::new(parts.me.clone(), parts.members.keys().cloned(), stale_after_ms, state, leadership)
 }
 
 /// Sees to it that the fleet is formed and knows where checkers reach this daemon.

@@ -6,11 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use failoverd_domain::fleet::{FleetState, HistoryEvent};
+use failoverd_domain::fleet::{EventHead, FleetState, HistoryEvent};
 use failoverd_domain::ids::Region;
 use tokio::sync::watch;
 
-use crate::ports::{History, HistoryError, Outbox, Peers};
+use crate::ports::{History, HistoryError, Outbox, Peers, tells_our_past};
 use crate::telemetry::Meters;
 
 /// Events written at once.
@@ -64,8 +64,10 @@ impl Projector {
     /// Writes until the history holds every event that the fleet has made.
     async fn catch_up(&mut self) -> Result<(), HistoryError> {
         loop {
-            let newest = self.state.borrow_and_update().head.seq;
-            let written = self.history.head().await?.seq;
+            let agreed = self.state.borrow_and_update().head.clone();
+            let (stored, newest) = (self.history.head().await?, agreed.seq);
+            self.is_of_one_past(&stored, &agreed).await?;
+            let written = stored.seq;
             self.outbox.confirm(written).await;
             self.meters.history_written(written);
             if written >= newest {
@@ -82,6 +84,20 @@ impl Projector {
             events.truncate(gap.unwrap_or(events.len()));
             self.history.append(&events).await?;
         }
+    }
+
+    /// A history that went on from another past (its fleet was recovered or restored without what it holds) is left as it
+    /// is: nothing is written behind it, and no event is taken for written because one of its number is there.
+    async fn is_of_one_past(&self, stored: &EventHead, agreed: &EventHead) -> Result<(), HistoryError> {
+        let ours = tells_our_past(self.history.as_ref(), self.outbox.as_ref(), stored, agreed).await?;
+        if ours {
+            return Ok(());
+        }
+        let seq = stored.seq.min(agreed.seq);
+        Err(HistoryError::Contradiction(format!(
+            "event {seq} is another there than the fleet agreed on: this database went on in a fleet that was recovered or \
+             restored without it. It is left as it is: give the daemon another one (docs/history.md)"
+        )))
     }
 
     async fn ask_peers(&self, next: u64) -> Result<Vec<HistoryEvent>, HistoryError> {

@@ -14,7 +14,7 @@ use failoverd_domain::ids::Region;
 use failoverd_domain::time::Timestamp;
 use tokio::sync::watch;
 
-use crate::ports::{Agreement, Clock, Figure, World};
+use crate::ports::{Agreement, Clock, Figure, Viewpoint, World};
 
 /// Between two tellings.
 const EVERY: Duration = Duration::from_secs(60);
@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The leader's voice to CloudWatch.
 pub(super) struct Publisher {
-    pub(super) view: View,
+    pub(super) view: Viewpoint,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) world: World,
     pub(super) agreement: Arc<dyn Agreement>,
@@ -48,7 +48,7 @@ impl Publisher {
     async fn tell(&self) {
         let state = self.agreement.state().borrow().clone();
         let matrix = self.matrix.borrow().clone();
-        let figures = figures(self.clock.now(), &state, &matrix, &self.view);
+        let figures = figures(self.clock.now(), &state, &matrix, &self.view.over(&state));
         let told = tokio::time::timeout(PATIENCE, self.world.metrics.publish(&self.view.me, &figures)).await;
         match told {
             Ok(Ok(())) => {}

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use failoverd_domain::drill::{Recorder as Tapes, to_record};
 use failoverd_domain::fleet::{Actor, Command, Entry};
-use failoverd_domain::health::{Matrix, View};
+use failoverd_domain::health::Matrix;
 use failoverd_domain::ids::RunId;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::ports::{Agreement, Clock};
+use crate::ports::{Agreement, Clock, Viewpoint};
 
 /// Between two samples, where something goes on.
 const EVERY: Duration = Duration::from_secs(1);
@@ -24,7 +24,7 @@ const MOST_AT_ONCE: usize = 2;
 
 /// The daemon's tapes.
 pub(super) struct Recorder {
-    pub(super) view: View,
+    pub(super) view: Viewpoint,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) agreement: Arc<dyn Agreement>,
     pub(super) matrix: watch::Receiver<Arc<Matrix>>,
@@ -41,7 +41,7 @@ impl Recorder {
             ticks.tick().await;
             let state = self.agreement.state().borrow().clone();
             let matrix = self.matrix.borrow().clone();
-            tapes.take(self.clock.now(), &state, &matrix, &self.view);
+            tapes.take(self.clock.now(), &state, &matrix, &self.view.over(&state));
             proposed.retain(|run, at| state.runs.contains_key(run) && at.elapsed() < AGAIN);
             if !self.agreement.leadership().borrow().is_me {
                 continue;

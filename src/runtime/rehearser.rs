@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use failoverd_domain::drill::{Advance, DrillPhase};
 use failoverd_domain::fleet::{Actor, Command, Entry};
-use failoverd_domain::health::{Matrix, View};
+use failoverd_domain::health::Matrix;
 use tokio::sync::watch;
 
-use crate::ports::{Agreement, Clock, Observed, Rehearsals};
+use crate::ports::{Agreement, Clock, Observed, Rehearsals, Viewpoint};
 
 /// Before an end that was not taken on record is looked at again.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// One simulation at a time.
 pub(super) struct Rehearser {
-    pub(super) view: View,
+    pub(super) view: Viewpoint,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) agreement: Arc<dyn Agreement>,
     pub(super) matrix: watch::Receiver<Arc<Matrix>>,
@@ -41,7 +41,7 @@ impl Rehearser {
                 }
                 continue;
             };
-            let (matrix, view) = (self.matrix.borrow().clone(), self.view.clone());
+            let (matrix, view) = (self.matrix.borrow().clone(), self.view.over(&state));
             let observed = Observed { now: self.clock.now(), state: state.clone(), matrix, view };
             let ended = self.rehearsals.rehearse(run, observed).await;
             let advance = Advance::Simulated {
@@ -168,7 +168,7 @@ mod tests {
         };
         let me = Region::from("eu-west-1");
         let rehearser = Rehearser {
-            view: View { me: me.clone(), members: vec![me], stale_after_ms: 5_000, rehearses: None },
+            view: Viewpoint::new(me.clone(), [me], 5_000, seat.state(), seat.leadership()),
             clock: Arc::new(TokioClock::starting_at(BEGINNING)),
             agreement: Arc::new(seat.clone()),
             matrix: watch::Sender::new(Arc::default()).subscribe(),

@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 /// gRPC of the first daemon is one above.
 pub const DEFAULT_PORT_BASE: u16 = 7400;
 
+/// 7432 for 7400.
+const POSTGRES: u16 = 32;
 const SWITCH: u16 = 100;
 const OPS: u16 = 200;
 const ENDPOINT: u16 = 300;
@@ -70,6 +72,13 @@ impl Addresses {
     #[must_use]
     pub fn aws(self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.base + AWS))
+    }
+
+    /// The private Postgres, unless somebody else has that port: one that was given to whoever asked could be somebody's
+    /// when the server is started again.
+    #[must_use]
+    pub fn postgres(self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.base + POSTGRES))
     }
 
     /// The name server.

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use failoverd_domain::fleet::Role;
-use failoverd_domain::ids::{FleetId, Generation, Region};
+use failoverd_domain::fleet::{FleetSettings, Role};
+use failoverd_domain::ids::{FleetId, Region};
 use failoverd_domain::manifest::read_set;
 use failoverd_domain::service::ServiceSpec;
 use failoverd_domain::traffic::SwitchEndpoint;
@@ -26,7 +26,7 @@ use crate::adapters::postgres::{DatabaseUrl, Limits, PostgresHistory, create_dat
 use crate::api::SwitchSettings;
 use crate::consensus::Disk;
 use crate::daemon::{Daemon, DaemonError, Listeners, Setup};
-use crate::ports::{Clock, History, World};
+use crate::ports::{Clock, History, SteadyClock, World};
 use crate::runtime::{Supervisor, TaskKind, Timing};
 use crate::sim::dns::DnsServer;
 use crate::sim::wire;
@@ -58,6 +58,8 @@ pub struct Settings {
     pub database_url: Option<String>,
     /// Seed of the simulated AWS.
     pub seed: u64,
+    /// What every daemon's file says of the whole fleet.
+    pub fleet: FleetSettings,
 }
 
 /// Why a sandbox did not start, or something in it could not be done.
@@ -127,7 +129,7 @@ impl Sandbox {
     /// # Errors
     /// [`SandboxError`]; whatever was started is stopped again.
     pub async fn start(settings: Settings) -> Result<Self, SandboxError> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let clock: Arc<dyn Clock> = Arc::new(SteadyClock::new(Arc::new(SystemClock)));
         let aws = SimulatedAws::new(clock.clone(), settings.seed, AwsTiming::brisk());
         let folder = new_folder()?;
         let (postgres, databases) = databases(&settings, folder.path()).await?;
@@ -228,9 +230,10 @@ impl Sandbox {
         let timing = Timing::fast();
         let telemetry = Telemetry::counting(self.clock.now());
         let setup = Setup {
+            settings: self.settings.fleet.clone(),
             me: region.clone(),
             fleet: FleetId::new(FLEET),
-            generation: Generation::default(),
+            join: None,
             members: roles(),
             peers: REGIONS
                 .iter()
@@ -426,7 +429,9 @@ async fn databases(
         }
         return Ok((None, urls));
     }
-    let postgres = PrivatePostgres::start(folder, 0).await?;
+    let wanted = settings.addresses.postgres();
+    let port = TcpListener::bind(wanted).await.map_or(0, |_free| wanted.port());
+    let postgres = PrivatePostgres::start(folder, port).await?;
     for region in member_regions() {
         let shown = postgres.database(&name(&region)).await?;
         let url = shown.parse().map_err(|error| SandboxError::Database(format!("{error}")))?;

@@ -97,9 +97,9 @@ impl PrivatePostgres {
         let account = Account::for_server()?;
         let folder = Folder::create(parent, account.as_ref())?;
         let binaries = Binaries::find()?.within_reach(&folder, account.as_ref())?;
-        let port = if port == 0 { free_port()? } else { port };
         let password = password()?;
         init(&binaries, &folder, account.as_ref(), &password).await?;
+        let port = if port == 0 { free_port()? } else { port };
         let server = launch(&binaries, &folder, account.as_ref(), port, settings)?;
         let mut started = Self { server, binaries, account, folder, port, password, settings };
         started.until_ready().await?;

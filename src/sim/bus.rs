@@ -4,7 +4,7 @@
 //! What is asked over a cut link takes as long as a real connection that nobody answers.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -140,7 +140,7 @@ impl Bus {
     /// The other daemons as `me` reaches them.
     #[must_use]
     pub fn peers(&self, me: Region) -> Arc<dyn Peers> {
-        Arc::new(Line { bus: self.clone(), me })
+        Arc::new(Line { wiring: Arc::downgrade(&self.wiring), me })
     }
 
     fn wiring(&self) -> MutexGuard<'_, Wiring> {
@@ -149,6 +149,11 @@ impl Bus {
 
     fn patience(&self) -> Duration {
         self.wiring().patience
+    }
+
+    async fn silence(&self, to: &Region, may_have_arrived: bool) -> PeerError {
+        tokio::time::sleep(self.patience()).await;
+        failed(to, "no answer", may_have_arrived)
     }
 
     /// Waits as long as a message takes; `false` when it never arrives.
@@ -165,19 +170,25 @@ impl Bus {
     }
 }
 
-/// One daemon's end of the network.
+/// One daemon's end of the network. The network holds the daemons, and so they do not hold it: else none would ever be freed.
 struct Line {
-    bus: Bus,
+    wiring: Weak<Mutex<Wiring>>,
     me: Region,
 }
 
 impl Line {
+    fn bus(&self, to: &Region) -> Result<Bus, PeerError> {
+        let wiring = self.wiring.upgrade().ok_or_else(|| failed(to, "there is no network any more", false))?;
+        Ok(Bus { wiring })
+    }
+
     /// Carries a message to `to`: the endpoint that takes it.
     async fn reach(&self, to: &Region) -> Result<Arc<dyn Endpoint>, PeerError> {
-        if !self.bus.travel(&self.me, to).await {
-            return Err(self.silence(to, false).await);
+        let bus = self.bus(to)?;
+        if !bus.travel(&self.me, to).await {
+            return Err(bus.silence(to, false).await);
         }
-        let mut wiring = self.bus.wiring();
+        let mut wiring = bus.wiring();
         let endpoint = wiring.endpoints.get(to).cloned();
         wiring.delivered += u64::from(endpoint.is_some());
         endpoint.ok_or_else(|| failed(to, "connection refused", false))
@@ -185,16 +196,12 @@ impl Line {
 
     /// Carries the answer back.
     async fn answered<T>(&self, to: &Region, answer: T) -> Result<T, PeerError> {
-        let lost = self.bus.wiring().losing_replies.contains(&(self.me.clone(), to.clone()));
-        if lost || !self.bus.travel(to, &self.me).await {
-            return Err(self.silence(to, true).await);
+        let bus = self.bus(to).map_err(|error| PeerError { may_have_arrived: true, ..error })?;
+        let lost = bus.wiring().losing_replies.contains(&(self.me.clone(), to.clone()));
+        if lost || !bus.travel(to, &self.me).await {
+            return Err(bus.silence(to, true).await);
         }
         Ok(answer)
-    }
-
-    async fn silence(&self, to: &Region, may_have_arrived: bool) -> PeerError {
-        tokio::time::sleep(self.bus.patience()).await;
-        failed(to, "no answer", may_have_arrived)
     }
 }
 

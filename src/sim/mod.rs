@@ -5,5 +5,6 @@ pub mod dns;
 pub mod fleet;
 pub mod history;
 pub mod ports;
+pub mod tripwire;
 pub mod wire;
 pub mod world;

@@ -18,6 +18,7 @@ use failoverd_domain::service::NewTable;
 use failoverd_domain::traffic::{MOST_LIVES, reference_for_life};
 use tokio::time::sleep;
 
+use super::tripwire::{Mishap, Side, Tripwire};
 use super::world::{
     ACCOUNT, Gate, Plane, ROUTE53_REGION, Refusal, Service, SimulatedAws, World as SimulatedWorld, Zone,
 };
@@ -31,13 +32,14 @@ use crate::ports::{
 pub struct SimulatedPorts {
     aws: SimulatedAws,
     caller: Region,
+    tripwire: Tripwire,
 }
 
 impl SimulatedAws {
     /// The ports of a daemon in `caller`. Time is the world's own, whatever the daemon's clock says.
     #[must_use]
     pub fn ports(&self, caller: Region) -> SimulatedPorts {
-        SimulatedPorts { aws: self.clone(), caller }
+        SimulatedPorts { aws: self.clone(), caller, tripwire: Tripwire::default() }
     }
 }
 
@@ -109,6 +111,12 @@ impl<T, F: FnOnce(&mut SimulatedWorld) -> Result<T, Refusal>> Drop for OnTheWire
 }
 
 impl SimulatedPorts {
+    /// The same with a wire across every call that changes a resource.
+    #[must_use]
+    pub fn across(self, tripwire: Tripwire) -> Self {
+        Self { tripwire, ..self }
+    }
+
     /// The Region that an address is in.
     #[must_use]
     pub fn region_at(&self, address: IpAddr) -> Option<Region> {
@@ -144,6 +152,14 @@ impl SimulatedPorts {
         act: impl FnOnce(&mut SimulatedWorld) -> Result<T, Refusal> + Send,
     ) -> Call<T> {
         let timeout_ms = self.aws.with(|world| world.timing.call_timeout_ms);
+        match self.passes(&ask, Side::Before).await {
+            None | Some(Mishap::Death) => {}
+            Some(Mishap::Refused) => return Err(ask.refused(Refusal::later("Throttling", "Rate exceeded"))),
+            Some(Mishap::Lost) => {
+                sleep(Duration::from_millis(timeout_ms)).await;
+                return Err(ask.timeout());
+            }
+        }
         let latency_ms = match self.gate(&ask) {
             Gate::Open { latency_ms } => latency_ms,
             Gate::Refused(refusal) => return Err(ask.refused(refusal)),
@@ -164,6 +180,7 @@ impl SimulatedPorts {
             let lost = ask.mutates && result.is_ok() && world.faults.takes_answer(ask.service, ask.region);
             (result, lost)
         });
+        let lost = lost || result.is_ok() && self.passes(&ask, Side::After).await.is_some();
         if lost {
             sleep(Duration::from_millis(timeout_ms - waited_ms)).await;
         }
@@ -172,6 +189,13 @@ impl SimulatedPorts {
         } else {
             result.map_err(|refusal| ask.refused(refusal))
         }
+    }
+
+    async fn passes(&self, ask: &Ask<'_>, side: Side) -> Option<Mishap> {
+        if !ask.mutates || ask.plane != Plane::Control {
+            return None;
+        }
+        self.tripwire.pass(&self.caller, || format!("call {}", ask.operation), side).await
     }
 
     fn gate(&self, ask: &Ask<'_>) -> Gate {

@@ -45,6 +45,8 @@ defined! {
     BUILD_INFO = Gauge "build_info" ["version", "role"] "Always 1: version of the daemon, and what its Region is for.";
     START_TIME = Gauge "start_time_seconds" [] "When the daemon started, Unix time.";
     CERTIFICATE_EXPIRY = Gauge "tls_certificate_expiry_timestamp_seconds" [] "When the daemon's own certificate ends, Unix time.";
+    CLOCK_AHEAD = Gauge "clock_ahead_seconds" [] "The daemon's clock minus the machine's.";
+    CLOCK_JUMPS = Counter "clock_jumps_total" [] "How often the machine's clock was set by a second or more.";
     LOG_OVERRIDE = Gauge "log_level_override" [] "1 while a log filter that was set at run time is in force.";
 
     IS_LEADER = Gauge "consensus_is_leader" [] "1 where this daemon leads.";

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::page::Page;
 use super::{LogControl, Meters, defined, scrape};
-use crate::ports::{Clock, Leadership};
+use crate::ports::{Clock, Correction, Leadership, Viewpoint};
 
 /// A page this young is served again: whoever asks in a loop makes no work.
 const FRESH: Duration = Duration::from_secs(1);
@@ -24,7 +24,7 @@ pub struct Exposition {
     /// Wall clock.
     pub clock: Arc<dyn Clock>,
     /// Who looks, and by which limits.
-    pub view: View,
+    pub view: Viewpoint,
     /// What is agreed.
     pub state: watch::Receiver<Arc<FleetState>>,
     /// Who leads.
@@ -46,6 +46,7 @@ pub struct Exposition {
 /// What one daemon knows at one instant.
 pub struct Standing {
     pub(super) now: Timestamp,
+    pub(super) clock: Correction,
     pub(super) view: View,
     pub(super) state: Arc<FleetState>,
     pub(super) leadership: Leadership,
@@ -67,10 +68,12 @@ impl Exposition {
     }
 
     fn page(&self) -> Page {
+        let state = self.state.borrow().clone();
         let standing = Standing {
             now: self.clock.now(),
-            view: self.view.clone(),
-            state: self.state.borrow().clone(),
+            clock: self.clock.correction(),
+            view: self.view.over(&state),
+            state,
             leadership: self.leadership.borrow().clone(),
             matrix: self.matrix.borrow().clone(),
         };

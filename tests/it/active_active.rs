@@ -4,7 +4,6 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use failoverd::sandbox::Addresses;
 use failoverd_domain::fleet::{FleetState, ServicePhase};
 use failoverd_domain::ids::{Region, ServiceName};
 use failoverd_domain::traffic::{AnswerSeen, sentence};
@@ -18,7 +17,6 @@ use crate::sandbox::Fixture;
 
 const EAST: &str = "us-east-1";
 const WEST: &str = "eu-west-1";
-const PORTS: u16 = 24_700;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Networks of the simulated Internet, by what they stand for.
 const GERMANY: &str = "198.18.6.0/24";
@@ -48,8 +46,7 @@ async fn ask(server: SocketAddr, from: &str) -> Vec<String> {
     addresses
 }
 
-async fn until_answers(places: &[&str], wanted: &[String]) {
-    let server = Addresses::around(PORTS).unwrap().dns();
+async fn until_answers(server: SocketAddr, places: &[&str], wanted: &[String]) {
     let until = Instant::now() + PATIENCE;
     for place in places {
         loop {
@@ -89,7 +86,7 @@ fn phase(state: &FleetState) -> Option<ServicePhase> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_region_is_evacuated_and_restored_as_people_in_several_places_see_it() {
-    let it = Fixture::up(PORTS).await;
+    let it = Fixture::up().await;
     it.until("a leader", PATIENCE, |it| it.leader().is_some()).await;
     // As it stands, but for the time that each wave is watched.
     let example = format!("{}/examples/orders-active-active.yaml", env!("CARGO_MANIFEST_DIR"));
@@ -101,10 +98,10 @@ async fn a_region_is_evacuated_and_restored_as_people_in_several_places_see_it()
     std::fs::write(&file, brisk).unwrap();
     it.expect(0, &["apply", "-f", file.to_str().unwrap(), "--yes"]).await;
     it.until("orders to be steady", PATIENCE, |it| phase(&it.state()) == Some(ServicePhase::Steady)).await;
-    let server = Addresses::around(PORTS).unwrap().dns();
+    let server = it.addresses.dns();
     let (america, europe) = (ask(server, CALIFORNIA).await, ask(server, GERMANY).await);
     assert!(!america.is_empty() && !europe.is_empty() && america != europe, "{america:?} {europe:?}");
-    until_answers(&[CALIFORNIA, JAPAN, BRAZIL], &america).await;
+    until_answers(server, &[CALIFORNIA, JAPAN, BRAZIL], &america).await;
 
     // Who is sent elsewhere is said beforehand, also those who only have the default location.
     let plan = it.json(&["plan", "orders", "--evacuate", EAST]).await;
@@ -116,10 +113,10 @@ async fn a_region_is_evacuated_and_restored_as_people_in_several_places_see_it()
     assert_eq!(plan["steps"][0]["name"], "flip-switch/orders", "off first: {plan}");
 
     it.until_moved(&["evacuate", EAST, "--service", "orders", "--reason", "quake", "--wait", "--yes"]).await;
-    until_answers(&EVERYWHERE, &europe).await;
+    until_answers(server, &EVERYWHERE, &europe).await;
     assert_eq!(answered(&it.state()), all_by(WEST), "every daemon was sent to the Region that is left");
     it.until("the evacuation to be settled", PATIENCE, |it| phase(&it.state()) == Some(ServicePhase::Steady)).await;
-    until_answers(&EVERYWHERE, &europe).await;
+    until_answers(server, &EVERYWHERE, &europe).await;
     let service = it.json(&["get", "services", "orders"]).await;
     assert_eq!(service["services"][0]["regions"][0]["role"], "evacuated", "{service}");
 
@@ -130,31 +127,31 @@ async fn a_region_is_evacuated_and_restored_as_people_in_several_places_see_it()
     assert!(again.contains("it is evacuated already"), "{again}");
     it.expect(3, &["switch", "set", "orders", WEST, "off", "--yes"]).await;
     it.expect(2, &["evacuate", "mars-north-1", "--yes"]).await;
-    until_answers(&EVERYWHERE, &europe).await;
+    until_answers(server, &EVERYWHERE, &europe).await;
 
     it.until_moved(&["restore", EAST, "--service", "orders", "--wait", "--yes"]).await;
     let said = answered(&it.state());
     let serves = |by: &String| [EAST, WEST].contains(&by.as_str());
     assert!(said.len() == 3 && said.iter().all(|(_, by)| by.len() == 1 && by.iter().all(serves)), "{said:?}");
     // First the smaller part of its people, then, once that was watched, whoever has the default location.
-    until_answers(&[CALIFORNIA], &america).await;
+    until_answers(server, &[CALIFORNIA], &america).await;
     assert_eq!(phase(&it.state()), Some(ServicePhase::Returning));
     let described = it.json(&["get", "services", "orders"]).await;
     let share = described["services"][0]["regions"][0]["share"].as_u64();
     assert!(share.is_some_and(|share| share < 100), "{described}");
     let described = it.expect(0, &["describe", "service", "orders"]).await;
     assert!(described.contains(&format!("on ({} %)", share.unwrap_or_default())), "{described}");
-    until_answers(&[JAPAN, BRAZIL, GERMANY], &europe).await;
-    until_answers(&[CALIFORNIA, JAPAN, BRAZIL], &america).await;
-    until_answers(&[GERMANY], &europe).await;
+    until_answers(server, &[JAPAN, BRAZIL, GERMANY], &europe).await;
+    until_answers(server, &[CALIFORNIA, JAPAN, BRAZIL], &america).await;
+    until_answers(server, &[GERMANY], &europe).await;
     it.until("the restore to be settled", PATIENCE, |it| phase(&it.state()) == Some(ServicePhase::Steady)).await;
 
     // The other one, which nobody has as default, too.
     it.until_moved(&["evacuate", WEST, "--wait", "--yes"]).await;
-    until_answers(&EVERYWHERE, &america).await;
+    until_answers(server, &EVERYWHERE, &america).await;
     assert_eq!(answered(&it.state()), all_by(EAST));
     it.until_moved(&["restore", WEST, "--wait", "--yes"]).await;
-    until_answers(&[GERMANY], &europe).await;
+    until_answers(server, &[GERMANY], &europe).await;
     let state = it.state();
     assert!(state.runs.values().all(|run| run.service != ServiceName::from("orders") || run.state.is_closed()));
     let service = &state.services[&ServiceName::from("orders")];

@@ -3,8 +3,8 @@
 
 mod cases;
 mod collector;
-mod end_to_end;
+pub mod end_to_end;
 mod examples_on_ministack;
 mod faults;
-mod ground;
+pub mod ground;
 mod strangers;

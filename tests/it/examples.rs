@@ -37,7 +37,7 @@ fn answer_from(sandbox: &Sandbox, continent: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_example_settles_as_it_stands_and_the_pair_moves_and_comes_back() {
-    let mut it = Fixture::up(28_400).await;
+    let mut it = Fixture::up().await;
     it.until("a leader", PATIENCE, |it| it.leader().is_some()).await;
     for name in ["orders-active-active", "active-passive", "serverless-ml"] {
         it.expect(0, &["apply", "-f", &example(name), "--yes"]).await;
@@ -112,7 +112,7 @@ async fn every_example_settles_as_it_stands_and_the_pair_moves_and_comes_back() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_drills_apply_after_the_service_they_are_of_and_not_before() {
-    let it = Fixture::up(28_450).await;
+    let it = Fixture::up().await;
     it.until("a leader", PATIENCE, |it| it.leader().is_some()).await;
     let alone = it.expect(2, &["apply", "-f", &example("drills"), "--yes"]).await;
     assert!(alone.contains("there is no service checkout"), "{alone}");

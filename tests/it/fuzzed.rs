@@ -75,6 +75,7 @@ macro_rules! replays {
 replays! {
     manifests: domain::manifests;
     entries: domain::entries;
+    backups: domain::backups;
     snapshots: domain::snapshots;
     reports: domain::reports;
     schedules: domain::schedules;
@@ -98,8 +99,19 @@ fn every_target_is_replayed() {
         names.sort();
         names
     };
-    let replayed =
-        ["config", "dns", "entries", "manifests", "messages", "protos", "reports", "schedules", "snapshots", "wire"];
+    let replayed = [
+        "backups",
+        "config",
+        "dns",
+        "entries",
+        "manifests",
+        "messages",
+        "protos",
+        "reports",
+        "schedules",
+        "snapshots",
+        "wire",
+    ];
     assert_eq!(names("fuzz_targets"), replayed);
     assert_eq!(names("corpus"), replayed);
 }

@@ -12,7 +12,6 @@ use tokio::time::{Instant, sleep};
 
 use crate::sandbox::Fixture;
 
-const PORTS: u16 = 27_200;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// A schedule has whole minutes, and moves, a hold, a return and their record come after it.
 const A_WHOLE_DRILL: Duration = Duration::from_secs(300);
@@ -57,7 +56,7 @@ async fn drill(it: &Fixture, name: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drill_is_held_on_schedule_by_itself_and_its_report_tells_all() {
-    let it = Fixture::up(PORTS).await;
+    let it = Fixture::up().await;
     it.until("a leader", PATIENCE, |it| it.leader().is_some()).await;
     it.expect(0, &["apply", "-f", &example("checkout"), "--yes"]).await;
     it.until("checkout to be steady", PATIENCE, is_steady).await;

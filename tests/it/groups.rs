@@ -10,7 +10,6 @@ use failoverd_domain::route53::{Change, Policy, RecordSet, RecordType};
 use crate::sandbox::Fixture;
 
 const WEST: &str = "eu-west-1";
-const PORTS: u16 = 24_900;
 const PATIENCE: Duration = Duration::from_secs(120);
 const BOTH: [&str; 2] = ["checkout", "storefront"];
 
@@ -34,7 +33,7 @@ fn all_steady(it: &Fixture) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn services_of_one_switch_move_together() {
-    let it = Fixture::up(PORTS).await;
+    let it = Fixture::up().await;
     it.until("a leader", PATIENCE, |it| it.leader().is_some()).await;
     let alone = it.json(&["apply", "-f", &example("checkout"), "--dry-run"]).await;
     let together = it.json(&["apply", "-f", &example("checkout"), "-f", &example("storefront"), "--dry-run"]).await;

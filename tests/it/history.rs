@@ -13,6 +13,8 @@ use failoverd_domain::time::Timestamp;
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
 
+use crate::ports;
+
 mod retention;
 mod server;
 mod views;
@@ -353,7 +355,8 @@ async fn rows_cannot_be_changed_in_passing_and_changes_on_purpose_are_named() {
 
 #[tokio::test]
 async fn a_database_that_is_away_is_waited_for() {
-    let quiet = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let [port] = ports::free();
+    let quiet = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     let address = quiet.local_addr().unwrap();
     let limits = Limits { connect: Duration::from_millis(200), ..Limits::default() };
     let url = format!("postgres://failoverd@{address}/failoverd");
@@ -365,7 +368,7 @@ async fn a_database_that_is_away_is_waited_for() {
         "refused port"
     );
 
-    let server = PrivatePostgres::start(&std::env::temp_dir(), address.port()).await.unwrap();
+    let server = PrivatePostgres::start(&std::env::temp_dir(), port).await.unwrap();
     let mut url = server.url("failoverd");
     let history = PostgresHistory::connect(url.parse().unwrap(), fleet(), Limits::default());
     assert!(matches!(history.head().await, Err(HistoryError::Away(_))), "no such database yet");

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use failoverd::adapters::clock::SystemClock;
+use failoverd::ports::Viewpoint;
 use failoverd::sandbox::REGIONS;
 use failoverd::telemetry::{Exposition, Kind, LogControl, Telemetry, defined};
 use failoverd_domain::drill::{DrillPhase, DrillRun, Schedule};
 use failoverd_domain::fleet::{FleetState, Role, RunState, ServicePhase};
-use failoverd_domain::health::View;
 use failoverd_domain::ids::Region;
 use failoverd_domain::time::Timestamp;
 use tokio::sync::watch;
@@ -17,7 +17,6 @@ use tokio::time::{Instant, sleep};
 
 use crate::sandbox::Fixture;
 
-const PORTS: u16 = 31_200;
 const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -75,13 +74,14 @@ fn the_page_says_what_is_defined() {
 
 /// What a daemon that holds this state would say of it, by name.
 fn told_of(state: FleetState) -> BTreeSet<String> {
-    let view = View { me: "us-east-1".into(), members: Vec::new(), stale_after_ms: 5_000, rehearses: None };
+    let (state, leadership) = (watch::Sender::new(Arc::new(state)), watch::Sender::default());
+    let view = Viewpoint::new("us-east-1".into(), [], 5_000, state.subscribe(), leadership.subscribe());
     let exposition = Exposition {
         meters: Telemetry::counting(Timestamp(0)).meters,
         clock: Arc::new(SystemClock),
         view,
-        state: watch::Sender::new(Arc::new(state)).subscribe(),
-        leadership: watch::Sender::default().subscribe(),
+        state: state.subscribe(),
+        leadership: leadership.subscribe(),
         matrix: watch::Sender::default().subscribe(),
         fleet: "prod".into(),
         role: Role::Member,
@@ -153,7 +153,7 @@ fn family(name: &str, promised: &BTreeMap<String, (String, Vec<String>)>) -> Str
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_is_told_to_scrapers_and_everything_told_is_on_the_page() {
-    let it = Fixture::up(PORTS).await;
+    let it = Fixture::up().await;
     it.until("a leader", PATIENCE, |it| it.leader().is_some()).await;
     it.expect(0, &["apply", "-f", concat!(env!("CARGO_MANIFEST_DIR"), "/examples/checkout.yaml")]).await;
     it.until_ready("checkout").await;

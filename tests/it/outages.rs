@@ -8,6 +8,7 @@ use failoverd_domain::fleet::{
     Actor, Command, EventKind, Guard, Run, RunState, ServicePhase, StepState, Trigger, parts,
 };
 use failoverd_domain::plan::Mode;
+use failoverd_domain::sabotage::{Sabotage, commit};
 
 use crate::simulation::virtually;
 
@@ -292,6 +293,38 @@ fn what_a_leader_without_the_others_was_asked_is_not_done_when_they_come_back() 
     });
 }
 
+/// A breach is proven, and in that moment the leader loses its majority. Gives the runs decided by the time that all are well
+/// again.
+fn decided_alone() -> u64 {
+    virtually(14, async {
+        let (us, eu, west) = (region(US_EAST), region(EU_WEST), region(US_WEST));
+        let mut fleet = steady(14, Shop { announce_s: 30, ..Shop::default() }).await;
+        let led = fleet.make_leader(&west).await;
+        holds(&fleet, led, "the witness leads");
+        fleet.break_region(&us).await;
+        let all_say_yes = |fleet: &SimulatedFleet| {
+            let guards = fleet.guards_at(&region(US_WEST));
+            !guards.is_empty() && guards.iter().all(|verdict| verdict.ok)
+        };
+        let proven = fleet.until_exactly(seconds(30), all_say_yes).await;
+        assert!(proven && newest_run(&fleet).is_none());
+        fleet.crash(&eu).await;
+        fleet.run_for(seconds(20)).await;
+        fleet.heal_region(&us).await;
+        fleet.run_for(seconds(20)).await;
+        fleet.start(&eu).await;
+        fleet.run_for(seconds(60)).await;
+        fleet.service().map_or(0, |service| service.runs)
+    })
+}
+
+#[test]
+fn what_a_leader_without_the_others_has_seen_is_not_decided_when_they_come_back() {
+    assert_eq!(decided_alone(), 0);
+    let _broken = commit(Sabotage::ResumeStale);
+    assert_eq!(decided_alone(), 1, "a leader that does not ask them first decides on what is long over");
+}
+
 #[test]
 fn the_leader_sits_in_the_region_that_dies() {
     virtually(7, async {
@@ -528,3 +561,38 @@ fn a_minute_of_throttling_is_waited_out_and_the_move_is_made_once() {
         });
     }
 }
+
+/// Metastable failures are made of retries. AWS throttles everything everywhere for four minutes, in the middle of a move:
+/// the fleet asks no more often at the end than at the beginning, and is done soon after AWS is.
+#[test]
+fn a_storm_of_throttling_is_not_made_worse_and_ends_when_aws_ends_it() {
+    for seed in [31, 32, 33] {
+        virtually(seed, async {
+            let mut fleet = steady(seed, Shop::default()).await;
+            fleet.break_region(&region(US_EAST)).await;
+            let running = fleet.until(seconds(60), |fleet| run_is(fleet, RunState::Running)).await;
+            holds(&fleet, running, "the run begins");
+            let storm = |fleet: &SimulatedFleet, on| {
+                for at in [US_EAST, EU_WEST, US_WEST].map(region) {
+                    Service::ALL.into_iter().for_each(|service| fleet.aws.throttle(&at, service, on));
+                }
+            };
+            storm(&fleet, true);
+            let mut a_second = Vec::new();
+            for _ in 0..8 {
+                let before = fleet.aws.turned_away();
+                fleet.run_for(seconds(30)).await;
+                a_second.push((fleet.aws.turned_away() - before) / 30);
+            }
+            let (first, last) = (a_second[0], a_second[7]);
+            assert!(a_second.iter().all(|calls| *calls <= STORM_CALLS), "calls a second: {a_second:?}");
+            assert!(last <= first + first / 10 + 1, "it grows: {a_second:?}");
+            storm(&fleet, false);
+            let calm = fleet.until(seconds(90), |fleet| lives_in(fleet, EU_WEST)).await;
+            holds(&fleet, calm && promotions(&fleet) == 1, "then the move is made, once, and settled");
+        });
+    }
+}
+
+/// Calls a second of two daemons, observing included.
+const STORM_CALLS: u64 = 40;

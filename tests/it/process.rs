@@ -2,11 +2,15 @@
 //!
 //! Nothing is simulated here; AWS is not reached, but in the end-to-end test beside this one.
 
+mod backup;
 pub mod bound;
 mod command_line;
 pub mod databases;
+mod doors;
 pub mod fleet;
-mod history;
+pub mod history;
 mod leadership;
+mod recovery;
 mod refusals;
-mod security;
+mod resizing;
+pub mod security;

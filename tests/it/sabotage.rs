@@ -1,12 +1,11 @@
 //! The simulation, on trial: the product is broken on purpose, and the seeds of `simulation.rs` must find out.
 
-use std::sync::Mutex;
 use std::time::Duration;
 
 use failoverd::sim::fleet::{Outcome, simulate};
 use failoverd_domain::sabotage::{Sabotage, commit};
 
-use crate::simulation::virtually;
+use crate::simulation::{on_all_cores, virtually};
 
 /// What is not found within the seeds that CI runs anyway is not found.
 const SEEDS: u64 = 200;
@@ -23,22 +22,13 @@ fn found(what: Sabotage) -> Option<(u64, String)> {
 
 #[test]
 fn whatever_is_broken_on_purpose_the_simulation_finds_it() {
-    let open = Mutex::new(Sabotage::ALL.into_iter().rev().collect::<Vec<_>>());
-    let missed = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
-            scope.spawn(|| {
-                loop {
-                    let next = open.lock().unwrap().pop();
-                    let Some(what) = next else { return };
-                    match found(what) {
-                        Some((seed, by)) => println!("{what:?}: seed {seed}, {by}"),
-                        None => missed.lock().unwrap().push(what),
-                    }
-                }
-            });
+    let tried = on_all_cores(Sabotage::ALL, |what| {
+        let found = found(what);
+        if let Some((seed, by)) = &found {
+            println!("{what:?}: seed {seed}, {by}");
         }
+        found.is_none().then_some(what)
     });
-    let missed = missed.into_inner().unwrap();
+    let missed: Vec<Sabotage> = tried.into_iter().flatten().collect();
     assert!(missed.is_empty(), "not found within {SEEDS} seeds: {missed:?}");
 }

@@ -9,11 +9,15 @@ use failoverd::adapters::dns::AuthoritativeDns;
 use failoverd::ports::Dns;
 use failoverd::sandbox::demo::{Demo, Narrator};
 use failoverd::sandbox::{Addresses, REGIONS, Sandbox, Settings};
-use failoverd_domain::fleet::{EventKind, FleetState, HistoryEvent, RunState, ServicePhase, StepState, parts};
+use failoverd_domain::fleet::{
+    EventKind, FleetSettings, FleetState, HistoryEvent, RunState, ServicePhase, StepState, parts,
+};
 use failoverd_domain::ids::Region;
 use failoverd_domain::route53::RecordType;
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
+
+use crate::ports;
 
 const EAST: &str = "us-east-1";
 const WEST: &str = "eu-west-1";
@@ -27,23 +31,34 @@ const LOOK: Duration = Duration::from_millis(50);
 
 pub struct Fixture {
     pub sandbox: Sandbox,
+    pub addresses: Addresses,
     pub dns: AuthoritativeDns,
     servers: String,
 }
 
 impl Fixture {
-    pub async fn up(port_base: u16) -> Self {
+    pub async fn up() -> Self {
+        Self::up_with(FleetSettings::default()).await
+    }
+
+    /// Every daemon's file says the same of the whole fleet.
+    async fn up_with(fleet: FleetSettings) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let addresses = Addresses::around(port_base).unwrap();
-        let sandbox = Sandbox::start(Settings { addresses, database_url: None, seed: 7 }).await.unwrap();
+        let addresses = ports::of_sandbox();
+        let sandbox = Sandbox::start(Settings { addresses, database_url: None, seed: 7, fleet }).await.unwrap();
         let servers: Vec<String> = (0..REGIONS.len()).map(|at| format!("http://{}", addresses.grpc(at))).collect();
         let dns = AuthoritativeDns::new(&[addresses.dns()]).unwrap();
-        Self { sandbox, dns, servers: servers.join(",") }
+        Self { sandbox, addresses, dns, servers: servers.join(",") }
     }
 
     /// With checkout applied, steady, and ready to move.
-    async fn armed(port_base: u16) -> Self {
-        let it = Self::up(port_base).await;
+    pub async fn armed() -> Self {
+        Self::armed_with(FleetSettings::default()).await
+    }
+
+    /// The same, and every daemon's file says this of the whole fleet.
+    pub async fn armed_with(fleet: FleetSettings) -> Self {
+        let it = Self::up_with(fleet).await;
         it.until("a leader", MOVES_WITHIN, |it| it.leader().is_some()).await;
         it.expect(0, &["apply", "-f", MANIFEST]).await;
         it.until("checkout to be steady", MOVES_WITHIN, |it| it.phase() == Some(ServicePhase::Steady)).await;
@@ -110,7 +125,7 @@ impl Fixture {
         states.max_by_key(|state| state.applied).unwrap()
     }
 
-    fn phase(&self) -> Option<ServicePhase> {
+    pub fn phase(&self) -> Option<ServicePhase> {
         let state = self.state();
         state.services.get("checkout").map(|service| state.phase(service))
     }
@@ -131,7 +146,7 @@ impl Fixture {
         }
     }
 
-    async fn until_answer(&self, wanted: &str, limit: Duration) {
+    pub async fn until_answer(&self, wanted: &str, limit: Duration) {
         let until = Instant::now() + limit;
         loop {
             let answer = self.dns.ask("api.example.com", RecordType::A).await.unwrap_or_default().values;
@@ -144,7 +159,7 @@ impl Fixture {
     }
 
     /// Until the history of a Region has everything that the fleet agreed on.
-    async fn until_history_is_whole(&self, region: &str) -> Vec<HistoryEvent> {
+    pub async fn until_history_is_whole(&self, region: &str) -> Vec<HistoryEvent> {
         let history = self.sandbox.daemon(&Region::from(region)).unwrap().handles().history.clone();
         let until = Instant::now() + MOVES_WITHIN;
         loop {
@@ -157,14 +172,14 @@ impl Fixture {
         }
     }
 
-    fn calls(&self, operation: &str) -> usize {
+    pub fn calls(&self, operation: &str) -> usize {
         self.sandbox.aws().effects().iter().filter(|effect| effect.operation == operation).count()
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_region_dies_without_postgres_and_comes_back_by_hand() {
-    let mut it = Fixture::armed(21_400).await;
+    let mut it = Fixture::armed().await;
     it.until_answer(ANSWER_OF_EAST, MOVES_WITHIN).await;
     it.sandbox.break_region("postgres").await.unwrap();
     let broken_at = Instant::now();
@@ -213,7 +228,7 @@ async fn a_region_dies_without_postgres_and_comes_back_by_hand() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_leader_crashes_while_it_promotes_and_another_daemon_finishes_the_run() {
-    let mut it = Fixture::armed(22_400).await;
+    let mut it = Fixture::armed().await;
     it.expect(0, &["failover", "checkout", "--to", WEST, "--mode", "forced", "--yes"]).await;
     let promotes = |it: &Fixture| {
         let state = it.state();
@@ -251,7 +266,7 @@ impl Narrator for Listener {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_demo_accounts_for_every_millisecond_of_its_move() {
-    let mut it = Fixture::up(25_400).await;
+    let mut it = Fixture::up().await;
     let ending = Demo::new(&mut it.sandbox, &mut Listener).unwrap().play().await.unwrap();
     assert!(ending.held(), "{:#?}", ending.checks);
     let names: Vec<&str> = ending.parts.iter().map(|part| part.name).collect();
@@ -272,7 +287,7 @@ async fn the_demo_accounts_for_every_millisecond_of_its_move() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_simulated_drill_passes_and_touches_nothing() {
-    let it = Fixture::armed(26_400).await;
+    let it = Fixture::armed().await;
     let drills = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/drills.yaml");
     it.expect(0, &["apply", "-f", drills, "--yes"]).await;
     let before = it.calls("FailoverGlobalCluster") + it.calls("SwitchoverGlobalCluster");

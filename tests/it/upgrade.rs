@@ -84,7 +84,7 @@ fn what_is_new_waits_for_the_last_daemon_and_works_from_then_on() {
             become_build(&mut fleet, &region(name), NEW).await.unwrap();
             fleet.run_for(seconds(20)).await;
             let refused = new_thing(&fleet).await.unwrap_err();
-            assert!(refused.contains("needs format 2"), "{refused}");
+            assert!(refused.contains(&format!("needs format {NEW}")), "{refused}");
             assert_eq!(fleet.state().format, OLD);
         }
         become_build(&mut fleet, &region(US_EAST), NEW).await.unwrap();
@@ -115,7 +115,7 @@ fn a_daemon_may_go_back_before_the_last_one_is_upgraded_and_not_after() {
         fleet.run_for(seconds(5)).await;
 
         let refused = become_build(&mut fleet, &region(EU_WEST), OLD).await.unwrap_err();
-        for part in ["has format 2", "reads formats up to 1", "no way back"] {
+        for part in [&format!("has format {NEW}"), &format!("reads formats up to {OLD}"), "no way back"] {
             assert!(refused.contains(part), "{refused}");
         }
         become_build(&mut fleet, &region(EU_WEST), NEW).await.unwrap();

@@ -63,7 +63,7 @@ fn a_daemon_that_is_only_silent_costs_half_a_second() {
         let mut fleet = steady(36).await;
         fleet.make_leader(&region(EU_WEST)).await;
         // Calls into the dark end after a while of their own, which is longer.
-        fleet.bus.set_patience(seconds(5));
+        fleet.ground.set_patience(seconds(5));
         fleet.isolate(&region(US_EAST));
         let moved = fleet.until(seconds(90), |fleet| run_is(fleet, RunState::Succeeded)).await;
         holds(&fleet, moved, "it moves");

@@ -3,7 +3,7 @@
 What the chart renders is used as it is; only addresses and folders are replaced by this machine's.
 """
 
-import contextlib
+import itertools
 import json
 import os
 import pathlib
@@ -40,12 +40,22 @@ def setUpModule():
         chart.need(chart.BINARIES / program, "`cargo build --bins` makes it")
 
 
+# Below those that Linux gives to whoever connects: a daemon that starts again finds its own free.
+PORTS = iter(range(8_000, 9_000))
+
+
 def free_ports(count):
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+    return list(itertools.islice(filter(is_free, PORTS), count))
+
+
+def is_free(port):
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def within(seconds, what, look):

@@ -268,6 +268,7 @@ mod tests {
             let report = Report {
                 observer: (*observer).into(),
                 build: Default::default(),
+                settings: None,
                 seq: 1,
                 sent_at: NOW,
                 applied: LogIndex(0),

@@ -28,6 +28,7 @@ pub fn course(state: &FleetState, spec: &DrillSpec) -> Result<Course, Rejection>
         let reason = format!("{} shares the switch of {lead} and moves with it: drill {lead}", spec.service);
         return Err(Rejection::new("MOVES_WITH", reason));
     }
+    state.place_is_known(&service.spec)?;
     if let Some(open) = state.open_drill_of(&spec.service) {
         let reason = format!("drill {} of {} is {}: one at a time", open.id, spec.service, open.phase.word());
         return Err(Rejection::new("DRILL_OPEN", reason));

@@ -141,7 +141,7 @@ pub enum Ending {
         /// Why, in their words.
         reason: String,
     },
-    /// A real breach: the drill gave way.
+    /// A real breach, or somebody who moved the service beside it: the drill gave way.
     Overtaken {
         /// What was seen.
         reason: String,
@@ -365,7 +365,7 @@ impl Ending {
         match self {
             Self::Guardrail { guardrail, reason } => format!("guardrail hit ({guardrail}): {reason}"),
             Self::Cancelled { by, reason } => format!("cancelled by {by}: {reason}"),
-            Self::Overtaken { reason } => format!("overtaken by a real breach: {reason}"),
+            Self::Overtaken { reason } => format!("overtaken: {reason}"),
             Self::Failed { reason } | Self::NotStarted { reason } => reason.clone(),
         }
     }

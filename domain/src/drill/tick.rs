@@ -86,7 +86,8 @@ fn tend(sight: &Sight<'_>, run: &DrillRun) -> Option<Command> {
     if let Some(reason) = real_breach(sight, service, run) {
         return end(run, Ending::Overtaken { reason });
     }
-    let in_phase_ms = sight.now.since(run.phase_since);
+    // A phase that a wrong clock began would last for as long as that was ahead: it has lasted long enough.
+    let in_phase_ms = if run.phase_since.is_ahead_of(sight.now) { u64::MAX } else { sight.now.since(run.phase_since) };
     let course = Course { home: run.home.clone(), away: run.away.clone(), movement: run.movement };
     if is_under_guard(run)
         && run.ending.is_none()
@@ -120,7 +121,8 @@ fn tend(sight: &Sight<'_>, run: &DrillRun) -> Option<Command> {
         }
         DrillPhase::Moving => go_out(sight, service, run, &course, in_phase_ms),
         DrillPhase::Holding => {
-            let over = run.hold_until.is_none_or(|until| sight.now >= until);
+            let over = |until| sight.now >= until || run.phase_since.is_ahead_of(sight.now);
+            let over = run.hold_until.is_none_or(over);
             over.then(|| advance(run, Advance::ComeHome))
         }
         DrillPhase::Returning => come_back(sight, run, &course),
@@ -208,7 +210,7 @@ fn go_out(
     if let Some(out) = out {
         let longest_ms = LONGEST_MOVE_MS.max(service.spec.objectives.rto_ms.saturating_mul(3));
         if in_phase_ms > longest_ms && run.ending.is_none() {
-            let reason = format!("run {} is {} after {} s", out.id, out.state.word(), in_phase_ms / 1_000);
+            let reason = format!("run {} is {} after more than {} s", out.id, out.state.word(), longest_ms / 1_000);
             return end(run, Ending::Failed { reason });
         }
         return stuck(run, out);
@@ -252,6 +254,11 @@ fn come_back(sight: &Sight<'_>, run: &DrillRun, course: &Course) -> Option<Comma
     let asked = request(&sight.view.me, &run.spec, course, Way::Back, Some(&run.id));
     match propose_failover(sight.now, sight.state, sight.matrix, sight.view, &asked) {
         Ok(decision) => Some(Command::Decide(Box::new(decision))),
+        // A switch that a person turned is no run, and nobody would ever return it.
+        Err(no) if no.code == "ALREADY_THERE" => {
+            let reason = format!("{}, and this drill did not bring it there", no.reason);
+            end(run, Ending::Overtaken { reason })
+        }
         Err(no) => waits(run, no.reason),
     }
 }
@@ -278,7 +285,8 @@ fn settle(sight: &Sight<'_>, run: &DrillRun, in_phase_ms: u64) -> Option<Command
 fn way_back(sight: &Sight<'_>, service: &ServiceState) -> Option<Command> {
     let wish = service.way_back.as_ref()?;
     let name = &service.spec.name;
-    if sight.state.open_run(name).is_some() || sight.state.open_drill_of(name).is_some() {
+    let busy = sight.state.open_run(name).is_some() || sight.state.open_drill_of(name).is_some();
+    if busy || sight.state.is_paused(name) {
         return None;
     }
     if sight.state.is_at_home(service) {

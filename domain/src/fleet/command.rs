@@ -1,16 +1,18 @@
 //! Log entries: everything that can change the replicated state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::guard::GuardVerdict;
 use super::run::{Consent, Trigger};
+use super::settings::FleetSettings;
 use super::state::Role;
 use crate::data::loss::Loss;
 use crate::drill::{Advance, Curves, DrillPhase, DrillSpec};
 use crate::format::Format;
+use crate::glass::{self, Glass};
 use crate::health::Finding;
 use crate::ids::{
     DrillName, DrillRunId, Epoch, FleetId, LogIndex, Region, RunId, ServiceName, StepName, StoreName, SwitchGroup,
@@ -37,7 +39,7 @@ pub struct Entry {
 impl Entry {
     /// An entry of the format that its command needs.
     #[must_use]
-    pub const fn new(at: Timestamp, actor: Actor, command: Command) -> Self {
+    pub fn new(at: Timestamp, actor: Actor, command: Command) -> Self {
         Self { format: command.since(), at, actor, command }
     }
 }
@@ -50,6 +52,8 @@ pub enum Actor {
     Operator(String),
     /// A daemon.
     Daemon(Region),
+    /// People whose signatures broke the glass: `alice+bob`.
+    BreakGlass(String),
 }
 
 impl fmt::Display for Actor {
@@ -57,6 +61,7 @@ impl fmt::Display for Actor {
         match self {
             Self::Operator(name) => write!(f, "operator:{name}"),
             Self::Daemon(region) => write!(f, "daemon:{region}"),
+            Self::BreakGlass(names) => write!(f, "{}{names}", glass::PREFIX),
         }
     }
 }
@@ -304,6 +309,38 @@ pub enum Command {
         /// The newer one.
         format: Format,
     },
+    /// A person says where a service of a restored fleet is.
+    Confirm {
+        /// Service.
+        service: ServiceName,
+        /// Regions that serve.
+        serving: BTreeSet<Region>,
+        /// Where the writers are that only one Region can have.
+        writers: Region,
+    },
+    /// Most daemons' files say this of the whole fleet: it holds from here on.
+    Agree {
+        /// What they say.
+        settings: FleetSettings,
+        /// Whose files.
+        said_by: BTreeSet<Region>,
+    },
+    /// A Region's daemon belongs to the fleet from here on. It has the whole log, and is given its vote next.
+    Enlist {
+        /// The Region.
+        region: Region,
+        /// What it is for.
+        role: Role,
+        /// Where Route 53's checkers reach its daemon, as the daemon says itself.
+        switch: Option<SwitchEndpoint>,
+    },
+    /// A Region's daemon belongs to the fleet no longer; its vote is taken next.
+    Dismiss {
+        /// The Region.
+        region: Region,
+        /// The number of its daemon's disk, by which it is known should it come back; absent where nobody ever met it.
+        disk: Option<u64>,
+    },
 }
 
 /// The decision to open a run, with all it rests on.
@@ -336,6 +373,9 @@ pub struct Decision {
     /// The execution of a drill that it is part of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drill: Option<DrillRunId>,
+    /// The signed request that it rests on, where nobody could sign in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub glass: Option<Box<Glass>>,
 }
 
 /// How an attempt of a step ended. Unknown is neither success nor failure.

@@ -9,6 +9,7 @@ use super::failover::{FailoverRequest, outlook, propose_failover, still_holds};
 use super::formats;
 use super::guard::{Guard, GuardVerdict, Severity};
 use super::run::{Run, RunState, Trigger};
+use super::settings;
 use super::state::{FleetState, ServiceState};
 use crate::data::loss::Loss;
 use crate::drill::{Sight, tick_drills};
@@ -39,6 +40,7 @@ pub fn tick(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View) ->
     let decisions = idle.clone().filter_map(|service| react(now, state, matrix, view, service));
     proposals.extend(decisions.take(MOST_DECISIONS));
     proposals.extend(formats::raise(state, matrix));
+    proposals.extend(settings::agree(state, matrix));
     proposals.extend(tick_drills(&Sight { now, state, matrix, view }));
     proposals.extend(idle.filter_map(|service| widen(now, state, matrix, view, service)));
     proposals
@@ -68,10 +70,20 @@ fn tend(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View, run: &
     let abort = |reason: String| Some(Command::Abort { run: run.id.clone(), reason });
     match run.state {
         RunState::Announced => {
+            // Its announcement would last until then.
+            if run.decided_at.is_ahead_of(now) {
+                return abort(format!(
+                    "it was decided at {} by a clock that is wrong: it is {now} by this daemon's",
+                    run.decided_at
+                ));
+            }
             if run.trigger == Trigger::Automatic
                 && let Err(no) = still_holds(now, state, matrix, view, &run.service, &run.plan)
             {
                 return abort(format!("guard {} says no by now: {}", no.guard.word(), no.reason));
+            }
+            if let Some(why) = too_fast(now, state, run) {
+                return abort(format!("guard velocity says no by now: {why}"));
             }
             if now > run.valid_until && !sabotage::is(Sabotage::ResumeStale) {
                 return abort("its evidence is too old to start on".to_owned());
@@ -85,6 +97,12 @@ fn tend(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View, run: &
         }
         _ => None,
     }
+}
+
+/// Why a person must be asked first, by now: something else has moved while it was announced.
+fn too_fast(now: Timestamp, state: &FleetState, run: &Run) -> Option<String> {
+    let service = state.services.get(&run.service).filter(|_| run.trigger == Trigger::Automatic)?;
+    state.velocity(now, service, &run.plan.from)?.err()
 }
 
 /// Why nobody needs to be asked any more. Only a service that is seen healthy takes the question back: one that
@@ -104,7 +122,9 @@ fn came_back(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View, r
 ///
 /// The dearest of them, what Route 53's checkers say of a Region, is asked of each Region that is broken.
 fn is_hopeless(state: &FleetState, service: &ServiceState) -> bool {
-    state.is_paused(&service.spec.name) || !service.settlement.carries_traffic
+    state.is_paused(&service.spec.name)
+        || state.place_is_known(&service.spec).is_err()
+        || !service.settlement.carries_traffic
 }
 
 /// Opens a run for a service of which a Region that serves is broken, where guards let it.

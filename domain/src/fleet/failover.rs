@@ -74,6 +74,7 @@ pub fn outlook(
         .services
         .get(&request.service)
         .ok_or_else(|| Rejection::new("NO_SUCH_SERVICE", format!("there is no service {}", request.service)))?;
+    state.place_is_known(&service.spec)?;
     let is_healthy = |region: &Region| {
         let found = diagnose(now, view, &service.spec, region, matrix).diagnosis;
         matches!(found, Diagnosis::Healthy | Diagnosis::ControlPlaneOnly)
@@ -116,6 +117,7 @@ pub fn outlook(
         to: &to_finding,
         loss: &loss,
         trigger: request.trigger,
+        is_signed: matches!(request.actor, Actor::BreakGlass(_)),
     };
     let guards = ask_guards(&asked);
     Ok(Outlook { evidence: vec![from_finding, to_finding], guards, loss, plan })
@@ -167,6 +169,7 @@ fn decide(now: Timestamp, view: &View, service: &ServiceState, request: &Failove
         unfenced_consent: consent(service, request),
         epoch_seen: service.epoch,
         drill: request.drill.clone(),
+        glass: None,
         plan: seen.plan,
         evidence: seen.evidence,
         guards: seen.guards,
@@ -178,6 +181,7 @@ fn decide(now: Timestamp, view: &View, service: &ServiceState, request: &Failove
 fn consent(service: &ServiceState, request: &FailoverRequest) -> Option<Consent> {
     match (&request.actor, request.trigger) {
         (Actor::Operator(name), Trigger::Operator) => Some(Consent::Person(name.clone())),
+        (signed @ Actor::BreakGlass(_), Trigger::Operator) => Some(Consent::Person(signed.to_string())),
         _ if service.spec.policy.unfenced == OnDoubt::Proceed => Some(Consent::Policy),
         _ => None,
     }
@@ -238,6 +242,7 @@ pub fn still_holds(
         to: &to,
         loss: &[],
         trigger: Trigger::Automatic,
+        is_signed: false,
     };
     let vital = [Guard::Quorum, Guard::BreachProven, Guard::Route53Agrees, Guard::NotPaused];
     match ask_guards(&asked).into_iter().find(|verdict| vital.contains(&verdict.guard) && !verdict.ok) {

@@ -4,7 +4,10 @@
 //! does so only from its own format on, by `FleetState::format`.
 
 use super::apply::Rejection;
-use super::command::{Command, Entry};
+use super::command::{Command, Decision, Entry};
+use super::guard::Guard;
+use super::restored;
+use super::settings;
 use super::state::FleetState;
 use crate::format::Format;
 use crate::health::Matrix;
@@ -13,8 +16,11 @@ impl Command {
     /// The oldest format whose readers understand it whole. A command or a field that is new belongs here, or a daemon
     /// that is upgraded later cannot read the log.
     #[must_use]
-    pub const fn since(&self) -> Format {
+    pub fn since(&self) -> Format {
         match self {
+            Self::Agree { .. } | Self::Enlist { .. } | Self::Dismiss { .. } => settings::SINCE,
+            Self::Confirm { .. } => restored::SINCE,
+            Self::Decide(decision) if decision.is_of_settings() => settings::SINCE,
             Self::Form { .. }
             | Self::Advertise { .. }
             | Self::Apply { .. }
@@ -48,6 +54,13 @@ impl Command {
             | Self::Violation { .. }
             | Self::RaiseFormat { .. } => Format::FIRST,
         }
+    }
+}
+
+impl Decision {
+    /// Whether it says what only a fleet that has agreed on settings can mean.
+    fn is_of_settings(&self) -> bool {
+        self.glass.is_some() || self.guards.iter().any(|verdict| verdict.guard == Guard::Velocity)
     }
 }
 

@@ -19,6 +19,8 @@ impl Entry {
             Actor::Operator(name) if name.is_empty() || name.len() > LONGEST_NAME => {
                 Err("nobody has such a name".to_owned())
             }
+            // Whose it is, the signatures say: whoever applies it verifies them.
+            Actor::BreakGlass(names) if names.len() <= LONGEST_NAME && self.command.is_signed() => Ok(()),
             Actor::Operator(_) if self.command.is_a_persons() => Ok(()),
             Actor::Daemon(region) if self.command.is_of_daemon(region.as_str()) => Ok(()),
             actor => Err(format!("{actor} does not ask others for that: it is the leader's to propose")),
@@ -29,7 +31,7 @@ impl Entry {
 impl Command {
     fn is_a_persons(&self) -> bool {
         match self {
-            Self::Decide(decision) => decision.trigger == Trigger::Operator,
+            Self::Decide(decision) => decision.trigger == Trigger::Operator && decision.glass.is_none(),
             Self::SetSwitch { run, .. } => run.is_none(),
             Self::OpenDrill { scheduled_for, .. } => scheduled_for.is_none(),
             Self::Apply { .. }
@@ -45,7 +47,8 @@ impl Command {
             | Self::AskReturn { .. }
             | Self::ForgetReturn { .. }
             | Self::Pause { .. }
-            | Self::Resume { .. } => true,
+            | Self::Resume { .. }
+            | Self::Confirm { .. } => true,
             Self::Form { .. }
             | Self::Advertise { .. }
             | Self::Intent { .. }
@@ -60,8 +63,16 @@ impl Command {
             | Self::Record { .. }
             | Self::Told { .. }
             | Self::Violation { .. }
-            | Self::RaiseFormat { .. } => false,
+            | Self::RaiseFormat { .. }
+            | Self::Agree { .. }
+            // By whoever leads, who has looked before whether the fleet can go on with it.
+            | Self::Enlist { .. }
+            | Self::Dismiss { .. } => false,
         }
+    }
+
+    fn is_signed(&self) -> bool {
+        matches!(self, Self::Decide(decision) if decision.trigger == Trigger::Operator && decision.glass.is_some())
     }
 
     /// What a daemon says of itself before it leads.

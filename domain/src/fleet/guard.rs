@@ -36,6 +36,8 @@ pub enum Guard {
     Follows,
     /// Health checks and records exist, so that the switch reaches Route 53.
     TrafficReady,
+    /// Not too much has moved by itself lately.
+    Velocity,
 }
 
 impl Guard {

@@ -175,12 +175,6 @@ pub enum StepState {
 }
 
 impl Run {
-    /// The n of `<service>-<n>`.
-    #[must_use]
-    pub fn number(&self) -> Option<u64> {
-        self.id.as_str().strip_prefix(self.service.as_str())?.strip_prefix('-')?.parse().ok()
-    }
-
     /// The journal of a step; pending when it has none yet.
     #[must_use]
     pub fn progress(&self, step: &StepName) -> StepProgress {
@@ -253,6 +247,12 @@ impl Run {
                 state => Some(format!("the old writer is not fenced ({fence} is {})", state.word())),
             },
         }
+    }
+
+    /// Whether it has changed nothing yet, so that another may take its place.
+    #[must_use]
+    pub const fn gives_way(&self) -> bool {
+        self.epoch.is_none() && !self.state.is_closed()
     }
 
     /// Why a promotion whose turn it is may not begin until somebody consents, if so.

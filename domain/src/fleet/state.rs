@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::command::Actor;
 use super::event::{EventHead, HistoryEvent};
+use super::restored::Restored;
 use super::run::Run;
+use super::settings::{Departures, FleetSettings};
 use crate::drill::{DrillRun, DrillState};
 use crate::format::Format;
 use crate::ids::{
@@ -51,13 +53,37 @@ pub struct FleetState {
     pub told: BTreeMap<String, u64>,
     /// Automatic action is off everywhere.
     pub paused: bool,
-    /// The newest entry that changed where checkers reach a daemon.
+    /// What most daemons' files say of the whole fleet.
+    #[serde(default, skip_serializing_if = "FleetSettings::is_silent")]
+    pub settings: FleetSettings,
+    /// It goes on from a backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<Restored>,
+    /// When services last left a Region by themselves.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub departures: Departures,
+    /// Signed requests that were used, by their nonces, until they would have expired.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub broken_glass: BTreeMap<String, BrokenGlass>,
+    /// Regions that were removed from the fleet: a daemon that comes back from there is told.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub gone: BTreeMap<Region, Gone>,
+    /// The newest entry that changed which daemons there are, or where checkers reach one.
     #[serde(default)]
     pub advertised: LogIndex,
     /// The newest entry applied.
     pub applied: LogIndex,
     /// The newest event made.
     pub head: EventHead,
+}
+
+/// A signed request that was used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrokenGlass {
+    /// When it would have expired.
+    pub expires_at: Timestamp,
+    /// The run that it opened.
+    pub run: RunId,
 }
 
 /// What is remembered of a deleted service. Its switch stays as well: the health checks that ask for it do.
@@ -76,6 +102,15 @@ pub struct Member {
     pub role: Role,
     /// Where Route 53's checkers reach it; absent until it has said so once.
     pub switch: Option<SwitchEndpoint>,
+}
+
+/// A Region that was removed from the fleet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gone {
+    /// The newest entry that removed it.
+    pub at: LogIndex,
+    /// The disks that its daemons had.
+    pub disks: BTreeSet<u64>,
 }
 
 /// What a daemon's Region is for.
@@ -283,6 +318,9 @@ impl FleetState {
                 return Some(format!("run {} is moving {name}", run.id));
             }
             let (settled, _) = service.settlement.settled?;
+            if !self.is_confirmed(&service.spec.switch_group()) {
+                return None;
+            }
             let falls_back = service.spec.traffic.switch == SwitchTransport::Http && settled != service.epoch;
             falls_back.then(|| {
                 format!(

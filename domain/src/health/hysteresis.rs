@@ -199,6 +199,38 @@ mod tests {
     }
 
     #[test]
+    fn a_changed_manifest_counts_at_once_and_what_was_seen_is_not_forgotten() {
+        let mut tracker = SignalTracker::new(LIMITS);
+        for at in [0, 10] {
+            feed(&mut tracker, at, Status::Bad);
+        }
+        tracker.set_limits(Limits { breach_after_ms: 20_000, ..LIMITS });
+        assert!(!feed(&mut tracker, 19, Status::Bad));
+        assert!(feed(&mut tracker, 20, Status::Bad));
+    }
+
+    #[test]
+    fn every_answer_is_counted() {
+        let mut tracker = SignalTracker::new(LIMITS);
+        use Status::{Bad, Good, Unknown};
+        for (at, status) in [Good, Bad, Bad, Bad, Unknown, Unknown, Good].into_iter().enumerate() {
+            feed(&mut tracker, at as u64, status);
+        }
+        assert_eq!(tracker.counts(), Counts { good: 2, bad: 3, unknown: 2, longest_bad_ms: 2_000 });
+        assert_eq!(tracker.fed_at(), Some(Timestamp(6_000)));
+    }
+
+    #[test]
+    fn a_gap_as_long_as_may_be_is_no_time_that_nobody_knows() {
+        for (gap, is_known) in [(25, true), (26, false)] {
+            let mut tracker = SignalTracker::new(LIMITS);
+            feed(&mut tracker, 0, Status::Bad);
+            feed(&mut tracker, gap, Status::Bad);
+            assert_eq!(feed(&mut tracker, 30, Status::Bad), is_known, "{gap} s");
+        }
+    }
+
+    #[test]
     fn one_good_reading_starts_the_count_again() {
         let mut tracker = SignalTracker::new(LIMITS);
         for at in [0, 10, 20] {

@@ -11,7 +11,13 @@ use super::diagnosis::View;
 use super::reading::{Rehearsal, Report, Route53Reading, SignalReading, Status, StoreReading, Vote};
 use super::sheets::{SeenCheck, Sheets, newest};
 use crate::ids::{Region, ServiceName, SignalName, StoreName, SwitchGroup};
+use crate::sabotage::{self, Sabotage};
 use crate::time::Timestamp;
+
+/// Reports of one daemon overtake each other by no more than this.
+const OVERTAKES_MS: u64 = 5_000;
+/// A clock that is off by this much does not come from messages that take their time.
+const CLOCK_OFF_MS: i64 = 10_000;
 
 /// Newest report of every daemon, stamped with the holder's own clock on arrival.
 #[derive(Clone, Debug, Default)]
@@ -106,6 +112,14 @@ impl Received {
         self.report.rehearsals.iter().find(shown)
     }
 
+    /// The observer's clock minus the holder's, milliseconds, the message's way included.
+    #[must_use]
+    pub fn skew_ms(&self) -> i64 {
+        let (sent, arrived) = (self.report.sent_at, self.at);
+        let size = i64::try_from(sent.0.abs_diff(arrived.0)).unwrap_or(i64::MAX);
+        if sent >= arrived { size } else { -size }
+    }
+
     /// How old a reading is now that was `age_ms` old when it was sent.
     #[must_use]
     pub const fn age_now_ms(&self, now: Timestamp, age_ms: u64) -> u64 {
@@ -134,10 +148,12 @@ fn run_of<'a, T>(items: &'a [T], region: &Region, key: impl Fn(&T) -> &Region) -
 
 impl Matrix {
     /// Takes in a report unless a newer one of the same observer is here. A restarted observer counts from 1 again, and
-    /// its first reports may not have arrived: what was sent later by the observer's own clock is newer as well.
+    /// its first reports may not have arrived: what was sent later by the observer's own clock is newer as well. Whose clock was
+    /// set back meanwhile is believed when nothing was heard of it for longer than reports overtake each other.
     pub fn take(&mut self, at: Timestamp, mut report: Report) {
         let is_older = |held: &Report| report.seq <= held.seq && report.sent_at <= held.sent_at;
-        let stale = self.reports.get(&report.observer).is_some_and(|held| is_older(&held.report) && report.seq > 1);
+        let is_late = |held: &Received| is_older(&held.report) && at.since(held.at) <= OVERTAKES_MS;
+        let stale = self.reports.get(&report.observer).is_some_and(|held| is_late(held) && report.seq > 1);
         if !stale {
             let sheets = self.sheets.entry(report.observer.clone()).or_default();
             sheets.take(at, std::mem::take(&mut report.checks));
@@ -155,6 +171,11 @@ impl Matrix {
     #[must_use]
     pub fn fresh(&self, now: Timestamp, observer: &Region, stale_after_ms: u64) -> Option<&Received> {
         self.of(observer).filter(|received| now.since(received.at) <= stale_after_ms)
+    }
+
+    /// What everybody said is older by so much than it seems, as nobody measured that time.
+    pub fn age(&mut self, by_ms: u64) {
+        self.reports.values_mut().for_each(|received| received.at = received.at.minus_ms(by_ms));
     }
 
     /// Every report, by observer.
@@ -215,12 +236,28 @@ impl Matrix {
     /// outside the fleet answers. A fleet of one without references has nothing to be cut off from.
     #[must_use]
     pub fn isolated(&self, now: Timestamp, view: &View, observer: &Region) -> bool {
+        if sabotage::is(Sabotage::CountIsolated) {
+            return false;
+        }
         let Some(received) = self.fresh(now, observer, view.stale_after_ms) else { return false };
         let report = &received.report;
         let alone = view.members.iter().all(|member| member == observer);
         let reaches_a_peer = report.reaches.iter().any(|peer| peer != observer && view.members.contains(peer));
         let a_reference_answers = report.references.values().any(|answers| *answers);
         !(reaches_a_peer || a_reference_answers || alone && report.references.is_empty())
+    }
+
+    /// How far the daemon that asks is off, milliseconds, where a majority of the fleet says so: every one of them hears it at
+    /// least `CLOCK_OFF_MS` ahead of its own clock, or every one behind. Negative: behind.
+    #[must_use]
+    pub fn clock_is_off(&self, now: Timestamp, view: &View) -> Option<i64> {
+        let others = view.members.iter().filter(|member| **member != view.me);
+        let fresh = others.filter_map(|member| self.fresh(now, member, view.stale_after_ms));
+        let ahead: Vec<i64> = fresh.map(|received| -received.skew_ms()).collect();
+        [1, -1].into_iter().find_map(|sign| {
+            let say_so = ahead.iter().filter(|ms| **ms * sign >= CLOCK_OFF_MS);
+            (say_so.clone().count() >= view.majority()).then(|| say_so.min_by_key(|ms| ms.abs()).copied())?
+        })
     }
 
     /// The report of a member that counts: fresh, and not isolated.

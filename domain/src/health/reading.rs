@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::readiness::Sheet;
+use crate::fleet::FleetSettings;
 use crate::format::Build;
 use crate::ids::{DrillRunId, LogIndex, Region, ServiceName, SignalName, StoreName, SwitchGroup};
 use crate::time::Timestamp;
@@ -20,6 +21,9 @@ pub struct Report {
     /// Its build, and what that reads.
     #[serde(default)]
     pub build: Build,
+    /// What its file says of the whole fleet; absent from builds that knew nothing of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<FleetSettings>,
     /// Rises with every report of one process.
     pub seq: u64,
     /// The observer's clock when it was sent; for skew only.

@@ -66,6 +66,9 @@ impl Report {
             return Err("its history holds more than it has applied".to_owned());
         }
         self.check_durations()?;
+        if let Some(settings) = &self.settings {
+            settings.check().map_err(|why| format!("its settings make no sense: {why}"))?;
+        }
         self.check_texts()
     }
 

@@ -76,6 +76,7 @@ fn report(observer: &str, status: Status, breached: bool) -> Report {
     Report {
         observer: observer.into(),
         build: Default::default(),
+        settings: None,
         seq: 1,
         sent_at: NOW,
         applied: LogIndex(1),
@@ -289,6 +290,41 @@ fn a_fine_service_under_a_dead_api_is_control_plane_only() {
 }
 
 #[test]
+fn what_each_observer_says_is_told_in_words() {
+    let told = |witness: Option<Report>, later_ms: u64| {
+        let seen = matrix([Some(good("eu-west-1")), witness].into_iter().flatten());
+        let now = NOW.plus_ms(later_ms);
+        let finding = diagnose(now, &view(), &spec("shop"), &"us-east-1".into(), &seen);
+        let of = finding.opinions.into_iter().find(|opinion| opinion.observer.as_str() == "us-west-2");
+        of.unwrap().detail
+    };
+    let witness = |status, breached| Some(report("us-west-2", status, breached));
+    let all = |word: &str| ["front-door", "db", "errors"].map(|signal| format!("{signal}: {word} (seen)")).join("; ");
+    assert_eq!(told(None, 0), "has never been heard");
+    assert_eq!(told(witness(Status::Good, false), 9_500), "silent for 10 s");
+    assert_eq!(told(Some(cut_off(good("us-west-2"))), 0), "reaches no peer and no reference endpoint");
+    let mut unread = good("us-west-2");
+    unread.signals.remove(1);
+    assert_eq!(told(Some(unread), 0), "has no fresh reading of db");
+    assert_eq!(told(witness(Status::Good, false), 0), "good");
+    assert_eq!(told(witness(Status::Good, true), 0), all("good again, not for long enough"));
+    assert_eq!(told(witness(Status::Bad, true), 0), all("bad"));
+    assert_eq!(told(witness(Status::Bad, false), 0), all("bad, not for long enough"));
+    assert_eq!(told(witness(Status::Unknown, false), 0), all("cannot tell"));
+}
+
+#[test]
+fn what_only_explains_proves_nothing() {
+    let mut explained = spec("shop");
+    explained.health.signals.iter_mut().for_each(|signal| signal.weight = Weight::Advisory);
+    for reports in [FLEET.map(bad), FLEET.map(good)] {
+        let finding = diagnose(NOW, &view(), &explained, &"us-east-1".into(), &matrix(reports));
+        assert!(finding.opinions.iter().all(|opinion| opinion.status == Status::Unknown), "{finding:?}");
+        assert!(!finding.diagnosis.is_breach(), "{finding:?}");
+    }
+}
+
+#[test]
 fn a_majority_must_be_fresh() {
     let fresh = |reports: Vec<Report>| matrix(reports).fresh_majority(NOW, &view());
     assert!(fresh(vec![good("eu-west-1"), good("us-west-2")]));
@@ -374,4 +410,45 @@ fn a_restarted_observer_is_believed_and_an_old_report_is_not() {
     assert_eq!(held.of(&"eu-west-1".into()).unwrap().report.seq, 7);
     held.take(NOW, Report { seq: 1, ..bad("eu-west-1") });
     assert_eq!(held.of(&"eu-west-1".into()).unwrap().report.seq, 1);
+}
+
+/// The matrix of a daemon that heard the others' clocks say so much more than its own.
+fn heard_skews(skews: &[(&str, i64)]) -> Matrix {
+    let mut matrix = Matrix::default();
+    for (observer, ms) in skews {
+        let mut report = report(observer, Status::Good, false);
+        report.seq = 7;
+        report.sent_at = Timestamp(NOW.0.checked_add_signed(*ms).unwrap());
+        matrix.take(NOW, report);
+    }
+    matrix
+}
+
+#[test]
+fn a_clock_is_off_when_a_majority_of_the_fleet_hears_it_so_and_by_what_the_nearest_says() {
+    let off = |skews: &[(&str, i64)]| heard_skews(skews).clock_is_off(NOW, &view());
+    assert_eq!(off(&[("us-east-1", -600_000), ("us-west-2", -599_000)]), Some(599_000), "ahead");
+    assert_eq!(off(&[("us-east-1", 10_000), ("us-west-2", 12_000)]), Some(-10_000), "behind");
+    assert_eq!(off(&[("us-east-1", 9_999), ("us-west-2", 12_000)]), None, "too little to tell from a slow message");
+    assert_eq!(off(&[("us-east-1", -20_000), ("us-west-2", 20_000)]), None, "they do not agree");
+    assert_eq!(off(&[("us-east-1", -20_000)]), None, "one of two may be wrong itself");
+    assert_eq!(off(&[("us-east-1", -20_000), ("eu-west-1", -20_000)]), None, "its own report says nothing");
+}
+
+#[test]
+fn a_daemon_that_comes_back_with_its_clock_set_back_is_heard_again() {
+    let mut matrix = heard_skews(&[("us-east-1", 600_000)]);
+    let fifth = || Report { seq: 5, ..report("us-east-1", Status::Bad, false) };
+    // Its first one is lost; right after the last of the old ones it may be one that was overtaken.
+    matrix.take(NOW.plus_ms(1_000), fifth());
+    assert_eq!(matrix.of(&"us-east-1".into()).unwrap().at, NOW);
+    matrix.take(NOW.plus_ms(6_000), fifth());
+    assert_eq!(matrix.of(&"us-east-1".into()).unwrap().at, NOW.plus_ms(6_000));
+}
+
+#[test]
+fn a_majority_is_more_than_half_of_the_whole_fleet() {
+    let fleet = |size: usize| View { members: (0..size).map(|at| format!("at-{at}").into()).collect(), ..view() };
+    let majorities: Vec<usize> = (1..=7).map(|size| fleet(size).majority()).collect();
+    assert_eq!(majorities, [1, 2, 2, 3, 3, 4, 4]);
 }

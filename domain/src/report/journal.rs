@@ -79,6 +79,7 @@ fn actor(text: &str) -> Actor {
     match text.split_once(':') {
         Some(("daemon", region)) => Actor::Daemon(region.into()),
         Some(("operator", name)) => Actor::Operator(name.to_owned()),
+        Some(("break-glass", names)) => Actor::BreakGlass(names.to_owned()),
         _ => Actor::Operator(text.to_owned()),
     }
 }

@@ -117,6 +117,7 @@ pub fn voices(state: &FleetState) -> Vec<Voice<'_>> {
     let through = state.services.values().filter(|service| service.spec.traffic.switch == SwitchTransport::Cloudwatch);
     let mut found: Vec<Voice<'_>> = through
         .filter_map(|service| Some((service, state.switches.get_key_value(&service.spec.switch_group())?)))
+        .filter(|(_, (group, _))| state.is_confirmed(group))
         .flat_map(|(service, (group, switch))| {
             let role_arn = service.spec.role_arn.as_deref();
             switch.bits.iter().map(move |(region, bit)| Voice { role_arn, group, region, bit })

@@ -4,6 +4,7 @@ mod cloudwatch;
 mod coming_back;
 mod packing;
 mod previewing;
+mod resizing;
 mod settling;
 mod stale_writers;
 

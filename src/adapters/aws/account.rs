@@ -10,6 +10,7 @@ use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_sts::config::retry::{RetryPartition, TokenBucket};
 use aws_sdk_sts::operation::RequestId;
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -58,6 +59,8 @@ const READ_ATTEMPT: Duration = Duration::from_secs(1);
 /// A read with its attempts.
 const READ: Duration = Duration::from_secs(3);
 const READ_ATTEMPTS: u32 = 3;
+/// Tokens that one retry takes.
+const COST: u8 = 5;
 const READ_PAUSE: Duration = Duration::from_millis(100);
 
 /// One account, as one role.
@@ -130,7 +133,8 @@ macro_rules! client {
                 let mut builder = $sdk::config::Builder::from(config)
                     .region($sdk::config::Region::new(region.to_string()))
                     .timeout_config(self.timeouts(kind))
-                    .retry_config(retries(kind));
+                    .retry_config(retries(kind))
+                    .retry_partition(partition(stringify!($name), region, kind));
                 if let Some(url) = self.settings.endpoint(stringify!($name)) {
                     builder = builder.endpoint_url(url);
                 }
@@ -346,6 +350,20 @@ fn log(ask: &Ask<'_>, duration_ms: u64, request_id: &str, outcome: &str, words: 
             tracing::debug!(aws = service, operation, %region, request_id, duration_ms, outcome, words, "aws call");
         }
     }
+}
+
+/// What tries of one client may cost: a tenth of what went well, one in ten seconds, and ten at once. The SDK's own quota would let
+/// every read be three for a minute of throttling, and never fill up again while nothing goes well.
+fn partition(service: &str, region: &Region, kind: Kind) -> RetryPartition {
+    let tokens = TokenBucket::builder()
+        .capacity(10 * usize::from(COST))
+        .retry_cost(COST.into())
+        .throttling_retry_cost(COST.into())
+        .timeout_retry_cost(COST.into())
+        .success_reward(f32::from(COST) / 10.0)
+        .refill_rate(f32::from(COST) / 10.0)
+        .build();
+    RetryPartition::custom(format!("{service} in {region}, {kind:?}")).token_bucket(tokens).build()
 }
 
 fn retries(kind: Kind) -> RetryConfig {

@@ -17,7 +17,8 @@ fn is_refused_v4(address: Ipv4Addr) -> bool {
 }
 
 fn is_refused_v6(address: Ipv6Addr) -> bool {
-    if let Some(address) = address.to_ipv4_mapped() {
+    // Mapped, and as it was written before that (`::169.254.169.254`); `::1` is no link-local address by this.
+    if let Some(address) = address.to_ipv4() {
         return is_refused_v4(address);
     }
     match address.segments() {
@@ -25,6 +26,13 @@ fn is_refused_v6(address: Ipv6Addr) -> bool {
         [0xfd00, 0x0ec2, ..] => true,
         // A network that translates to IPv4.
         [0x0064, 0xff9b, 0, 0, 0, 0, high, low] => {
+            let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+            is_refused_v4(Ipv4Addr::new(a, b, c, d))
+        }
+        // The same with prefixes of one's own (RFC 8215), where nobody knows which bits are the address.
+        [0x0064, 0xff9b, 1, ..] => true,
+        // 6to4.
+        [0x2002, high, low, ..] => {
             let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
             is_refused_v4(Ipv4Addr::new(a, b, c, d))
         }

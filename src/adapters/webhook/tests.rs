@@ -135,16 +135,37 @@ fn places_where_machines_find_their_credentials_are_refused_however_they_are_wri
         "febf::1",
         "fd00:ec2::254",
         "::ffff:169.254.169.254",
+        "::169.254.169.254",
         "64:ff9b::a9fe:a9fe",
+        "64:ff9b:1::a9fe:a9fe",
+        "2002:a9fe:a9fe::1",
         "0.0.0.0",
         "::",
     ] {
         assert!(refused(address), "{address}");
     }
-    for address in ["127.0.0.1", "10.0.0.7", "192.0.2.1", "::1", "fd00:ec3::1", "2001:db8::1", "64:ff9b::c000:201"] {
+    for address in [
+        "127.0.0.1",
+        "10.0.0.7",
+        "192.0.2.1",
+        "::1",
+        "fd00:ec3::1",
+        "2001:db8::1",
+        "64:ff9b::c000:201",
+        "2002:c000:201::1",
+    ] {
         assert!(!refused(address), "{address}");
     }
-    for url in ["http://2852039166/x", "http://0xa9fea9fe/", "http://169.254.169.254/", "http://[::ffff:a9fe:a9fe]/"] {
+    for url in [
+        "http://2852039166/x",
+        "http://0xa9fea9fe/",
+        "http://0251.0376.0251.0376/",
+        "http://%31%36%39.254.169.254/",
+        "http://169.254.169.254/",
+        "http://169.254.169.254./",
+        "http://[::ffff:a9fe:a9fe]/",
+        "http://[fd00:ec2::254]/",
+    ] {
         assert!(literal(url).is_some_and(is_refused), "{url}");
     }
     assert_eq!(literal("https://hooks.example.com/x"), None);
@@ -160,4 +181,32 @@ async fn a_name_that_leads_to_such_a_place_is_not_connected_to() {
     let hooks = webhooks("http://169.254.169.254/latest", Shape::Json);
     let error = hooks.tell("ops", &event(), NOW).await.unwrap_err();
     assert_eq!(error.to_string(), "169.254.169.254 is no place for a webhook");
+}
+
+#[tokio::test]
+async fn whatever_a_resolver_says_is_judged_before_it_is_connected_to() {
+    let resolved = async |name: &str| Guarded.resolve(name.parse().unwrap()).await;
+    let Err(error) = resolved("169.254.169.254").await else { panic!("it is connected to") };
+    assert!(error.to_string().contains("no place for a webhook"), "{error}");
+    let here: Vec<SocketAddr> = resolved("localhost").await.unwrap().collect();
+    assert!(!here.is_empty() && here.iter().all(|address| address.ip().is_loopback()), "{here:?}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer_and_leads_nowhere() {
+    let (elsewhere, there) = server().await;
+    for status in [StatusCode::FOUND, StatusCode::TEMPORARY_REDIRECT, StatusCode::PERMANENT_REDIRECT] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let to = there.clone();
+        let router = Router::new().fallback(move || std::future::ready((status, [("location", to)])));
+        let hooks = webhooks(&url, Shape::Json);
+        let event = event();
+        let answered = tokio::select! {
+            ended = std::future::IntoFuture::into_future(axum::serve(listener, router)) => panic!("{ended:?}"),
+            answered = hooks.tell("ops", &event, NOW) => answered,
+        };
+        assert_eq!(answered, Err(Undelivered(format!("HTTP {}", status.as_u16()))));
+    }
+    assert!(elsewhere.posts.lock().unwrap().is_empty());
 }

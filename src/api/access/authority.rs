@@ -37,6 +37,14 @@ impl Authority {
         self.sign(params)
     }
 
+    /// The same, until that many seconds after 1970.
+    #[allow(dead_code, reason = "for tests with real processes")]
+    pub fn issue_until(&self, names: &[&str], end_s: u64) -> Issued {
+        let mut params = Self::params(names);
+        params.not_after = date_time_ymd(1970, 1, 1) + std::time::Duration::from_secs(end_s);
+        self.sign(params)
+    }
+
     fn params(names: &[&str]) -> CertificateParams {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "somebody");

@@ -21,6 +21,7 @@ use failoverd_domain::time::Timestamp;
 
 pub use identity::{ACTOR_KEY, Identity};
 pub(super) use identity::{caller, speaker};
+pub(super) use rates::Rates;
 pub use role::Role;
 pub use rules::{Place, Rule, Rules};
 
@@ -30,7 +31,7 @@ use keyring::Keyring;
 use token::{TokenError, TokenRules};
 
 /// How names begin that are kept for moves which several people sign together: no certificate, token or peer may use one.
-pub const BREAK_GLASS: &str = "break-glass:";
+pub use failoverd_domain::glass::PREFIX as BREAK_GLASS;
 
 /// Who may do what on a listener. Clones are the same.
 #[derive(Clone, Debug)]

@@ -57,6 +57,16 @@ pub const TABLE: &[(&str, Who)] = &[
     ("failoverd.v1.ControlService/DeleteDrill", ADMINISTER),
     // Turns traffic without moving data: what a plan would look after, nobody does.
     ("failoverd.v1.ControlService/SetSwitch", ADMINISTER),
+    ("failoverd.v1.FleetService/ListDaemons", READ),
+    ("failoverd.v1.FleetService/ReplaceDaemon", ADMINISTER),
+    // Holds the tokens of the switches.
+    ("failoverd.v1.FleetService/BackUp", ADMINISTER),
+    ("failoverd.v1.FleetService/ConfirmService", ADMINISTER),
+    ("failoverd.v1.FleetService/AddDaemon", ADMINISTER),
+    ("failoverd.v1.FleetService/RemoveDaemon", ADMINISTER),
+    // Whoever carries a signed request need be nobody: what counts is in the signatures (api/glass.rs).
+    ("failoverd.v1.BreakGlassService/Prepare", Who::Anybody),
+    ("failoverd.v1.BreakGlassService/Submit", Who::Anybody),
     ("failoverd.v1.PeerService/Raft", AS_A_PEER),
     ("failoverd.v1.PeerService/Share", AS_A_PEER),
     ("failoverd.v1.PeerService/FetchEvents", AS_A_PEER),

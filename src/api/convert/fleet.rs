@@ -66,7 +66,7 @@ fn region_status(at: &Snapshot, region: &Region, member: &Member) -> proto::Regi
             received.map(|received| received.report.applied.0)
         },
         history_lag: received.and_then(history_lag),
-        clock_skew_ms: received.filter(|_| !is_me).map(clock_skew_ms).or(is_me.then_some(0)),
+        clock_skew_ms: received.filter(|_| !is_me).map(Received::skew_ms).or(is_me.then_some(0)),
         control_plane: control_plane.map_or(proto::HealthStatus::Unknown, |status| words::status(*status)).into(),
         version: received.map(|it| it.report.build.version.clone()).unwrap_or_default(),
         format: received.map_or(0, |it| it.report.build.reads.0),
@@ -77,13 +77,6 @@ fn region_status(at: &Snapshot, region: &Region, member: &Member) -> proto::Regi
 fn history_lag(received: &Received) -> Option<u64> {
     let confirmed = received.report.history_confirmed?;
     Some(received.report.applied.0.saturating_sub(confirmed.0))
-}
-
-/// Its clock minus ours, the message's way included.
-fn clock_skew_ms(received: &Received) -> i64 {
-    let (sent, arrived) = (received.report.sent_at.0, received.at.0);
-    let size = i64::try_from(sent.abs_diff(arrived)).unwrap_or(i64::MAX);
-    if sent >= arrived { size } else { -size }
 }
 
 /// Every committed bit with what each daemon answers for it.

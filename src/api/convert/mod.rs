@@ -17,4 +17,4 @@ pub use plan::{plan, step};
 pub use readiness::{checks, readiness, urgent};
 pub use run::{rto_ms, run};
 pub use service::{finding, guard, guards, loss, service};
-pub use words::{mode, mode_asked, movement_asked, time, word};
+pub use words::{mode, mode_asked, movement, movement_asked, time, word};

@@ -44,6 +44,7 @@ pub fn plan(answered: proto::Answered, outlook: &Outlook, eta: proto::Eta, shift
         loss: outlook.loss.iter().map(loss).collect(),
         findings: outlook.evidence.iter().map(finding).collect(),
         shifts: shifts.into_iter().map(shift).collect(),
+        script: None,
     }
 }
 

@@ -5,72 +5,66 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::desk::Desk;
-use super::rates::Cells;
+use super::limits::Limits;
+use super::rates::{Cells, Rates};
 use super::room::Pulse;
+use crate::api::reception::{Host, Sizes, speak};
+use crate::telemetry::Answer;
 
 /// Largest head of a request: line and headers. A checker's has a few hundred bytes; a load balancer adds some.
 pub(super) const LARGEST_HEAD: usize = 4 * 1024;
-const MOST_HEADERS: usize = 64;
-/// The least that hyper takes; read and write buffers of a connection never outgrow it.
-const BUFFER: usize = 8 * 1024;
+const SIZES: Sizes = Sizes { head: LARGEST_HEAD, buffer: 8 * 1024 };
 /// How long an answer under way may take when the daemon is going down.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// What a connection is served with.
-#[derive(Clone)]
-pub(super) struct Conversation {
-    pub(super) desk: Arc<Desk>,
-    pub(super) tls: Option<TlsAcceptor>,
-    pub(super) source: Cells,
-    pub(super) pulse: Arc<Pulse>,
-    pub(super) stop: CancellationToken,
-}
+impl Host for Desk {
+    const LISTENER: &'static str = "switch";
 
-impl Conversation {
-    /// Until the caller leaves, breaks the protocol, or the daemon stops. How it ended concerns nobody.
-    pub(super) async fn hold(self, stream: TcpStream) {
-        // Without it, it is only slower.
-        let _ = stream.set_nodelay(true);
-        match self.tls.clone() {
-            None => self.speak(stream).await,
+    fn rates(&self) -> &Rates {
+        &self.rates
+    }
+
+    fn limits(&self) -> Limits {
+        Limits::of(self.table.borrow().len(), &self.fixed)
+    }
+
+    fn turned_away(&self) {
+        self.meters.switch_answered(Answer::Refused);
+    }
+
+    async fn talk(self: Arc<Self>, stream: TcpStream, source: Cells, pulse: Arc<Pulse>, stop: CancellationToken) {
+        match &self.tls {
+            None => self.converse(stream, source, pulse, stop).await,
             Some(tls) => {
-                if let Ok(stream) = tls.accept(stream).await {
-                    self.speak(stream).await;
+                if let Ok(stream) = TlsAcceptor::from(tls.listener()).accept(stream).await {
+                    self.converse(stream, source, pulse, stop).await;
                 }
             }
         }
     }
+}
 
-    async fn speak(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
-        let Self { desk, source, pulse, stop, .. } = self;
+impl Desk {
+    async fn converse(
+        self: &Arc<Self>,
+        stream: impl AsyncRead + AsyncWrite + Unpin,
+        source: Cells,
+        pulse: Arc<Pulse>,
+        stop: CancellationToken,
+    ) {
+        let desk = self.clone();
         let service = service_fn(move |request| {
             let response = desk.answer(source, &request);
             pulse.answered();
             ready(Ok::<_, Infallible>(response))
         });
-        let serving = http1::Builder::new()
-            .max_headers(MOST_HEADERS)
-            .max_header_size(LARGEST_HEAD)
-            .max_buf_size(BUFFER)
-            // Whoever is too slow is told to go by the room, with one timer for all.
-            .header_read_timeout(None)
-            .serve_connection(TokioIo::new(stream), service);
-        tokio::pin!(serving);
-        tokio::select! {
-            _ = serving.as_mut() => {}
-            () = stop.cancelled() => {
-                serving.as_mut().graceful_shutdown();
-                let _ = tokio::time::timeout(LAST_WORDS, serving).await;
-            }
-        }
+        speak(stream, service, SIZES, LAST_WORDS, stop).await;
     }
 }

@@ -9,8 +9,10 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::watch;
 
 use super::Tables;
-use super::limits::{Limits, SwitchLimits};
+use super::limits::SwitchLimits;
 use super::rates::{Cells, Rates};
+use crate::api::reception::Host as _;
+use crate::api::tls::LiveSwitch;
 use crate::ports::Leadership;
 use crate::telemetry::{Answer, Meters};
 
@@ -19,21 +21,13 @@ pub(super) struct Desk {
     pub(super) table: Tables,
     pub(super) leadership: watch::Receiver<Leadership>,
     pub(super) rates: Rates,
+    /// TLS, unless it ends in front of the listener.
+    pub(super) tls: Option<LiveSwitch>,
     pub(super) fixed: SwitchLimits,
     pub(super) meters: Arc<Meters>,
 }
 
 impl Desk {
-    /// What holds now.
-    pub(super) fn limits(&self) -> Limits {
-        Limits::of(self.table.borrow().len(), &self.fixed)
-    }
-
-    /// Whether this source may do one thing more.
-    pub(super) fn admits(&self, source: Cells) -> bool {
-        self.rates.admits(source, self.limits().requests_of_a_source)
-    }
-
     /// Silence (503) until this daemon has caught up: a vote from the past is worse than none. Refusals are not 200 either,
     /// so that a checker that should ever be refused sees an abstention.
     pub(super) fn answer<B: Body>(&self, source: Cells, request: &Request<B>) -> Response<Full<Bytes>> {

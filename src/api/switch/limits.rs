@@ -31,11 +31,11 @@ pub struct SwitchLimits {
 
 /// What holds right now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Limits {
-    pub(super) connections: usize,
-    pub(super) connections_of_a_source: usize,
+pub(in crate::api) struct Limits {
+    pub(in crate::api) connections: usize,
+    pub(in crate::api) connections_of_a_source: usize,
     /// A second.
-    pub(super) requests_of_a_source: u64,
+    pub(in crate::api) requests_of_a_source: u64,
 }
 
 impl Limits {

@@ -18,10 +18,10 @@ const SECOND_NS: u64 = 1_000_000_000;
 
 /// Who is counted together: an IPv4 address, or the /64 that one machine may choose its IPv6 addresses from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Source(IpAddr);
+pub(in crate::api) struct Source(IpAddr);
 
 impl Source {
-    pub(super) fn of(address: IpAddr) -> Self {
+    pub(in crate::api) fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
             v4 @ IpAddr::V4(_) => v4,
@@ -31,29 +31,29 @@ impl Source {
 
 /// Where a source is counted.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Cells([usize; 2]);
+pub(in crate::api) struct Cells([usize; 2]);
 
 /// How fast everybody asks. Each cell holds when it would be all used up, ns after the start (a generic cell rate).
-pub(super) struct Rates {
+pub(in crate::api) struct Rates {
     cells: Box<[AtomicU64]>,
     keys: [RandomState; 2],
     began: Instant,
 }
 
 impl Rates {
-    pub(super) fn new() -> Self {
+    pub(in crate::api) fn new() -> Self {
         let cells = (0..CELLS).map(|_| AtomicU64::new(0)).collect();
         Self { cells, keys: [RandomState::new(), RandomState::new()], began: Instant::now() }
     }
 
-    pub(super) fn cells_of(&self, source: Source) -> Cells {
+    pub(in crate::api) fn cells_of(&self, source: Source) -> Cells {
         #[expect(clippy::cast_possible_truncation, reason = "the lowest bits are what is wanted")]
         let cell = |key: &RandomState| key.hash_one(source) as usize % CELLS;
         Cells([cell(&self.keys[0]), cell(&self.keys[1])])
     }
 
     /// Whether the source may do one thing more now, at so many a second. If so, it is counted.
-    pub(super) fn admits(&self, cells: Cells, per_second: u64) -> bool {
+    pub(in crate::api) fn admits(&self, cells: Cells, per_second: u64) -> bool {
         let now = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let burst = BURST.as_secs() * SECOND_NS;
         let each = (SECOND_NS / per_second.max(1)).max(1);

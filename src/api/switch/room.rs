@@ -15,24 +15,24 @@ use super::limits::Limits;
 use super::rates::Source;
 
 /// The first request is there after this, a TLS handshake included: Route 53 gives up on connecting after 4 s.
-pub(super) const FIRST_WITHIN: Duration = Duration::from_secs(8);
+pub(in crate::api) const FIRST_WITHIN: Duration = Duration::from_secs(8);
 /// The next request is there after this: checkers ask every 10 or 30 s, and two of these fit.
-pub(super) const NEXT_WITHIN: Duration = Duration::from_secs(65);
+pub(in crate::api) const NEXT_WITHIN: Duration = Duration::from_secs(65);
 
 /// When a connection was last answered, told by whoever answers.
 #[derive(Debug)]
-pub(super) struct Pulse {
+pub(in crate::api) struct Pulse {
     came: Instant,
     /// Milliseconds after it came, plus one; 0: never.
     answered: AtomicU64,
 }
 
 impl Pulse {
-    pub(super) fn new() -> Self {
+    pub(in crate::api) fn new() -> Self {
         Self { came: Instant::now(), answered: AtomicU64::new(0) }
     }
 
-    pub(super) fn answered(&self) {
+    pub(in crate::api) fn answered(&self) {
         let ms = u64::try_from(self.came.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
         self.answered.store(ms + 1, Ordering::Relaxed);
     }
@@ -92,7 +92,7 @@ struct OfSource {
 
 /// Everybody who is connected.
 #[derive(Default)]
-pub(super) struct Room {
+pub(in crate::api) struct Room {
     connected: HashMap<Id, Connected>,
     sources: HashMap<Source, OfSource>,
     queue: Queue,
@@ -100,7 +100,7 @@ pub(super) struct Room {
 
 impl Room {
     /// Makes room for one more connection of this source: its own ones go first, then anybody's.
-    pub(super) fn make(&mut self, source: Source, limits: &Limits) {
+    pub(in crate::api) fn make(&mut self, source: Source, limits: &Limits) {
         while let Some(own) = self.sources.get_mut(&source)
             && own.count >= limits.connections_of_a_source
             && let Some(id) = own.queue.pop(&self.connected)
@@ -111,7 +111,7 @@ impl Room {
     }
 
     /// Ends the connection that has been silent longest; `false` when there is none.
-    pub(super) fn end_one(&mut self) -> bool {
+    pub(in crate::api) fn end_one(&mut self) -> bool {
         let longest = self.queue.pop(&self.connected);
         longest.is_some_and(|id| {
             self.end(id);
@@ -119,7 +119,7 @@ impl Room {
         })
     }
 
-    pub(super) fn enter(&mut self, source: Source, pulse: Arc<Pulse>, task: AbortHandle) {
+    pub(in crate::api) fn enter(&mut self, source: Source, pulse: Arc<Pulse>, task: AbortHandle) {
         let (id, since) = (task.id(), pulse.silent_since());
         let own = self.sources.entry(source).or_default();
         own.count += 1;
@@ -129,7 +129,7 @@ impl Room {
     }
 
     /// A connection has ended, by itself or because it was told to.
-    pub(super) fn leave(&mut self, id: Id) {
+    pub(in crate::api) fn leave(&mut self, id: Id) {
         let Some(gone) = self.connected.remove(&id) else { return };
         if let Some(own) = self.sources.get_mut(&gone.source) {
             own.count = own.count.saturating_sub(1);
@@ -140,7 +140,7 @@ impl Room {
     }
 
     /// Ends whoever let too much time pass, and forgets everybody who has left. Called now and then.
-    pub(super) fn sweep(&mut self) {
+    pub(in crate::api) fn sweep(&mut self) {
         let now = Instant::now();
         let late = self.connected.iter().filter(|(_, one)| one.pulse.is_late(now)).map(|(id, _)| *id);
         for id in late.collect::<Vec<_>>() {
@@ -154,7 +154,7 @@ impl Room {
 
     /// How many are connected.
     #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::api) fn len(&self) -> usize {
         self.connected.len()
     }
 

@@ -45,7 +45,8 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn of(state: &FleetState) -> Self {
-        let bits = state.switches.values().flat_map(|switch| switch.bits.values());
+        // Of a switch that nobody has confirmed since the fleet was restored nothing is known: silence.
+        let bits = state.known_switches().flat_map(|(_, switch)| switch.bits.values());
         Self { bits: bits.filter_map(|bit| Some((Token::read(&bit.token)?, bit.on))).collect() }
     }
 
@@ -62,8 +63,21 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
+    use failoverd_domain::fleet::Restored;
+    use failoverd_domain::ids::LogIndex;
+    use failoverd_domain::time::Timestamp;
+
     use super::*;
     use crate::api::fake::state_with;
+
+    #[test]
+    fn a_switch_that_nobody_has_confirmed_since_the_fleet_was_restored_is_not_known() {
+        let mut state = state_with(&["checkout", "search"]);
+        let unconfirmed = ["checkout".into()].into();
+        state.restored = Some(Restored { as_of: LogIndex(7), taken_at: Timestamp(1), unconfirmed });
+        let table = Table::of(&state);
+        assert_eq!((table.look_up("token-checkout"), table.look_up("token-search")), (None, Some(true)));
+    }
 
     #[test]
     fn only_the_whole_token_is_known() {

@@ -1,10 +1,12 @@
 //! What checkers, slow callers, floods and strangers meet, over real sockets.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use failoverd_domain::ids::{Region, SwitchGroup};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};

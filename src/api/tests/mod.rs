@@ -1,9 +1,11 @@
 //! The services as their callers meet them: over a real connection, on a log in memory.
 
 mod access;
+mod backups;
 mod changes;
 mod doors;
 mod drills;
+mod glass;
 mod manifests;
 mod peers;
 mod reads;
@@ -98,6 +100,7 @@ fn report(observer: &str) -> failoverd_domain::health::Report {
     failoverd_domain::health::Report {
         observer: observer.into(),
         build: Default::default(),
+        settings: None,
         seq: 1,
         sent_at: fake::NOW,
         applied: failoverd_domain::ids::LogIndex(7),

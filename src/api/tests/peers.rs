@@ -99,7 +99,9 @@ async fn a_peer_that_takes_no_connection_certainly_got_nothing() {
 async fn what_a_newer_build_asks_for_is_refused_in_the_words_of_the_fleet() {
     let served = plain().await;
     let mut peer = proto::peer_service_client::PeerServiceClient::new(served.channel.clone());
-    let entry = br#"{"format":2,"at":1,"actor":{"daemon":"eu-west-1"},"command":{"teleport":{}}}"#.to_vec();
+    let later = failoverd_domain::format::Format::NEWEST.0 + 1;
+    let entry = r#"{"format":2,"at":1,"actor":{"daemon":"eu-west-1"},"command":{"teleport":{}}}"#;
+    let entry = entry.replace("\"format\":2", &format!("\"format\":{later}")).into_bytes();
     let answer = peer.forward(proto::ForwardRequest { entry }).await.unwrap().into_inner();
     let Some(proto::forward_response::Result::Applied(applied)) = answer.result else { panic!("{answer:?}") };
     let applied: failoverd_domain::fleet::Applied = serde_json::from_slice(&applied).unwrap();

@@ -19,45 +19,46 @@ use tonic::transport::{Channel, Endpoint, Uri};
 use tower_service::Service;
 
 use super::{CallerPem, LiveTls};
+use crate::api::transport::{Reach, SystemTcp};
 
 /// Where a URL does not say its port.
 const DEFAULT_PORT: u16 = 443;
 
 type Connecting<T> = Pin<Box<dyn Future<Output = io::Result<TokioIo<T>>> + Send>>;
 
-async fn reach(to: Uri, config: Arc<ClientConfig>) -> io::Result<TlsStream<TcpStream>> {
+async fn reach<R: Reach>(over: R, to: Uri, config: Arc<ClientConfig>) -> io::Result<TlsStream<R::Stream>> {
     let host = to.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
-    let stream = TcpStream::connect((host.as_str(), to.port_u16().unwrap_or(DEFAULT_PORT))).await?;
-    stream.set_nodelay(true)?;
+    let stream = over.reach(&host, to.port_u16().unwrap_or(DEFAULT_PORT)).await?;
     TlsConnector::from(config).connect(name, stream).await
 }
 
 /// Makes connections to one peer.
-pub struct Dial {
+pub struct Dial<R> {
     tls: LiveTls,
+    over: R,
 }
 
-impl Dial {
-    /// With these certificates.
+impl<R: Reach> Dial<R> {
+    /// With these certificates, over that network.
     #[must_use]
-    pub const fn new(tls: LiveTls) -> Self {
-        Self { tls }
+    pub const fn new(tls: LiveTls, over: R) -> Self {
+        Self { tls, over }
     }
 }
 
-impl Service<Uri> for Dial {
-    type Response = TokioIo<TlsStream<TcpStream>>;
+impl<R: Reach> Service<Uri> for Dial<R> {
+    type Response = TokioIo<TlsStream<R::Stream>>;
     type Error = io::Error;
-    type Future = Connecting<TlsStream<TcpStream>>;
+    type Future = Connecting<TlsStream<R::Stream>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, to: Uri) -> Self::Future {
-        let config = self.tls.caller();
-        Box::pin(async move { Ok(TokioIo::new(reach(to, config).await?)) })
+        let (config, over) = (self.tls.caller(), self.over.clone());
+        Box::pin(async move { Ok(TokioIo::new(reach(over, to, config).await?)) })
     }
 }
 
@@ -82,7 +83,7 @@ impl Service<Uri> for Knock {
     fn call(&mut self, to: Uri) -> Self::Future {
         let config = self.config.clone();
         Box::pin(async move {
-            let mut stream = reach(to, config).await?;
+            let mut stream = reach(SystemTcp, to, config).await?;
             stream.write_all(PREFACE).await?;
             stream.flush().await?;
             let first = stream.read_u8().await?;

@@ -24,7 +24,9 @@ pub async fn run(context: &Context, args: ExportArgs) -> Result<Outcome, Failure
     let manifests = answer.map_err(Failure::of_read)?.into_inner().manifests;
     match context.global.output {
         Format::Table | Format::Wide | Format::Yaml => context.out.raw(&documents(&manifests)),
-        Format::Json | Format::Name | Format::Html | Format::Md => context.out.show(&shown(&manifests)?),
+        Format::Json | Format::Name | Format::Html | Format::Md | Format::Shell => {
+            context.out.show(&shown(&manifests)?)
+        }
     }
     Ok(Outcome::DONE)
 }

@@ -1,6 +1,8 @@
 //! One file a command: arguments, calls, what is shown.
 
 pub mod apply;
+pub mod backup;
+pub mod break_glass;
 pub mod completion;
 pub mod delete;
 pub mod describe;
@@ -8,6 +10,7 @@ pub mod drill;
 pub mod export;
 pub mod failback;
 pub mod failover;
+pub mod fleet;
 pub mod get;
 pub mod history;
 pub mod iam_policy;

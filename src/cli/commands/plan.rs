@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use crate::api::proto::{self, PlanRequest};
-use crate::cli::{Context, Failure, Outcome, view};
+use crate::cli::{Context, Failure, Format, Outcome, view};
 
 /// Arguments of `plan`.
 #[derive(Args, Debug)]
@@ -43,7 +43,7 @@ pub const fn mode(mode: Option<ModeArg>) -> proto::Mode {
     }
 }
 
-/// Shows what a failover would do; exits 0 whatever the guards say.
+/// Shows what a failover would do, or prints it as a script; exits 0 whatever the guards say.
 ///
 /// # Errors
 /// Moves that cannot be planned; no daemon answers.
@@ -60,8 +60,15 @@ pub async fn run(context: &Context, args: PlanArgs) -> Result<Outcome, Failure> 
         to: args.to.or(args.restore),
         mode: mode(args.mode).into(),
         movement: movement.into(),
+        script: context.global.output == Format::Shell,
     };
     let plan = client.status.plan(request).await.map_err(Failure::of_read)?.into_inner();
+    if context.global.output == Format::Shell {
+        let older = || Failure::new(1, "that daemon is older than this command and makes no scripts");
+        context.out.raw(&plan.script.ok_or_else(older)?);
+        context.out.note("note: keep the script away from the Regions that it is for, and print a new one after each change of the manifest");
+        return Ok(Outcome::DONE);
+    }
     context.out.show(&view::plan(&plan));
     Ok(Outcome::DONE)
 }

@@ -149,8 +149,8 @@ async fn look(
     let (mut may, mut refused) = (Vec::new(), Vec::new());
     for service in services {
         let (from, to) = ends(args, movement);
-        let request =
-            PlanRequest { service: service.clone(), from, to, mode: mode(args.mode).into(), movement: movement.into() };
+        let (mode, movement) = (mode(args.mode).into(), movement.into());
+        let request = PlanRequest { service: service.clone(), from, to, mode, movement, script: false };
         match client.status.plan(request).await.map(tonic::Response::into_inner).map_err(Failure::of_read) {
             Ok(plan) => match plan.guards.iter().find(|said| !said.ok && said.severity() == Severity::Blocks) {
                 Some(no) => refused.push((service.clone(), format!("guard {} says no: {}", no.name, no.reason))),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use failoverd_domain::fleet::Part;
+use failoverd_domain::fleet::{FleetSettings, Part};
 use tokio::sync::Mutex;
 
 use super::report::print;
@@ -93,7 +93,12 @@ async fn start(args: &StartArgs) -> Result<Sandbox, Failure> {
     // A second subscriber in one process (tests) is refused; the first one stays.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
     let addresses = Addresses::around(args.port_base).map_err(Failure::usage)?;
-    let settings = Settings { addresses, database_url: args.database_url.clone(), seed: u64::from(std::process::id()) };
+    let settings = Settings {
+        addresses,
+        database_url: args.database_url.clone(),
+        seed: u64::from(std::process::id()),
+        fleet: FleetSettings::default(),
+    };
     tokio::select! {
         started = Sandbox::start(settings) => started.map_err(failure),
         asked = crate::sandbox::stop_asked() => Err(Failure::new(Outcome::ABORTED.0, format!("{asked}: nothing was left behind"))),

@@ -13,7 +13,14 @@ use redb::Durability;
 
 use super::{Store, StoreError, put};
 
-const MET: &str = "met-disks";
+pub(super) const MET: &str = "met-disks";
+const AS_OF: &str = "met-disks-as-of";
+
+/// No disk has this number.
+const NOBODYS: u64 = 0;
+
+/// Numbers of disks.
+pub(super) type MetDisks = BTreeMap<Region, u64>;
 
 /// The disks of the other daemons.
 #[derive(Clone, Debug)]
@@ -24,14 +31,17 @@ pub(in crate::consensus) struct Acquaintances {
 
 #[derive(Debug, Default)]
 struct Met {
-    disks: BTreeMap<Region, u64>,
+    disks: MetDisks,
+    /// The newest change of members that was followed; when the log is replayed, older ones are passed over.
+    as_of: u64,
     /// Those that a person was told about already.
     reported: BTreeSet<(Region, u64)>,
 }
 
 impl Acquaintances {
     pub(in crate::consensus) fn load(store: Store) -> Result<Self, StoreError> {
-        let met = Met { disks: store.get(MET)?.unwrap_or_default(), ..Met::default() };
+        let (disks, as_of) = (store.get(MET)?.unwrap_or_default(), store.get(AS_OF)?.unwrap_or_default());
+        let met = Met { disks, as_of, ..Met::default() };
         Ok(Self { store, met: Arc::new(Mutex::new(met)) })
     }
 
@@ -54,5 +64,45 @@ impl Acquaintances {
         self.store.write(Durability::Immediate, |transaction| put(transaction, MET, &with_it))?;
         met.disks = with_it;
         Ok(true)
+    }
+
+    /// From now on that daemon's disk is not the one it was met with: it has lost what was on it, as if it were another.
+    pub(in crate::consensus) fn distrust(&self, region: &Region) -> Result<(), StoreError> {
+        let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut without = met.disks.clone();
+        without.insert(region.clone(), NOBODYS);
+        self.store.write(Durability::Immediate, |transaction| put(transaction, MET, &without))?;
+        met.disks = without;
+        Ok(())
+    }
+
+    /// The disk that a daemon was met with; none where that is not trusted any longer.
+    pub(in crate::consensus) fn disk_of(&self, region: &Region) -> Option<u64> {
+        self.met
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .disks
+            .get(region)
+            .copied()
+            .filter(|disk| *disk != NOBODYS)
+    }
+
+    /// The members as agreed at log position `index`. Whoever is none of them any longer was replaced or went, and is met
+    /// anew should it come again.
+    pub(super) fn keep_only(&self, index: u64, members: BTreeSet<Region>) -> Result<(), StoreError> {
+        let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        if index <= met.as_of || met.disks.keys().all(|region| members.contains(region)) {
+            return Ok(());
+        }
+        let mut kept = met.disks.clone();
+        kept.retain(|region, _| members.contains(region));
+        self.store.write(Durability::Immediate, |transaction| {
+            put(transaction, MET, &kept)?;
+            put(transaction, AS_OF, &index)
+        })?;
+        tracing::info!(known = kept.len(), "disks of daemons that are no members any longer are forgotten");
+        met.disks = kept;
+        met.as_of = index;
+        Ok(())
     }
 }

@@ -10,9 +10,9 @@ use redb::{Durability, ReadableTable};
 use super::{LOG, Store, StoreError, check_entry, put, raise, read_versioned};
 use crate::consensus::types::{LogEntry, LogId, NodeId, StorageError, TypeConfig, Vote};
 
-const VOTE: &str = "vote";
-const COMMITTED: &str = "committed";
-const PURGED: &str = "purged";
+pub(super) const VOTE: &str = "vote";
+pub(super) const COMMITTED: &str = "committed";
+pub(super) const PURGED: &str = "purged";
 
 /// Entries are sent in messages of about this size, so that a message stays well below what a transport takes.
 const BATCH_BYTES: usize = 512 * 1024;
@@ -52,7 +52,7 @@ impl LogStore {
         })
     }
 
-    fn last(&self) -> Result<Option<LogId>, StoreError> {
+    pub(super) fn last(&self) -> Result<Option<LogId>, StoreError> {
         self.store.read(|transaction| match transaction.open_table(LOG)?.last()? {
             Some((_, value)) => {
                 let last: LogEntry = read_versioned(value.value(), self.store.reads, "the newest log entry")?;

@@ -6,19 +6,22 @@
 use std::io::Cursor;
 use std::sync::Arc;
 
-use failoverd_domain::fleet::{Applied, Entry, FleetState};
+use failoverd_domain::fleet::{Applied, Entry, FleetState, HistoryEvent};
 use failoverd_domain::format::{Format, TooNew, at_the_head_of};
-use failoverd_domain::ids::LogIndex;
+use failoverd_domain::ids::{LogIndex, Region};
 use openraft::storage::RaftStateMachine;
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use redb::Durability;
 use tokio::sync::watch;
 
-use super::{OutboxStore, Store, StoreError, get_in, put, raise, read_versioned};
-use crate::consensus::types::{LogEntry, LogId, Membership, Snapshot, SnapshotMeta, StorageError, TypeConfig};
+use super::{Acquaintances, LogStore, OutboxStore, Store, StoreError, get_in, put, raise, read_versioned};
+use crate::consensus::types::{LogEntry, LogId, Membership, NodeId, Snapshot, SnapshotMeta, StorageError, TypeConfig};
 
-const SNAPSHOT_META: &str = "snapshot-meta";
-const SNAPSHOT_STATE: &str = "snapshot-state";
+pub(super) const SNAPSHOT_META: &str = "snapshot-meta";
+pub(super) const SNAPSHOT_STATE: &str = "snapshot-state";
+
+/// The log is read in pieces of about this size where all of it is.
+const READ_BYTES: usize = 4 * 1024 * 1024;
 
 /// Called after every entry, with the states before and after it. Replays at a start are included.
 pub type OnApplied = Arc<dyn Fn(&FleetState, &Entry, &Applied, &FleetState) + Send + Sync>;
@@ -32,6 +35,8 @@ pub(in crate::consensus) struct Machine {
     membership: Membership,
     published: watch::Sender<Arc<FleetState>>,
     on_applied: Option<OnApplied>,
+    /// Of whoever is no member any longer, the disk is forgotten.
+    acquaintances: Option<Acquaintances>,
 }
 
 impl Machine {
@@ -50,12 +55,27 @@ impl Machine {
             membership: Membership::default(),
             published,
             on_applied,
+            acquaintances: None,
         };
         if let Some((meta, state)) = load_snapshot(&machine.store)? {
             let state = readable(&state, machine.store.reads)?;
             machine.replace(&meta, state);
         }
         Ok(machine)
+    }
+
+    /// Lets the disks of those be forgotten who are no members any longer.
+    pub(in crate::consensus) fn forgetting(self, acquaintances: Acquaintances) -> Self {
+        Self { acquaintances: Some(acquaintances), ..self }
+    }
+
+    fn forget_strangers(&self, at: LogId, members: &openraft::Membership<NodeId, Region>) -> Result<(), StoreError> {
+        match &self.acquaintances {
+            Some(acquaintances) => {
+                acquaintances.keep_only(at.index, members.nodes().map(|(_, region)| region.clone()).collect())
+            }
+            None => Ok(()),
+        }
     }
 
     fn replace(&mut self, meta: &SnapshotMeta, state: FleetState) {
@@ -102,6 +122,29 @@ impl Machine {
         // Entries of the log itself (a new leader's first, a change of members) move the position as well.
         state.applied = index;
         applied
+    }
+}
+
+/// A state with its position and its members, and events.
+pub(super) type Whole = (FleetState, Option<LogId>, Membership, Vec<HistoryEvent>);
+
+impl Machine {
+    /// Applies all that a log holds behind what is applied already; nothing of it is written.
+    pub(super) fn with_whole_log(mut self, log: &LogStore) -> Result<Whole, StoreError> {
+        let mut events = Vec::new();
+        loop {
+            let next = self.last_applied.map_or(0, |last| last.index + 1);
+            let entries = log.entries(next.., READ_BYTES)?;
+            let Some(first) = entries.first() else { break };
+            if first.log_id.index != next {
+                let gap = format!("entry {next} is missing, {} is the next", first.log_id.index);
+                return Err(StoreError::Content(serde::de::Error::custom(gap)));
+            }
+            for entry in entries {
+                events.extend(self.apply_one(entry).events);
+            }
+        }
+        Ok((Arc::unwrap_or_clone(self.state), self.last_applied, self.membership, events))
     }
 }
 
@@ -172,7 +215,13 @@ impl RaftStateMachine<TypeConfig> for Machine {
         I::IntoIter: OptionalSend,
     {
         let before = self.state.format;
-        let applied: Vec<_> = entries.into_iter().map(|entry| self.apply_one(entry)).collect();
+        let mut applied = Vec::new();
+        for entry in entries {
+            if let EntryPayload::Membership(members) = &entry.payload {
+                self.forget_strangers(entry.log_id, members).map_err(|error| error.writing())?;
+            }
+            applied.push(self.apply_one(entry));
+        }
         self.follow(before).map_err(|error| error.writing())?;
         let events: Vec<_> = applied.iter().flat_map(|applied| applied.events.iter().cloned()).collect();
         // First the events, then the news: nobody may act on a decision whose record could be lost.
@@ -203,6 +252,10 @@ impl RaftStateMachine<TypeConfig> for Machine {
             .and_then(|state| Ok((readable(&state, self.store.reads)?, state)));
         let (state, text) = parsed.map_err(|error| error.reading())?;
         save_snapshot(&self.store, meta, &text).map_err(|error| error.writing())?;
+        if let Some(last) = meta.last_log_id {
+            let members = meta.last_membership.membership();
+            self.forget_strangers(last, members).map_err(|error| error.writing())?;
+        }
         self.replace(meta, state);
         Ok(())
     }

@@ -8,6 +8,7 @@ mod acquaintances;
 mod log;
 mod machine;
 mod outbox;
+mod recovery;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -23,6 +24,7 @@ pub(super) use log::LogStore;
 pub(super) use machine::Machine;
 pub use machine::OnApplied;
 pub(super) use outbox::OutboxStore;
+pub(super) use recovery::Remains;
 
 use super::clockwork::on_disk;
 use super::disk::Opened;
@@ -115,6 +117,8 @@ impl Store {
         self.with(|database| {
             let mut transaction = database.begin_write()?;
             transaction.set_durability(durability)?;
+            // Else redb goes back by one transaction where the newest is damaged, as if it had never been promised.
+            transaction.set_two_phase_commit(true);
             let done = work(&transaction)?;
             transaction.commit()?;
             Ok(done)
@@ -168,10 +172,14 @@ fn raise(transaction: &WriteTransaction, format: Format) -> Result<(), StoreErro
     if format.is_first() {
         return Ok(());
     }
-    identity::raise(transaction, format).map_err(|error| match error {
+    identity::raise(transaction, format).map_err(raised)
+}
+
+fn raised(error: RaiseError) -> StoreError {
+    match error {
         RaiseError::Disk(error) => StoreError::Disk(Box::new(error)),
         RaiseError::Content(error) => StoreError::Content(error),
-    })
+    }
 }
 
 fn put<T: Serialize>(transaction: &WriteTransaction, key: &str, value: &T) -> Result<(), StoreError> {

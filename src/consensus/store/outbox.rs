@@ -7,7 +7,7 @@
 use async_trait::async_trait;
 use failoverd_domain::fleet::HistoryEvent;
 use failoverd_domain::sabotage::{self, Sabotage};
-use redb::Durability;
+use redb::{Durability, WriteTransaction};
 
 use super::{OUTBOX, Store, StoreError, get_in, put};
 use crate::ports::Outbox;
@@ -31,7 +31,7 @@ impl OutboxStore {
             return Ok(());
         }
         self.store.write(Durability::None, |transaction| {
-            let confirmed = get_in::<u64>(transaction, CONFIRMED)?.unwrap_or(0);
+            let confirmed = confirmed_in(transaction)?;
             let mut table = transaction.open_table(OUTBOX)?;
             for event in events.iter().filter(|event| event.seq > confirmed) {
                 table.insert(event.seq, serde_json::to_vec(event)?.as_slice())?;
@@ -57,6 +57,11 @@ impl OutboxStore {
             Ok(transaction.open_table(OUTBOX)?.retain_in(..=seq, |_, _| false)?)
         })
     }
+}
+
+/// Up to which event the history has confirmed.
+pub(super) fn confirmed_in(transaction: &WriteTransaction) -> Result<u64, StoreError> {
+    Ok(get_in::<u64>(transaction, CONFIRMED)?.unwrap_or(0))
 }
 
 #[async_trait]

@@ -6,7 +6,7 @@ use openraft::testing::{StoreBuilder, Suite};
 use tokio::sync::watch;
 
 use super::*;
-use crate::consensus::disk::Disk;
+use crate::consensus::disk::{Disk, FILE_NAME};
 use crate::consensus::identity::Identity;
 use crate::consensus::memory_disk::MemoryDisk;
 use crate::consensus::types::{LogEntry, LogId, TypeConfig, Vote};
@@ -61,6 +61,43 @@ async fn a_crash_keeps_votes_and_entries_that_were_promised() {
     assert_eq!(log.read_vote().await.unwrap(), Some(Vote::new(3, 7)));
     assert_eq!(log.get_log_state().await.unwrap().last_log_id, Some(log_id(4)));
     assert_eq!(log.read_committed().await.unwrap(), None, "the commit position was not synced: an older one is true");
+}
+
+/// Whatever of the file is lost, what was promised last is there, or the file is refused: never what was promised before.
+#[test]
+fn damage_never_makes_a_promise_of_before_the_newest_one() {
+    const PAGE: usize = 4096;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(FILE_NAME);
+    let on = Disk::Directory(directory.path().to_owned());
+    let store = Store::new(on.open(&identity(), Format::NEWEST).unwrap()).unwrap();
+    let log = LogStore::new(store.clone(), 7);
+    (0..40).for_each(|index| log.append_synced([blank(index)]).unwrap());
+    // As `kill -9` leaves it: nothing is written on the way out.
+    let whole = std::fs::read(&path).unwrap();
+    store.close().unwrap();
+
+    let mut refused = 0;
+    for at in (0..whole.len()).step_by(PAGE) {
+        let damages: [fn(&mut Vec<u8>, usize); 3] = [
+            |bytes, at| bytes[at..at + PAGE].fill(0),
+            |bytes, at| bytes[at + 40..at + 300].iter_mut().for_each(|byte| *byte ^= 0x10),
+            |bytes, at| bytes.truncate(at),
+        ];
+        for damage in damages {
+            let mut bytes = whole.clone();
+            damage(&mut bytes, at);
+            std::fs::write(&path, bytes).unwrap();
+            match on.open(&identity(), Format::NEWEST) {
+                Ok(opened) => {
+                    let log = LogStore::new(Store::new(opened).unwrap(), 7);
+                    assert_eq!(log.last().unwrap(), Some(log_id(39)), "damaged at {at} of {}", whole.len());
+                }
+                Err(_) => refused += 1,
+            }
+        }
+    }
+    assert!(refused > 0);
 }
 
 #[tokio::test]

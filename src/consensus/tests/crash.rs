@@ -173,6 +173,41 @@ fn a_daemon_whose_disk_was_lost_cannot_come_back_under_its_old_name() {
 }
 
 #[test]
+fn a_daemon_that_forgot_what_it_acknowledged_is_not_listened_to_and_unseats_nobody() {
+    for seed in 0..5 {
+        simulate(seed, async {
+            let mut fleet = Fleet::formed(seed).await;
+            let leader = fleet.leader().await;
+            let [forgetful, other] = Fleet::others(&leader);
+            fleet.stop(&forgetful).await;
+            let old = fleet.disks[&forgetful].copy();
+            fleet.start(&forgetful).await.unwrap();
+            fleet.commit(pause()).await;
+            fleet.settle().await;
+            let term = fleet.running[&leader].fleet_metrics().term;
+            fleet.crash(&forgetful).await;
+            fleet.disks.insert(forgetful.clone(), old);
+            fleet.start(&forgetful).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            let seen = fleet.running[&leader].fleet_metrics();
+            assert_eq!((fleet.leader().await, seen.term), (leader.clone(), term), "it leads on");
+            fleet.commit(pause()).await;
+            assert!(!fleet.running[&forgetful].leadership().borrow().caught_up, "it stays silent");
+
+            // Neither its word nor its vote counts for the leader, who restarts with that.
+            fleet.crash(&other).await;
+            assert!(matches!(fleet.running[&leader].propose(pause()).await, Err(ProposeError::Unknown(_))));
+            fleet.crash(&leader).await;
+            fleet.start(&leader).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            assert!(!fleet.running[&leader].leadership().borrow().is_me, "one of three is no majority");
+            fleet.start(&other).await.unwrap();
+            fleet.commit(pause()).await;
+        });
+    }
+}
+
+#[test]
 fn a_daemon_whose_disk_is_full_says_that_it_must_stop() {
     simulate(7, async {
         let fleet = Fleet::formed(7).await;

@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use failoverd_domain::fleet::{Actor, Applied, Command, Entry, HistoryEvent, Role};
 use failoverd_domain::format::Format;
 use failoverd_domain::health::Report;
-use failoverd_domain::ids::Region;
+use failoverd_domain::ids::{Generation, Region};
 use failoverd_domain::time::Timestamp;
-use failoverd_domain::traffic::{LookUp, Sighting};
+use failoverd_domain::traffic::{LookUp, Sighting, SwitchEndpoint};
 use tokio_util::task::TaskTracker;
 
 use crate::consensus::{Consensus, ConsensusConfig, Disk, MemoryDisk, OnApplied, StartError, seed_elections};
@@ -31,8 +31,9 @@ pub(super) fn config(me: &str) -> ConsensusConfig {
     ConsensusConfig {
         me: me.into(),
         fleet: "prod".into(),
-        generation: Default::default(),
+        join: None,
         members: REGIONS.iter().map(|region| (Region::from(*region), Role::Member)).collect(),
+        switch: Some(SwitchEndpoint { host: format!("switch.{me}.example.com"), port: 443, https: true }),
         heartbeat: Duration::from_millis(150),
         election_timeout_min: Duration::from_millis(300),
         election_timeout_max: Duration::from_millis(600),
@@ -84,6 +85,10 @@ pub(super) struct Fleet {
     pub(super) disks: BTreeMap<Region, MemoryDisk>,
     /// What each daemon reads, where it is not what this build does.
     pub(super) reads: BTreeMap<Region, Format>,
+    /// Whom each daemon's configuration names, where it is not the three.
+    pub(super) names: BTreeMap<Region, Vec<&'static str>>,
+    /// Whose empty disks wait to be added to a fleet of some generation.
+    pub(super) joins: BTreeMap<Region, Generation>,
     pub(super) running: BTreeMap<Region, Consensus>,
     pub(super) trace: Trace,
     tasks: TaskTracker,
@@ -107,6 +112,8 @@ impl Fleet {
             bus,
             disks: REGIONS.iter().map(|region| (Region::from(*region), MemoryDisk::new())).collect(),
             reads: BTreeMap::new(),
+            names: BTreeMap::new(),
+            joins: BTreeMap::new(),
             running: BTreeMap::new(),
             trace: Trace::default(),
             tasks: TaskTracker::new(),
@@ -126,7 +133,10 @@ impl Fleet {
             trace.lock().unwrap().push((at, me.clone(), applied.index.0, state.head.seq));
         });
         let reads = self.reads.get(region).copied().unwrap_or(Format::NEWEST);
-        let config = ConsensusConfig { reads, ..config(region.as_str()) };
+        let mut config = ConsensusConfig { reads, join: self.joins.get(region).copied(), ..config(region.as_str()) };
+        if let Some(names) = self.names.get(region) {
+            config.members = names.iter().map(|name| (Region::from(*name), Role::Member)).collect();
+        }
         let peers = self.bus.peers(region.clone());
         let consensus = Consensus::start(config, &disk, peers, &self.tasks, Some(on_applied)).await?;
         self.bus.attach(region.clone(), Arc::new(Served(consensus.clone())));

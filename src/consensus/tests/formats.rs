@@ -64,8 +64,8 @@ fn an_older_build_on_a_newer_disk_is_refused_with_both_numbers_and_nothing_is_lo
         let Err(refused) = upgrade(&mut fleet, &one, Format::NEWEST).await else { panic!("it must not start") };
         assert!(matches!(refused, StartError::Disk(OpenError::TooNew(_))), "{refused:?}");
         let said = refused.to_string();
-        for part in ["memory has format 2", "reads formats up to 1", "start the build that wrote it", "nothing is lost"]
-        {
+        let (found, reads) = (format!("memory has format {LATER}"), format!("reads formats up to {}", Format::NEWEST));
+        for part in [&found, &reads, "start the build that wrote it", "nothing is lost"] {
             assert!(said.contains(part), "{said}");
         }
         fleet.commit(pause()).await;
@@ -104,7 +104,7 @@ fn a_daemon_that_is_too_old_takes_nothing_in_until_it_is_upgraded() {
             tokio::time::sleep(Duration::from_secs(30)).await;
             let stands = &fleet.running[&old];
             assert!(!stands.leadership().borrow().caught_up, "it answers nobody who asks for a switch");
-            assert_eq!(stands.state().borrow().format, Format::NEWEST);
+            assert_eq!(stands.state().borrow().format, Format::FIRST);
             assert!(stands.state().borrow().head.seq < 2, "nothing behind the raise was taken in");
             assert!(fleet.commit(pause()).await.result.is_ok(), "the others go on");
 
@@ -128,10 +128,11 @@ fn what_cannot_even_be_parsed_is_refused_by_its_number() {
                 REGIONS[0]
             )
         };
-        let later = r#"{"format":2,"at":1,"actor":{"daemon":"a"},"command":{"teleport":{}}}"#;
+        let later = r#"{"format":3,"at":1,"actor":{"daemon":"a"},"command":{"teleport":{}}}"#;
+        assert_eq!(LATER, Format(3), "that it is later");
         let refused = consensus.handle_raft(append(later).as_bytes()).await.unwrap_err();
         assert!(matches!(&refused, HandleError::TooNew(newer) if newer.found == LATER), "{refused:?}");
-        let unknown = later.replace(r#""format":2,"#, "");
+        let unknown = later.replace(r#""format":3,"#, "");
         let nonsense = consensus.handle_raft(append(&unknown).as_bytes()).await.unwrap_err();
         assert!(matches!(nonsense, HandleError::Nonsense(_)), "no number explains it: {nonsense:?}");
     });

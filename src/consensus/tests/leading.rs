@@ -107,6 +107,39 @@ fn one_way_links_do_not_stop_the_fleet_for_good() {
     }
 }
 
+/// Cloudflare, November 2020: a switch let a machine send and not receive, and its elections held up everybody.
+#[test]
+fn a_daemon_that_hears_nobody_does_not_keep_the_others_from_agreeing() {
+    for seed in 0..10 {
+        for was_leader in [false, true] {
+            simulate(seed, async {
+                let fleet = Fleet::formed(seed).await;
+                let leader = fleet.leader().await;
+                let [follower, _] = Fleet::others(&leader);
+                let deaf = if was_leader { &leader } else { &follower };
+                // The log is idle: nothing but signs of life tells followers of a leader.
+                tokio::time::sleep(Duration::from_secs(10)).await;
+                for other in Fleet::others(deaf) {
+                    fleet.bus.cut(&other, deaf);
+                }
+                tokio::time::sleep(Duration::from_secs(10)).await;
+                let terms = || Fleet::others(deaf).map(|other| fleet.running[&other].fleet_metrics().term);
+                let (new, before) = (fleet.leader_but(Some(deaf)).await, terms());
+                assert_eq!(new == leader, !was_leader, "seed {seed}: {new} leads after {leader}");
+                for _ in 0..30 {
+                    let committed = fleet.running[&new].propose(pause()).await;
+                    assert!(committed.is_ok(), "seed {seed}: {committed:?}");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                assert_eq!(terms(), before, "seed {seed}: it held up nobody");
+                fleet.bus.heal();
+                fleet.commit(pause()).await;
+                fleet.settle().await;
+            });
+        }
+    }
+}
+
 #[test]
 fn stepping_aside_moves_leadership_to_the_one_chosen() {
     for seed in 0..20 {

@@ -14,7 +14,7 @@ use failoverd_domain::ids::Region;
 use failoverd_domain::traffic::{LookUp, Sighting};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio_util::task::TaskTracker;
 
 use super::fleet::{Fleet, Served, config, pause, simulate};
@@ -98,6 +98,16 @@ fn conversation() -> (Vec<String>, Vec<String>) {
         let message = serde_json::to_vec(&swapped).unwrap();
         let answer = fleet.running[&to].handle_raft(&message).await.unwrap();
         heard.lock().unwrap().push((message, answer));
+        // A Region is to be added.
+        let (message, _) = heard.lock().unwrap()[0].clone();
+        for asked in [json!({ "reach": "ap-south-1" }), json!("introduce")] {
+            let mut said: Value = serde_json::from_slice(&message).unwrap();
+            said["message"] = asked;
+            let to = Region::from(said["to"].as_str().unwrap());
+            let message = serde_json::to_vec(&said).unwrap();
+            let answer = fleet.running[&to].handle_raft(&message).await.unwrap();
+            heard.lock().unwrap().push((message, answer));
+        }
     });
     let (mut messages, mut answers, mut kinds) = (Vec::new(), Vec::new(), BTreeSet::new());
     for (message, answer) in heard.lock().unwrap().iter() {

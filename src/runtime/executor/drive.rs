@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use failoverd_domain::fleet::{Actor, Command, Entry, Run, StepOutcome, StepState, Trigger, still_holds};
-use failoverd_domain::plan::Step;
+use failoverd_domain::plan::{Step, StepKind};
 use failoverd_domain::sabotage::{self, Sabotage};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -78,7 +78,7 @@ impl Executor {
         self.conclude(run, step, attempt, outcome).await
     }
 
-    /// Before what cannot be undone an automatic run asks its guards again.
+    /// Before a writer is stopped, and before what cannot be undone, an automatic run asks its guards again.
     async fn reason_is_gone(&self, run: &Run, step: &Step) -> Result<bool, NotOurs> {
         if let Some(reason) = self.is_late(run) {
             tracing::warn!(run = %run.id, reason, "nothing is begun that late");
@@ -86,16 +86,18 @@ impl Executor {
             return Ok(true);
         }
         // Half-way over it there is no reason to stop: one store here and one there is the worst of both.
-        if run.trigger != Trigger::Automatic || !step.is_point_of_no_return() || run.is_past_no_return() {
+        let does_harm = step.is_point_of_no_return() || matches!(step.kind, StepKind::Fence { .. });
+        if run.trigger != Trigger::Automatic || !does_harm || run.is_past_no_return() {
             return Ok(false);
         }
         let state = self.agreement.state().borrow().clone();
         let matrix = self.matrix.borrow().clone();
-        let Err(no) = still_holds(self.clock.now(), &state, &matrix, &self.view, &run.service, &run.plan) else {
+        let Err(no) = still_holds(self.clock.now(), &state, &matrix, &self.view.over(&state), &run.service, &run.plan)
+        else {
             return Ok(false);
         };
         let reason = format!("guard {} says no by now: {}", no.guard.word(), no.reason);
-        tracing::warn!(run = %run.id, step = %step.name, reason, "stopping before the point of no return");
+        tracing::warn!(run = %run.id, step = %step.name, reason, "stopping before harm is done");
         self.propose(Command::Abort { run: run.id.clone(), reason }).await?;
         Ok(true)
     }
@@ -157,7 +159,7 @@ impl Executor {
         let mut not_done_counts_from = (asked == Act::Unanswered).then(|| Instant::now() + self.timing.afterlife);
         loop {
             self.still_mine()?;
-            let seen = match look(effect).await {
+            let (seen, told) = match look(effect).await {
                 Look::Done(found) => return Ok(succeeded(effect, found)),
                 Look::NotDone(found) if not_done_counts_from.is_some_and(|from| Instant::now() >= from) => {
                     let error = format!("asked for, but not done: {found}");
@@ -166,9 +168,10 @@ impl Executor {
                 Look::UnderWay(seen) => {
                     // If it is neither under way nor done later, it was put back.
                     not_done_counts_from = Some(Instant::now() + self.timing.afterlife);
-                    seen
+                    (seen, true)
                 }
-                Look::NotDone(seen) | Look::CannotTell(seen) => seen,
+                Look::NotDone(seen) => (seen, true),
+                Look::CannotTell(seen) => (seen, false),
             };
             if !effect.acts() && self.is_stopping(attempt) {
                 return Ok(StepOutcome::Failed { error: format!("stopped waiting: {seen}"), retryable: false });
@@ -177,8 +180,10 @@ impl Executor {
                 // It was asked for and is not there: not a failure that could be repeated blindly.
                 let error = format!("not verified in time: {seen}");
                 let waits_only = !effect.acts();
+                // An AWS that says nothing, or that it is too much, will say something again: no person need tell us to look.
+                let retryable = !told && !matches!(attempt.step.kind, StepKind::VerifyAnswer);
                 return Ok(if waits_only {
-                    StepOutcome::Failed { error, retryable: false }
+                    StepOutcome::Failed { error, retryable }
                 } else {
                     StepOutcome::Unknown { error }
                 });

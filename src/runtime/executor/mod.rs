@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use failoverd_domain::fleet::{Run, RunState};
-use failoverd_domain::health::{Matrix, View};
+use failoverd_domain::health::Matrix;
 use failoverd_domain::ids::{RunId, StepName};
 use failoverd_domain::plan::Step;
 use futures_util::StreamExt;
@@ -23,13 +23,13 @@ use tokio::sync::watch;
 use tracing::Instrument;
 
 use super::timing::Timing;
-use crate::ports::{Agreement, Clock, Peers, World};
+use crate::ports::{Agreement, Clock, Peers, Viewpoint, World};
 use crate::telemetry::{SpanOf, within};
 
 /// The leader's hands.
 #[derive(Clone)]
 pub(super) struct Executor {
-    pub(super) view: View,
+    pub(super) view: Viewpoint,
     pub(super) timing: Timing,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) world: World,

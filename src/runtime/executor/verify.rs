@@ -165,7 +165,7 @@ impl Effect for VerifyAnswer {
             return Look::CannotTell("the service is gone".to_owned());
         };
         let asked = LookUp { service: self.run.service.clone(), through: false };
-        let looks = self.ask_all(&self.executor.view.members, &state, &asked).await;
+        let looks = self.ask_all(&self.executor.view.over(&state).members, &state, &asked).await;
         let beside = self.beside(&wanted_beside, &looks);
         let verdict = self.memory().watch.take(&wanted, &looks);
         if !matches!(verdict, Verdict::Right(_)) {

@@ -14,9 +14,9 @@ mod through;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use failoverd_domain::fleet::FleetState;
+use failoverd_domain::fleet::{FleetSettings, FleetState};
 use failoverd_domain::format::Build;
-use failoverd_domain::health::{Matrix, Report, View, Vote};
+use failoverd_domain::health::{Matrix, Report, Vote};
 use failoverd_domain::ids::{LogIndex, Region, SwitchGroup};
 use failoverd_domain::traffic::voices;
 use tokio::sync::{mpsc, watch};
@@ -25,13 +25,14 @@ use self::sheet::Sheet;
 use super::settler::Words;
 use super::timing::Timing;
 use super::voice::Spoken;
-use crate::ports::{Agreement, Clock, History, Leadership, Peers, World};
+use crate::ports::{Agreement, Clock, History, Leadership, Peers, Viewpoint, World, holds};
 
 /// One daemon's eyes.
 #[derive(Clone)]
 pub(super) struct Observer {
-    pub(super) view: View,
+    pub(super) view: Viewpoint,
     pub(super) build: Build,
+    pub(super) settings: FleetSettings,
     pub(super) timing: Timing,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) world: World,
@@ -80,7 +81,7 @@ impl Observer {
             let mut report = self.compose(sheet, seq).await;
             report.keep_sense();
             let isolated = report.reaches.is_empty()
-                && self.view.members.len() > 1
+                && self.view.now().members.len() > 1
                 // Before the first look nobody knows.
                 && !report.references.is_empty()
                 && report.references.values().all(|answers| !answers);
@@ -98,7 +99,8 @@ impl Observer {
     }
 
     async fn tell_peers(&self, report: &Report) {
-        let others = self.view.members.iter().filter(|peer| **peer != self.view.me);
+        let members = self.view.now().members;
+        let others = members.iter().filter(|peer| **peer != self.view.me);
         let told = others.map(|peer| async move {
             if let Err(error) = self.peers.share(peer, report).await {
                 tracing::debug!(%peer, %error, "peer did not take the report");
@@ -119,11 +121,12 @@ impl Observer {
         Report {
             observer: self.view.me.clone(),
             build: self.build.clone(),
+            settings: Some(self.settings.clone()),
             seq,
             sent_at: now,
             applied: state.applied,
             history_confirmed: self.history_confirmed(&state).await,
-            reaches: self.view.members.iter().filter(is_fresh).cloned().collect(),
+            reaches: self.view.over(&state).members.iter().filter(is_fresh).cloned().collect(),
             references: sheet.references(),
             signals: sheet.signals(now),
             stores: sheet.stores(now),
@@ -141,7 +144,15 @@ impl Observer {
         let history = self.history.as_ref()?;
         let head = tokio::time::timeout(self.timing.report / 2, history.head()).await.ok()?.ok()?;
         if head.seq >= state.head.seq {
-            return Some(state.applied);
+            // One that has gone on from another past holds nothing of this one.
+            let ours = match head.seq == state.head.seq {
+                true => head.hash == state.head.hash,
+                false => tokio::time::timeout(self.timing.report / 2, holds(history.as_ref(), &state.head))
+                    .await
+                    .ok()?
+                    .ok()?,
+            };
+            return ours.then_some(state.applied);
         }
         let newest = tokio::time::timeout(self.timing.report / 2, history.range(head.seq, 1)).await.ok()?.ok()?;
         // An entry may have made several events, of which the newest stored one need not be the last.
@@ -157,6 +168,7 @@ fn votes(state: &FleetState, leadership: &Leadership, spoken: &Spoken) -> Vec<(S
     for (group, switch) in &state.switches {
         for (region, bit) in &switch.bits {
             let said = match through.contains(group) {
+                _ if !state.is_confirmed(group) => None,
                 true => spoken.get(&(group.clone(), region.clone())).copied(),
                 false => leadership.caught_up.then_some(bit.on),
             };

@@ -102,6 +102,9 @@ impl Pages {
     }
 }
 
+/// Clocks of two daemons that are right differ by less: whoever is behind by that much waits for it.
+const CLOCKS_DIFFER_MS: u64 = 5_000;
+
 /// What was read of one copy of a store.
 #[derive(Clone, Debug)]
 pub(super) struct Copy {
@@ -112,6 +115,8 @@ pub(super) struct Copy {
     pub(super) acknowledged: Option<(u64, Timestamp)>,
     /// Newest canary version read, and when it was.
     pub(super) visible: Option<(u64, Timestamp)>,
+    /// How far versions are ahead of this daemon's clock.
+    ahead_ms: u64,
     /// When readiness, writer and lag were looked at.
     pub(super) at: Timestamp,
 }
@@ -120,11 +125,22 @@ impl Copy {
     /// A copy that nobody has looked at yet.
     pub(super) fn unread(now: Timestamp) -> Self {
         let readiness = ReplicaReadiness::Unknown("not looked at yet".to_owned());
-        Self { readiness, writer: None, lag_ms: None, acknowledged: None, visible: None, at: now }
+        Self { readiness, writer: None, lag_ms: None, acknowledged: None, visible: None, ahead_ms: 0, at: now }
     }
 }
 
 impl Copy {
+    /// The canary version to write now: by this daemon's clock. Where a writer whose clock was wrong has left one that is ahead
+    /// of it, as far ahead from then on: a lower one would not be taken for as long, and loss be unknown meanwhile; and versions
+    /// must rise by the time that passes, as loss is their difference.
+    pub(super) fn next_version(&mut self, now: Timestamp) -> u64 {
+        let limit = now.0.saturating_add(self.ahead_ms).saturating_add(CLOCKS_DIFFER_MS);
+        if let Some((visible, _)) = self.visible.filter(|(visible, _)| *visible > limit) {
+            self.ahead_ms = visible - now.0 + 1;
+        }
+        now.0.saturating_add(self.ahead_ms)
+    }
+
     fn canary(&self, now: Timestamp) -> Option<CanaryReading> {
         if self.acknowledged.is_none() && self.visible.is_none() {
             return None;

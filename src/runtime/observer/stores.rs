@@ -121,7 +121,7 @@ impl Observer {
             return None;
         }
         let (now, matrix) = (self.clock.now(), self.matrix.borrow().clone());
-        let losses = loss::quote(now, &self.view, &copy.spec, &copy.primary, &copy.region, &matrix);
+        let losses = loss::quote(now, &self.view.now(), &copy.spec, &copy.primary, &copy.region, &matrix);
         let loss = losses.into_iter().find(|loss| loss.store == copy.store.name)?;
         Some(lag_in_budget(&loss, copy.spec.objectives.rpo_ms))
     }
@@ -149,7 +149,8 @@ impl Observer {
         let Some(at) = copy.canary() else { return };
         let world = self.world_of(&copy.spec);
         if copy.flies_canary() && self.writes(&copy.region) {
-            let version = self.clock.now().0;
+            let mut version = 0;
+            self.keep(sheet, copy, |held, now| version = held.next_version(now));
             match world.canaries.write(&at, version).await {
                 Ok(()) => {
                     tracing::trace!(store = %copy.store.name, version, "canary written");

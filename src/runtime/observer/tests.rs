@@ -7,7 +7,7 @@ use failoverd_domain::drill::{
     ComesBack, Course, DrillKind, DrillPhase, DrillRun, DrillSpec, DrillState, Guardrail, Schedule,
 };
 use failoverd_domain::fleet::{Actor, Applied, Command, Entry, Member, Role};
-use failoverd_domain::health::{Diagnosis, Status, diagnose};
+use failoverd_domain::health::{Diagnosis, Status, View, diagnose};
 use failoverd_domain::ids::ServiceName;
 use failoverd_domain::manifest::read_manifests;
 use failoverd_domain::plan::Movement;
@@ -71,7 +71,9 @@ impl Agreement for Agreed {
     }
 
     fn leadership(&self) -> watch::Receiver<Leadership> {
-        watch::Sender::new(Leadership::default()).subscribe()
+        // A fleet of one: what this daemon says is what the fleet says.
+        let leadership = Leadership { voters: [WEST.into()].into(), ..Leadership::default() };
+        watch::Sender::new(leadership).subscribe()
     }
 
     async fn step_aside(&self, _: &Region) {}
@@ -144,13 +146,13 @@ impl Scene {
         put(&mut state, Command::Apply { specs: vec![spec.clone()], drills: Vec::new(), prune: false, tokens });
         assert!(state.members.values().all(|member: &Member| member.switch.is_some()));
         let agreed = Arc::new(Agreed(watch::Sender::new(Arc::new(state))));
-        // A fleet of one: what this daemon says is what the fleet says.
-        let view = View { me: WEST.into(), members: vec![WEST.into()], stale_after_ms: 5_000, rehearses: None };
+        let view = Viewpoint::new(WEST.into(), [WEST.into()], 5_000, agreed.state(), agreed.leadership());
         let supervisor = Supervisor::new();
         let (board, inbox, matrix) = Board::new(clock.clone());
         supervisor.spawn(TaskKind::Board, board.run());
         let observer = Observer {
             build: Default::default(),
+            settings: Default::default(),
             view: view.clone(),
             timing: Timing::fast(),
             clock: clock.clone(),
@@ -165,7 +167,7 @@ impl Scene {
             spoken: watch::Sender::new(Spoken::default()).subscribe(),
         };
         supervisor.spawn(TaskKind::Observer, observer.run());
-        Self { aws, agreed, spec, view, clock, matrix, _supervisor: supervisor }
+        Self { aws, agreed, spec, view: view.now(), clock, matrix, _supervisor: supervisor }
     }
 
     fn change(&self, change: impl FnOnce(&mut FleetState)) {

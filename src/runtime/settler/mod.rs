@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use failoverd_domain::fleet::{Actor, Command, Entry, FleetState, ServiceState};
-use failoverd_domain::health::View;
 use failoverd_domain::ids::{LogIndex, ServiceName};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -27,7 +26,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::timing::Timing;
-use crate::ports::{Agreement, Clock, World};
+use crate::ports::{Agreement, Clock, Viewpoint, World};
 use packer::{Lane, Packer, Ticket};
 use together::{CheckChanges, Confirmation};
 use word::Speaker;
@@ -47,7 +46,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 
 /// The leader's broom.
 pub(super) struct Settler {
-    pub(super) view: View,
+    pub(super) view: Viewpoint,
     pub(super) timing: Timing,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) world: World,
@@ -85,7 +84,7 @@ type Ended = (ServiceName, Result<(), Unsettled>);
 impl Settler {
     /// A settler, and where its word is heard.
     pub(super) fn new(
-        view: View,
+        view: Viewpoint,
         timing: Timing,
         clock: Arc<dyn Clock>,
         world: World,
@@ -164,8 +163,13 @@ impl Settler {
             let waits = due
                 .get(name)
                 .is_some_and(|due| Instant::now() < due.at && (service.is_settled() || due.pause > Duration::ZERO));
-            // While another Region is chosen than serves, a person has to say first where it shall serve.
-            !waits && !busy.contains(name) && state.open_run(name).is_none() && service.chosen == service.primary
+            // While another Region is chosen than serves, a person has to say first where it shall serve; and after the
+            // fleet was restored, where it is.
+            !waits
+                && !busy.contains(name)
+                && state.open_run(name).is_none()
+                && service.chosen == service.primary
+                && state.is_confirmed(&service.spec.switch_group())
         };
         let mut ready: Vec<&ServiceState> = state.services.values().filter(is_due).collect();
         // What is not settled goes before looks for drift, and what has waited longest goes first.

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use failoverd_domain::fleet::{Actor, Applied, Command, Entry, FleetState, Role};
-use failoverd_domain::health::View;
 use failoverd_domain::ids::{LogIndex, Region, ServiceName};
 use failoverd_domain::manifest::read_manifests;
 use failoverd_domain::route53::{Change, Policy, RecordSet, RecordType};
@@ -20,7 +19,7 @@ use tokio::time::{Instant, sleep};
 
 use super::packer::Packer;
 use super::{Settler, Standing, Words};
-use crate::ports::{Age, Agreement, Call, Clock, Leadership, ProposeError, Records, World, ZoneInfo};
+use crate::ports::{Age, Agreement, Call, Clock, Leadership, ProposeError, Records, Viewpoint, World, ZoneInfo};
 use crate::runtime::{Supervisor, TaskKind, Timing};
 use crate::sim::world::{Draws, Service, SimulatedAws, Timing as WorldTiming, TokioClock};
 
@@ -160,7 +159,7 @@ struct Bench {
 }
 
 fn leadership(is_me: bool) -> Leadership {
-    Leadership { leader: None, is_me, term: 1, caught_up: true }
+    Leadership { is_me, term: 1, caught_up: true, ..Leadership::default() }
 }
 
 impl Bench {
@@ -188,12 +187,8 @@ impl Bench {
             let world = World { records: tally.clone(), ..world };
             let seat = watch::Sender::new(leadership(me == EAST));
             let agreement = Arc::new(Seat { log: log.clone(), leadership: seat.clone() });
-            let view = View {
-                me: me.into(),
-                members: members().into_keys().collect(),
-                stale_after_ms: 5_000,
-                rehearses: None,
-            };
+            let view =
+                Viewpoint::new(me.into(), members().into_keys(), 5_000, agreement.state(), agreement.leadership());
             let timing = Timing { settle: Duration::from_secs(1), ..Timing::default() };
             let clock: Arc<dyn Clock> = clock.clone();
             let (settler, words) = Settler::new(view, timing, clock, world, agreement);

@@ -39,7 +39,7 @@ impl Door {
             return (503, Vec::new());
         }
         let state = self.state.borrow();
-        let mut bits = state.switches.values().flat_map(|switch| switch.bits.values());
+        let mut bits = state.known_switches().flat_map(|(_, switch)| switch.bits.values());
         match bits.find(|bit| bit.token == token).map(|bit| bit.on) {
             Some(true) => (200, b"switch=on".to_vec()),
             Some(false) => (200, b"switch=off".to_vec()),
@@ -50,8 +50,9 @@ impl Door {
     /// The bit that this daemon's answer rests on; `None` while it is silent.
     pub(super) fn bit(&self, group: &SwitchGroup, of: &Region) -> Option<Bit> {
         let speaks = self.leadership.borrow().caught_up;
-        let bit = self.state.borrow().switches.get(group).and_then(|switch| switch.bits.get(of).cloned());
-        bit.filter(|_| speaks)
+        let state = self.state.borrow();
+        let bit = state.switches.get(group).and_then(|switch| switch.bits.get(of).cloned());
+        bit.filter(|_| speaks && state.is_confirmed(group))
     }
 }
 

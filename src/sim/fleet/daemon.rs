@@ -1,11 +1,12 @@
-//! One daemon on simulated parts, composed as `daemon.rs` composes a real one.
+//! One daemon on simulated parts, composed as `daemon.rs` composes a real one. Its ground serves it to the others.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use failoverd_domain::fleet::{Actor, Applied, Command, Entry, FleetState, HistoryEvent, Role};
+use failoverd_domain::fleet::{Actor, Applied, Command, Entry, FleetSettings, FleetState, HistoryEvent, Role};
 use failoverd_domain::format::Build;
 use failoverd_domain::health::{Matrix, Report, View};
 use failoverd_domain::ids::{FleetId, Generation, Region, ServiceName};
@@ -15,12 +16,19 @@ use tokio::sync::mpsc;
 
 use super::checkers::{Door, switch_endpoint};
 use super::judge::Judge;
+use super::watched::Watched;
+use crate::api::access::Identity;
+use crate::api::peer::RaftRefusal;
+use crate::api::{Handles, RaftEndpoint};
 use crate::consensus::{Consensus, ConsensusConfig, Disk, MemoryDisk};
-use crate::ports::{Agreement, Clock, History, Leadership, Outbox, Peers, ProposeError, World};
+use crate::ports::{
+    Agreement, Clock, History, Leadership, Outbox, Peers, ProposeError, RetryBudget, SteadyClock, World,
+};
 use crate::runtime::{Engine, Parts, Standing, Supervisor, Timing};
 use crate::sim::bus::{Bus, Endpoint};
 use crate::sim::history::MemoryHistory;
-use crate::sim::world::{SimulatedAws, TokioClock};
+use crate::sim::tripwire::Tripwire;
+use crate::sim::world::SimulatedAws;
 use crate::survey;
 use crate::telemetry::Telemetry;
 
@@ -30,92 +38,160 @@ const HEARTBEAT: Duration = Duration::from_millis(300);
 const ELECTION_TIMEOUT: Duration = Duration::from_millis(900);
 
 /// What outlives a daemon's crashes.
-pub(super) struct Home {
-    pub(super) region: Region,
-    pub(super) disk: MemoryDisk,
+#[derive(Clone)]
+pub struct Home {
+    /// Where.
+    pub region: Region,
+    /// Its disk.
+    pub disk: MemoryDisk,
     /// Members have one; a witness has none.
-    pub(super) history: Option<Arc<MemoryHistory>>,
-    pub(super) clock: TokioClock,
+    pub history: Option<Arc<MemoryHistory>>,
+    /// Its machine's clock.
+    pub machine: MachineClock,
+    /// The generation that a daemon with an empty disk waits to be added to.
+    pub join: Option<Generation>,
     /// Which build starts there; an upgrade is another one.
-    pub(super) build: Build,
+    pub build: Build,
+}
+
+/// The clock of a machine, which somebody may set.
+#[derive(Clone)]
+pub struct MachineClock {
+    passes: Arc<dyn Clock>,
+    set_by_ms: Arc<AtomicI64>,
+}
+
+impl MachineClock {
+    /// A clock that is right for as long as nobody sets it.
+    #[must_use]
+    pub fn new(passes: Arc<dyn Clock>) -> Self {
+        Self { passes, set_by_ms: Arc::default() }
+    }
+
+    /// Sets it, from where it is by then.
+    pub fn set(&self, by_ms: i64) {
+        self.set_by_ms.fetch_add(by_ms, Ordering::Relaxed);
+    }
+
+    /// What a daemon that starts now goes by.
+    #[must_use]
+    pub fn steady(&self) -> Arc<dyn Clock> {
+        let passes = self.passes.clone();
+        let passed = move || Duration::from_millis(passes.now().0);
+        Arc::new(SteadyClock::measuring(Arc::new(self.clone()), passed))
+    }
+}
+
+impl Clock for MachineClock {
+    fn now(&self) -> Timestamp {
+        let (now, by) = (self.passes.now(), self.set_by_ms.load(Ordering::Relaxed));
+        if by < 0 { now.minus_ms(by.unsigned_abs()) } else { now.plus_ms(by.unsigned_abs()) }
+    }
 }
 
 /// What daemons of one fleet share.
-pub(super) struct Surroundings {
-    pub(super) fleet: FleetId,
-    pub(super) members: BTreeMap<Region, Role>,
-    pub(super) aws: SimulatedAws,
-    pub(super) bus: Bus,
-    pub(super) judge: Judge,
-    pub(super) timing: Timing,
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The fleet.
+    pub fleet: FleetId,
+    /// Every daemon of it.
+    pub members: BTreeMap<Region, Role>,
+    /// The simulated AWS.
+    pub aws: SimulatedAws,
+    /// Who looks at every entry.
+    pub judge: Judge,
+    /// Across what daemons write and call.
+    pub tripwire: Tripwire,
+    /// How often things are done.
+    pub timing: Timing,
+    /// What every daemon's file says of the whole fleet.
+    pub settings: FleetSettings,
 }
 
-/// A running daemon.
-pub(super) struct Daemon {
+/// A running daemon. Clones are the same.
+#[derive(Clone)]
+pub struct Daemon {
     supervisor: Supervisor,
     consensus: Consensus,
     peers: Arc<dyn Peers>,
-    clock: TokioClock,
+    clock: Arc<dyn Clock>,
+    history: Option<Arc<dyn History>>,
+    world: World,
     engine: Engine,
+    handles: Handles,
 }
 
 impl Daemon {
-    /// Starts on the home's disk.
-    pub(super) async fn start(home: &Home, around: &Surroundings) -> Result<Self, String> {
+    /// Starts on the home's disk, and reaches the others through `peers`. Whoever starts it has it served to them.
+    ///
+    /// # Errors
+    /// Why it does not start.
+    pub async fn start(home: &Home, around: &Surroundings, peers: Arc<dyn Peers>) -> Result<Self, String> {
         let supervisor = Supervisor::new();
         let me = home.region.clone();
         let config = ConsensusConfig {
             me: me.clone(),
             fleet: around.fleet.clone(),
-            generation: Generation::default(),
+            join: home.join,
             members: around.members.clone(),
+            switch: Some(switch_endpoint(&me)),
             heartbeat: HEARTBEAT,
             election_timeout_min: ELECTION_TIMEOUT,
             election_timeout_max: ELECTION_TIMEOUT * 2,
             snapshot_every: SNAPSHOT_EVERY,
             reads: home.build.reads,
         };
-        let peers = around.bus.peers(me.clone());
         let disk = Disk::Memory(home.disk.clone());
         let hook = around.judge.hook(&me);
         let consensus = Consensus::start(config, &disk, peers.clone(), supervisor.tracker(), Some(hook)).await;
         let consensus = consensus.map_err(|error| error.to_string())?;
         let history = home.history.clone().map(|history| history as Arc<dyn History>);
+        let clock = home.machine.steady();
+        let (world, advertise) = (around.aws.ports(me.clone()), switch_endpoint(&me));
+        let world = world.across(around.tripwire.clone()).into_world();
         let parts = Parts {
-            me: me.clone(),
+            me,
             build: home.build.clone(),
+            settings: around.settings.clone(),
             fleet: around.fleet.clone(),
             members: around.members.clone(),
-            advertise: Some(switch_endpoint(&me)),
+            advertise: Some(advertise),
             references: around.members.keys().cloned().collect(),
             timing: around.timing.clone(),
-            clock: Arc::new(home.clock.clone()),
-            world: around.aws.ports(me.clone()).into_world(),
-            agreement: Arc::new(consensus.clone()),
+            clock: clock.clone(),
+            world,
+            agreement: Arc::new(Watched { inner: consensus.clone(), tripwire: around.tripwire.clone() }),
             outbox: consensus.outbox(),
             peers: peers.clone(),
             history: history.clone(),
             keep: None,
             webhooks: None,
             rehearsals: None,
-            meters: Telemetry::counting(home.clock.now()).meters,
+            meters: Telemetry::counting(clock.now()).meters,
         };
         let engine = Engine::start(&parts, &supervisor);
-        let served = Served {
-            consensus: consensus.clone(),
-            outbox: consensus.outbox(),
-            history,
+        let Parts { world, clock, .. } = parts;
+        let handles = Handles {
+            me: parts.me,
+            agreement: parts.agreement,
+            peers: peers.clone(),
+            matrix: engine.matrix.clone(),
+            history: history.clone().unwrap_or_else(|| no_history(&around.fleet)),
+            world: world.clone(),
+            clock: clock.clone(),
+            view: engine.view.clone(),
             inbox: engine.inbox.clone(),
-            world: parts.world.clone(),
-            clock: home.clock.clone(),
+            outbox: consensus.outbox(),
+            raft: Arc::new(Doorway(consensus.clone())),
+            members: Arc::new(consensus.clone()),
+            telemetry: Telemetry::counting(clock.now()),
+            retries: Arc::new(RetryBudget::new(home.region.as_str())),
         };
-        around.bus.attach(me, Arc::new(served));
-        Ok(Self { supervisor, consensus, peers, clock: home.clock.clone(), engine })
+        Ok(Self { supervisor, consensus, peers, clock, history, world, engine, handles })
     }
 
     /// Dies where it stands; what was not synced is gone.
-    pub(super) async fn crash(self, home: &Home, bus: &Bus) {
-        bus.detach(&home.region);
+    pub(super) async fn crash(self, home: &Home) {
         self.supervisor.kill();
         home.disk.crash();
         self.consensus.shutdown().await;
@@ -137,11 +213,54 @@ impl Daemon {
         self.supervisor.failed().await;
     }
 
+    /// Its consensus.
+    #[must_use]
+    pub const fn consensus(&self) -> &Consensus {
+        &self.consensus
+    }
+
+    /// Its engine.
+    #[must_use]
+    pub const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Owns its tasks.
+    #[must_use]
+    pub const fn supervisor(&self) -> &Supervisor {
+        &self.supervisor
+    }
+
+    /// How it reaches the others.
+    #[must_use]
+    pub fn peers(&self) -> Arc<dyn Peers> {
+        self.peers.clone()
+    }
+
+    /// Its history, where it has one.
+    #[must_use]
+    pub fn history(&self) -> Option<Arc<dyn History>> {
+        self.history.clone()
+    }
+
+    /// AWS, DNS and probes as it has them.
+    #[must_use]
+    pub const fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// What its API is given to work with.
+    pub(super) const fn handles(&self) -> &Handles {
+        &self.handles
+    }
+
     pub(super) fn door(&self) -> Door {
         Door { state: self.consensus.state(), leadership: self.consensus.leadership() }
     }
 
-    pub(super) fn state(&self) -> Arc<FleetState> {
+    /// What it has applied.
+    #[must_use]
+    pub fn state(&self) -> Arc<FleetState> {
         self.consensus.state().borrow().clone()
     }
 
@@ -153,8 +272,8 @@ impl Daemon {
         self.engine.matrix.borrow().clone()
     }
 
-    pub(super) const fn view(&self) -> &View {
-        &self.engine.view
+    pub(super) fn view(&self) -> View {
+        self.engine.view.now()
     }
 
     /// Why a service is not settled, in the settler's words, while this daemon leads.
@@ -164,6 +283,12 @@ impl Daemon {
             Standing::Writes(changes) => Some(format!("writing {}", changes.join("; "))),
             Standing::Waits(why) | Standing::Stuck(why) => Some(why.clone()),
         }
+    }
+
+    /// What it goes by.
+    #[must_use]
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        self.clock.clone()
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -184,7 +309,7 @@ impl Daemon {
     }
 
     /// An entry on its way from here to whoever leads.
-    pub(super) fn sent(&self, entry: Entry) -> impl Future<Output = Result<Applied, String>> + use<> {
+    pub fn sent(&self, entry: Entry) -> impl Future<Output = Result<Applied, String>> + use<> {
         let (consensus, peers) = (self.consensus.clone(), self.peers.clone());
         async move {
             let leadership = consensus.leadership().borrow().clone();
@@ -198,14 +323,44 @@ impl Daemon {
     }
 }
 
+/// A witness keeps none: every question is answered as by a database that is away.
+fn no_history(fleet: &FleetId) -> Arc<dyn History> {
+    let none = MemoryHistory::new(fleet.clone());
+    none.set_away(true);
+    Arc::new(none)
+}
+
+/// Peers' consensus messages, where they come in through the API: in this fleet they come over the bus.
+struct Doorway(Consensus);
+
+#[async_trait]
+impl RaftEndpoint for Doorway {
+    async fn handle(&self, message: Vec<u8>, _: &Identity) -> Result<Vec<u8>, RaftRefusal> {
+        self.0.handle_raft(&message).await.map_err(|error| RaftRefusal::Failed(error.to_string()))
+    }
+}
+
 /// A daemon as its peers reach it; does what `api::peer` does.
-struct Served {
+pub(super) struct Served {
     consensus: Consensus,
     outbox: Arc<dyn Outbox>,
     history: Option<Arc<dyn History>>,
     inbox: mpsc::Sender<Report>,
     world: World,
-    clock: TokioClock,
+    clock: Arc<dyn Clock>,
+}
+
+impl Served {
+    pub(super) fn of(daemon: &Daemon) -> Self {
+        Self {
+            consensus: daemon.consensus.clone(),
+            outbox: daemon.consensus.outbox(),
+            history: daemon.history.clone(),
+            inbox: daemon.engine.inbox.clone(),
+            world: daemon.world.clone(),
+            clock: daemon.clock.clone(),
+        }
+    }
 }
 
 #[async_trait]

@@ -89,8 +89,9 @@ impl EffectExam {
     }
 }
 
-/// The fences that a batch creates, with the index in each.
-fn marks(arguments: &str) -> Vec<(&str, u64)> {
+/// The fences that a batch of record changes creates, with the index in each.
+#[must_use]
+pub fn marks(arguments: &str) -> Vec<(&str, u64)> {
     let mark = |created: &'_ str| {
         let (_, digits) = created.split_once("index=")?;
         digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
@@ -102,9 +103,12 @@ fn marks(arguments: &str) -> Vec<(&str, u64)> {
     created.collect()
 }
 
+/// What an accepted call was for, as I7 counts it; `None` where no intent is due.
+///
 /// Letting a copy write again belongs to the promotion or the settlement around it. The alarm of a switch follows from
 /// the manifest, which is agreed, and changes no answer by itself: every daemon makes its own, whoever leads.
-fn effect_seen(effect: &EffectRecord) -> Option<EffectSeen> {
+#[must_use]
+pub fn effect_seen(effect: &EffectRecord) -> Option<EffectSeen> {
     let step_word = match effect.operation {
         "FailoverGlobalCluster" | "SwitchoverGlobalCluster" | "PromoteReadReplica" => "promote",
         "ModifyDBCluster" if effect.arguments.starts_with("fence") => "fence",

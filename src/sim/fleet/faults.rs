@@ -3,6 +3,7 @@
 use failoverd_domain::ids::Region;
 use std::fmt;
 
+use super::ground::Ground;
 use super::whole::{EU_WEST, REGIONS, SERVICE, SPREAD, SimulatedFleet, US_EAST, region};
 use crate::sim::world::{Draws, Service};
 
@@ -19,6 +20,8 @@ pub enum Fault {
     Pair(Region, Region),
     /// Nothing outside reaches the Region, and it reaches nothing.
     Isolated(Region),
+    /// Nothing outside reaches the Region; its daemon is heard by the others and hears nobody.
+    Deaf(Region),
     /// The Region's daemon sees neither the other's endpoints nor its APIs, but the daemons talk.
     Blind(Region, Region),
     /// No other daemon sees the Region's endpoints or APIs any more, but the world outside does.
@@ -43,10 +46,18 @@ pub enum Fault {
     Endpoint(Region),
     /// The other service's endpoints are bad.
     SpreadEndpoint(Region),
+    /// The clock of the Region's machine is so many milliseconds from where it was.
+    ClockJump(Region, i64),
     /// The daemon has no DNS.
     NoDns(Region),
     /// The daemon's credentials are expired.
     Expired(Region),
+    /// The line between the two comes and goes, on grounds that have lines.
+    Flapping(Region, Region),
+    /// What the two send each other is on its way until the fault is over, and then arrives.
+    Held(Region, Region),
+    /// The line between the two is slow.
+    SlowLine(Region, Region),
 }
 
 impl fmt::Display for Fault {
@@ -56,6 +67,25 @@ impl fmt::Display for Fault {
 }
 
 impl Fault {
+    /// Its name, without where.
+    #[must_use]
+    pub fn kind(&self) -> String {
+        let whole = self.to_string();
+        whole.split('(').next().unwrap_or_default().to_owned()
+    }
+
+    /// A fault of a line.
+    #[must_use]
+    pub fn of_a_line(draws: &mut Draws) -> Self {
+        let any = pick(draws, &REGIONS);
+        let other = another(draws, &any);
+        match below(draws, 3) {
+            0 => Self::Flapping(any, other),
+            1 => Self::Held(any, other),
+            _ => Self::SlowLine(any, other),
+        }
+    }
+
     /// Any fault; those that matter most come more often.
     #[must_use]
     pub fn drawn(draws: &mut Draws) -> Self {
@@ -63,7 +93,7 @@ impl Fault {
         let other = another(draws, &any);
         let member = pick(draws, &[US_EAST, EU_WEST]);
         let service = SERVICES[below(draws, SERVICES.len())];
-        match below(draws, 30) {
+        match below(draws, 33) {
             0..=3 => Self::RegionLoss(member),
             4..=7 => Self::Crash(any),
             8..=9 => Self::OneWay(any, other),
@@ -82,6 +112,8 @@ impl Fault {
             26 => Self::Endpoint(member),
             27 => [Self::Endpoint(member.clone()), Self::SpreadEndpoint(member)][below(draws, 2)].clone(),
             28 => Self::NoDns(any),
+            29 => Self::Deaf(any),
+            30..=31 => Self::ClockJump(any, jump(draws)),
             _ => Self::Expired(any),
         }
     }
@@ -89,6 +121,13 @@ impl Fault {
 
 const SERVICES: [Service; 6] =
     [Service::Rds, Service::Rds, Service::Route53, Service::Database, Service::Dynamodb, Service::Cloudwatch];
+
+/// Seconds or hours, back or forth; short ones and long ones alike.
+fn jump(draws: &mut Draws) -> i64 {
+    const SIZES: [i64; 5] = [1_500, 12_000, 90_000, 600_000, 3 * 3_600_000];
+    let size = SIZES[below(draws, SIZES.len())];
+    if below(draws, 2) == 0 { size } else { -size }
+}
 
 /// A number below `limit`.
 #[must_use]
@@ -105,10 +144,11 @@ fn another(draws: &mut Draws, than: &Region) -> Region {
     pick(draws, &others)
 }
 
-impl SimulatedFleet {
+impl<G: Ground> SimulatedFleet<G> {
     /// Makes it so.
     pub async fn inflict(&mut self, fault: &Fault) {
         self.judge.tell(format!("fault: {fault}"));
+        self.judge.tally(|tally| tally.figures.fault(fault));
         match fault {
             Fault::RegionLoss(at) => self.break_region(at).await,
             Fault::Crash(at) => self.crash(at).await,
@@ -129,8 +169,8 @@ impl SimulatedFleet {
     }
 
     fn set_fault(&self, fault: &Fault, on: bool) {
-        let (aws, bus) = (&self.aws, &self.bus);
-        let cut = |from: &Region, to: &Region| if on { bus.cut(from, to) } else { bus.mend(from, to) };
+        let (aws, ground) = (&self.aws, &self.ground);
+        let cut = |from: &Region, to: &Region| ground.set_cut(from, to, on);
         let unseen = |from: &Region, to: &Region| if on { aws.cut(from, to) } else { aws.mend(from, to) };
         match fault {
             Fault::RegionLoss(_) | Fault::Crash(_) => {}
@@ -144,11 +184,19 @@ impl SimulatedFleet {
             }
             Fault::Isolated(at) if on => self.isolate(at),
             Fault::Isolated(at) => self.rejoin(at),
+            Fault::Deaf(at) => {
+                if on {
+                    aws.isolate(at)
+                } else {
+                    aws.rejoin(at)
+                }
+                REGIONS.map(region).iter().filter(|from| *from != at).for_each(|from| cut(from, at));
+            }
             Fault::Blind(a, b) => unseen(a, b),
             Fault::LooksDead(at) => {
                 REGIONS.map(region).iter().filter(|from| *from != at).for_each(|from| unseen(from, at))
             }
-            Fault::LostReplies(a, b) => bus.lose_replies(a, b, on),
+            Fault::LostReplies(a, b) => ground.set_replies_lost(a, b, on),
             Fault::LostAnswers(at, service) => aws.lose_next_answers(at, *service, if on { 2 } else { 0 }),
             Fault::Route53Api if on => aws.break_route53_api(),
             Fault::Route53Api => aws.heal_route53_api(),
@@ -161,8 +209,10 @@ impl SimulatedFleet {
             Fault::History(at) => self.set_history_away(at, on),
             Fault::Endpoint(at) => aws.set_endpoint(at, &SERVICE.into(), !on),
             Fault::SpreadEndpoint(at) => aws.set_endpoint(at, &SPREAD.into(), !on),
+            Fault::ClockJump(at, by_ms) => self.homes[at].machine.set(if on { *by_ms } else { -by_ms }),
             Fault::NoDns(at) => aws.set_dns_reachable(at, !on),
             Fault::Expired(at) => aws.expire_credentials(at, on),
+            Fault::Flapping(..) | Fault::Held(..) | Fault::SlowLine(..) => ground.set_line(fault, on),
         }
     }
 }

@@ -8,9 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use failoverd_domain::fleet::{Applied, Entry, FleetState, HistoryEvent};
 use failoverd_domain::ids::Region;
 use failoverd_domain::invariant::{Transition, judge};
-use tokio::time::Instant;
+use failoverd_domain::time::Timestamp;
 
+use super::figures::{Figures, Tally};
 use crate::consensus::OnApplied;
+use crate::ports::Clock;
+use crate::sim::world::TokioClock;
 
 /// States kept to compare with: a daemon that is further behind installs a snapshot.
 const STATES_KEPT: usize = 400;
@@ -21,7 +24,8 @@ const CHECKS_AN_ENTRY: u64 = 8;
 #[derive(Clone)]
 pub struct Judge {
     book: Arc<Mutex<Book>>,
-    began: Instant,
+    clock: Arc<dyn Clock>,
+    began: Timestamp,
 }
 
 #[derive(Default)]
@@ -34,13 +38,20 @@ struct Book {
     entries: BTreeMap<Region, u64>,
     trace: DefaultHasher,
     log: Vec<String>,
+    tally: Tally,
 }
 
 impl Judge {
-    /// A judge whose time begins now.
+    /// A judge whose time is tokio's and begins now.
     #[must_use]
     pub fn new() -> Self {
-        Self { book: Arc::default(), began: Instant::now() }
+        Self::by(Arc::new(TokioClock::starting_at(Timestamp::default())))
+    }
+
+    /// A judge by that clock, whose time begins now.
+    #[must_use]
+    pub fn by(clock: Arc<dyn Clock>) -> Self {
+        Self { book: Arc::default(), began: clock.now(), clock }
     }
 
     /// What one daemon's consensus calls after every entry.
@@ -64,6 +75,16 @@ impl Judge {
         book.learn(at, entry, applied, after);
     }
 
+    /// The fleet goes on from this state: what was agreed behind it is lost, and is nobody's fault.
+    pub fn recovered(&self, state: &FleetState, events: &[HistoryEvent]) {
+        let mut book = self.book();
+        book.states.clear();
+        let first = events.first().map_or(u64::MAX, |event| event.seq);
+        book.events.retain(|known| known.seq < first);
+        book.events.extend_from_slice(events);
+        book.newest = Arc::new(state.clone());
+    }
+
     /// Records something that must not be.
     pub fn blame(&self, what: impl Into<String>) {
         let at = self.elapsed_ms();
@@ -77,6 +98,16 @@ impl Judge {
         let mut book = self.book();
         book.note((at, &what));
         book.log.push(format!("{:>8.3} {what}", at as f64 / 1e3));
+    }
+
+    /// What was tried so far.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        self.book().tally.figures.clone()
+    }
+
+    pub(super) fn tally<T>(&self, change: impl FnOnce(&mut Tally) -> T) -> T {
+        change(&mut self.book().tally)
     }
 
     /// Counts checks that were made elsewhere.
@@ -128,7 +159,7 @@ impl Judge {
     /// Milliseconds since the beginning.
     #[must_use]
     pub fn elapsed_ms(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+        self.clock.now().0.saturating_sub(self.began.0)
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -183,6 +214,7 @@ impl Book {
             if let Err(rejection) = &applied.result {
                 self.log.push(format!("{:>8.3} {} refused: {rejection}", at as f64 / 1e3, entry.actor));
             }
+            self.tally.learn(at, entry, applied);
             self.newest = Arc::new(after.clone());
         }
     }

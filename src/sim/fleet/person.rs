@@ -9,6 +9,7 @@ use failoverd_domain::plan::{Mode, Movement};
 use failoverd_domain::service::{Pattern, ServiceSpec};
 
 use super::faults::below;
+use super::ground::Ground;
 use super::manifest::{Shop, Spread, drills};
 use super::whole::{EU_WEST, SERVICE, SimulatedFleet, US_EAST, region};
 use crate::runtime::TaskKind;
@@ -47,15 +48,41 @@ impl SimulatedFleet {
         Ok(applied)
     }
 
+    /// `failoverctl failover`: waits for the answer, not for the run.
+    ///
+    /// # Errors
+    /// The guard or whatever else refuses it.
+    pub async fn failover(&self, to: &Region, mode: Option<Mode>) -> Result<Applied, String> {
+        let at = self.leader().ok_or("nobody leads")?;
+        self.ask(self.failover_decision(&at, to, mode)?).await
+    }
+}
+
+impl<G: Ground> SimulatedFleet<G> {
+    /// Types a command at the first daemon that has an answer, and waits for it.
+    ///
+    /// # Errors
+    /// In the words of the fleet.
+    pub async fn say(&self, command: Command) -> Result<(), String> {
+        let mut answer = Err("no daemon runs".to_owned());
+        for (at, daemon) in &self.daemons {
+            match self.ground.typed(at, daemon, alice(), command.clone()).await {
+                Ok(heard) => return heard,
+                Err(unheard) => answer = Err(unheard),
+            }
+        }
+        answer
+    }
+
     /// Types a command at one daemon without waiting for what comes of it.
     pub(super) fn type_at(&self, at: &Region, command: Command) {
         let Some(daemon) = self.daemons.get(at) else { return };
         self.judge.tell(format!("a person types at {at}: {}", brief(&command)));
-        let typed = daemon.typed(alice(), command);
+        let typed = self.ground.typed(at, daemon, alice(), command);
         let judge = self.judge.clone();
         self.keyboard.spawn(TaskKind::Registrar, async move {
-            if let Err(error) = typed.await {
-                judge.tell(format!("a person reads: {error}"));
+            if let Err(why) = typed.await.flatten() {
+                judge.tell(format!("a person reads: {why}"));
             }
             std::future::pending().await
         });
@@ -70,7 +97,10 @@ impl SimulatedFleet {
     }
 
     /// Asks a daemon for a move of any kind; `region` is the one that is left by an evacuation, or gone to.
-    pub(super) fn decision(
+    ///
+    /// # Errors
+    /// The guard or whatever else refuses it.
+    pub fn decision(
         &self,
         at: &Region,
         service: &str,
@@ -97,20 +127,11 @@ impl SimulatedFleet {
         decision.map(|decision| Command::Decide(Box::new(decision))).map_err(|rejection| rejection.to_string())
     }
 
-    /// `failoverctl failover`: waits for the answer, not for the run.
-    ///
-    /// # Errors
-    /// The guard or whatever else refuses it.
-    pub async fn failover(&self, to: &Region, mode: Option<Mode>) -> Result<Applied, String> {
-        let at = self.leader().ok_or("nobody leads")?;
-        self.ask(self.failover_decision(&at, to, mode)?).await
-    }
-
     /// `failoverctl apply`.
     pub async fn apply_manifest(&mut self) {
         let command = self.manifest();
         for _ in 0..120 {
-            if self.ask(command.clone()).await.is_ok() {
+            if self.say(command.clone()).await.is_ok() {
                 return;
             }
             self.step().await;

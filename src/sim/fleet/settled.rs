@@ -6,18 +6,24 @@ use failoverd_domain::ids::ServiceName;
 use failoverd_domain::invariant::history_is_whole;
 use tokio::time::Instant;
 
+use super::ground::Ground;
 use super::whole::{SERVICE, SimulatedFleet};
 use crate::sim::world::Draws;
 
 /// Longest time until a fleet without faults has come to rest: a promotion that was never answered waits longest.
-const PATIENCE: Duration = Duration::from_secs(20 * 60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20 * 60);
 /// How long it must rest without anything changing.
 const REST: Duration = Duration::from_secs(15);
 
-impl SimulatedFleet {
+impl<G: Ground> SimulatedFleet<G> {
     /// Lets the fleet, whole again, come to rest, with a person who answers what it asks; then holds it to account.
     pub async fn come_to_rest(&mut self, draws: &mut Draws) {
-        let end = Instant::now() + PATIENCE;
+        self.come_to_rest_within(PATIENCE, draws).await;
+    }
+
+    /// As [`Self::come_to_rest`], within so much time.
+    pub async fn come_to_rest_within(&mut self, patience: Duration, draws: &mut Draws) {
+        let end = Instant::now() + patience;
         let mut rested_since: Option<Instant> = None;
         let mut next_word = Instant::now();
         loop {

@@ -16,6 +16,7 @@ use failoverd_domain::service::Endpoint;
 use super::answers::{CHECKERS_MEMORY_MS, rests_on};
 use super::checkers::Doors;
 use super::faults::below;
+use super::ground::Ground;
 use super::judge::Judge;
 use super::person::remedy;
 use super::whole::{EU_WEST, SPREAD, SimulatedFleet, US_EAST, region};
@@ -92,7 +93,7 @@ fn answers(aws: &SimulatedAws, service: &ServiceState) -> Vec<(&'static str, Opt
     ["NA", "EU", "AS"].into_iter().map(|continent| (continent, asked(continent))).collect()
 }
 
-impl SimulatedFleet {
+impl<G: Ground> SimulatedFleet<G> {
     /// The service as agreed, in the fleets that have it.
     #[must_use]
     pub fn spread(&self) -> Option<(std::sync::Arc<FleetState>, ServiceState)> {
@@ -143,13 +144,16 @@ impl SimulatedFleet {
         // A move that was stopped half-way is made once more: it looks first, and finds what is done already.
         let astray = self.spread_writer().is_some_and(|writer| writer != service.primary);
         if astray && serving.len() == service.spec.regions.len() {
-            if let Ok(again) = self.decision(at, SPREAD, Movement::Evacuate, &service.primary, None) {
-                self.type_at(at, again);
+            match self.decision(at, SPREAD, Movement::Evacuate, &service.primary, None) {
+                Ok(again) => self.type_at(at, again),
+                Err(refused) => self.judge.tell(format!("a person reads: {refused}")),
             }
             return;
         }
         let off = service.spec.regions.iter().find(|region| !serving.contains(region));
         let command = match off {
+            // What a stopped run left is finished by hand: nothing else is accepted before that.
+            Some(off) if service.primary != service.chosen => Some(turn(off, true)),
             Some(off) => self.decision(at, SPREAD, Movement::Restore, off, None).ok(),
             // Whatever was left half-way is finished by hand.
             None => service.attention.as_ref().map(|_| turn(&service.primary, true)),

@@ -16,17 +16,22 @@ use tokio::time::sleep;
 
 use super::answers::{AnswerExam, answer};
 use super::checkers::{Doors, Endpoints};
-use super::daemon::{Daemon, Home, Surroundings};
+use super::daemon::{Daemon, Home, MachineClock, Surroundings};
 use super::effects::EffectExam;
+use super::ground::Ground;
 use super::judge::Judge;
 use super::manifest::Shop;
+use super::pace::{timing, world_timing};
 use super::proof::ProofExam;
 use super::spread::SpreadExam;
-use crate::ports::Leadership;
-use crate::runtime::{Supervisor, TaskKind, Timing};
+use crate::api::Handles;
+use crate::consensus::{Disk, MemoryDisk, Recovery};
+use crate::ports::{Clock, Leadership};
+use crate::runtime::{Supervisor, TaskKind};
 use crate::sim::bus::Bus;
 use crate::sim::history::MemoryHistory;
-use crate::sim::world::{Draws, EffectRecord, SimulatedAws, Timing as WorldTiming, TokioClock, run_checkers};
+use crate::sim::tripwire::Tripwire;
+use crate::sim::world::{Draws, EffectRecord, SimulatedAws, run_checkers};
 
 /// A member; where the service starts.
 pub const US_EAST: &str = "us-east-1";
@@ -45,7 +50,7 @@ pub const SPREAD: &str = "search";
 /// Between two looks of the examiners.
 const STEP: Duration = Duration::from_millis(250);
 /// 2026-01-01.
-const BEGINNING: Timestamp = Timestamp(1_767_225_600_000);
+pub const BEGINNING: Timestamp = Timestamp(1_767_225_600_000);
 
 /// A Region by name.
 #[must_use]
@@ -54,13 +59,15 @@ pub fn region(name: &str) -> Region {
 }
 
 /// Three daemons and their world.
-pub struct SimulatedFleet {
+pub struct SimulatedFleet<G = Bus> {
     /// The simulated AWS: break it here.
     pub aws: SimulatedAws,
-    /// The network between the daemons.
-    pub bus: Bus,
+    /// Where the daemons run, and the network between them.
+    pub ground: G,
     /// Everything that was seen.
     pub judge: Judge,
+    /// Across what daemons write and call, for faults at exact moments.
+    pub tripwire: Tripwire,
     /// The service's manifest is made from this.
     pub shop: Shop,
     pub(super) around: Surroundings,
@@ -78,7 +85,31 @@ pub struct SimulatedFleet {
 impl SimulatedFleet {
     /// A fleet on fresh disks with its service applied and settled.
     pub async fn steady(seed: u64, shop: Shop) -> Self {
-        let mut fleet = Self::new(seed, shop).await;
+        Self::steady_on(in_memory(seed), seed, shop).await
+    }
+
+    /// Three daemons, just started.
+    pub async fn new(seed: u64, shop: Shop) -> Self {
+        Self::on(in_memory(seed), seed, shop).await
+    }
+
+    /// Stops the daemon of a Region in order and puts another build in its place, which is to be started.
+    pub async fn replace_build(&mut self, region: &Region, build: Build) {
+        self.judge.tell(format!("daemon {region} becomes {} (format {})", build.version, build.reads));
+        self.doors.close(region);
+        if let Some(daemon) = self.daemons.remove(region) {
+            daemon.stop(&self.homes[region], &self.ground).await;
+        }
+        if let Some(home) = self.homes.get_mut(region) {
+            home.build = build;
+        }
+    }
+}
+
+impl<G: Ground> SimulatedFleet<G> {
+    /// A fleet on that ground and on fresh disks, with its service applied and settled.
+    pub async fn steady_on(ground: G, seed: u64, shop: Shop) -> Self {
+        let mut fleet = Self::on(ground, seed, shop).await;
         fleet.apply_manifest().await;
         let settled = |fleet: &Self| fleet.is_steady() && fleet.spread_unrest().is_none();
         if !fleet.until(Duration::from_secs(180), settled).await {
@@ -87,12 +118,11 @@ impl SimulatedFleet {
         fleet
     }
 
-    /// Three daemons, just started.
-    pub async fn new(seed: u64, shop: Shop) -> Self {
-        let aws = SimulatedAws::new(Arc::new(TokioClock::starting_at(BEGINNING)), seed, world_timing());
-        let bus = Bus::new(seed);
-        bus.set_latency(Duration::from_millis(30), Duration::from_millis(30));
-        let judge = Judge::new();
+    /// Three daemons on that ground, just started.
+    pub async fn on(ground: G, seed: u64, shop: Shop) -> Self {
+        let clock = ground.clock(0);
+        let aws = SimulatedAws::new(clock.clone(), seed, world_timing());
+        let judge = Judge::by(clock);
         let members: BTreeMap<Region, Role> =
             [(US_EAST, Role::Member), (EU_WEST, Role::Member), (US_WEST, Role::Witness)]
                 .map(|(name, role)| (region(name), role))
@@ -102,17 +132,27 @@ impl SimulatedFleet {
         let homes = members.iter().map(|(region, role)| {
             let history = (*role == Role::Member).then(|| Arc::new(MemoryHistory::new(fleet.clone())));
             // Clocks differ, as they do.
-            let clock = TokioClock::starting_at(BEGINNING.plus_ms(draws.next_u64() % 2_000));
+            let machine = MachineClock::new(ground.clock(draws.next_u64() % 2_000));
             let build = Build { version: "simulated".to_owned(), reads: Format::NEWEST };
-            (region.clone(), Home { region: region.clone(), disk: Default::default(), history, clock, build })
+            let disk = MemoryDisk::new();
+            (region.clone(), Home { region: region.clone(), disk, history, machine, join: None, build })
         });
         let homes = homes.collect();
-        let timing = timing();
-        let around = Surroundings { fleet, members, aws: aws.clone(), bus: bus.clone(), judge: judge.clone(), timing };
+        let tripwire = Tripwire::default();
+        let around = Surroundings {
+            fleet,
+            members,
+            aws: aws.clone(),
+            judge: judge.clone(),
+            tripwire: tripwire.clone(),
+            timing: timing(),
+            settings: Default::default(),
+        };
         let mut simulated = Self {
             aws,
-            bus,
+            ground,
             judge,
+            tripwire,
             shop,
             around,
             homes,
@@ -153,30 +193,39 @@ impl SimulatedFleet {
             return Ok(());
         }
         self.judge.tell(format!("daemon {region} starts"));
-        let daemon = Daemon::start(&self.homes[region], &self.around).await?;
+        let daemon = self.ground.start(&self.homes[region], &self.around).await?;
         self.doors.open(region, daemon.door());
         self.daemons.insert(region.clone(), daemon);
         Ok(())
     }
 
-    /// Stops the daemon of a Region in order and puts another build in its place, which is to be started.
-    pub async fn replace_build(&mut self, region: &Region, build: Build) {
-        self.judge.tell(format!("daemon {region} becomes {} (format {})", build.version, build.reads));
-        self.doors.close(region);
-        if let Some(daemon) = self.daemons.remove(region) {
-            daemon.stop(&self.homes[region], &self.bus).await;
-        }
-        if let Some(home) = self.homes.get_mut(region) {
-            home.build = build;
-        }
-    }
-
     /// Power off: whatever the daemon had not synced is gone.
     pub async fn crash(&mut self, region: &Region) {
+        if self.leader().as_ref() == Some(region) {
+            let (at, state) = (self.judge.elapsed_ms(), self.state());
+            let under_way = state.runs.values().filter(|run| run.open_steps().next().is_some());
+            self.judge.tally(|tally| tally.left_alone(at, under_way.map(|run| run.id.clone())));
+        }
         let Some(daemon) = self.daemons.remove(region) else { return };
         self.judge.tell(format!("daemon {region} crashes"));
         self.doors.close(region);
-        daemon.crash(&self.homes[region], &self.bus).await;
+        self.ground.crash(&self.homes[region], daemon).await;
+    }
+
+    /// `failoverd recover --force-new-fleet` on the disk of a daemon that does not run.
+    ///
+    /// # Errors
+    /// In its own words.
+    pub fn recover_from(&self, left: &Region) -> Result<(), String> {
+        let home = &self.homes[left];
+        let disk = Disk::Memory(home.disk.clone());
+        let recovery = Recovery::open(&disk, &self.around.fleet, left, home.build.reads);
+        let actor = Actor::Operator("alice".to_owned());
+        let recovered = recovery.and_then(|it| it.force_new_fleet(home.machine.now(), &actor));
+        let recovered = recovered.map_err(|error| error.to_string())?;
+        self.judge.tell(format!("recovered from {left} as generation {}", recovered.generation));
+        self.judge.recovered(&recovered.state, std::slice::from_ref(&recovered.event));
+        Ok(())
     }
 
     /// The Region dies with everything in it: daemon, database of the history, endpoints, stores, APIs.
@@ -205,15 +254,19 @@ impl SimulatedFleet {
     /// Cuts a Region off from everything: peers, AWS elsewhere, DNS, and Route 53's checkers from it.
     pub fn isolate(&self, region: &Region) {
         self.aws.isolate(region);
-        self.bus.isolate(region, self.around.members.keys());
+        self.set_isolated(region, true);
     }
 
     /// Undoes [`Self::isolate`].
     pub fn rejoin(&self, region: &Region) {
         self.aws.rejoin(region);
-        for other in self.around.members.keys() {
-            self.bus.mend(region, other);
-            self.bus.mend(other, region);
+        self.set_isolated(region, false);
+    }
+
+    fn set_isolated(&self, region: &Region, isolated: bool) {
+        for other in self.around.members.keys().filter(|other| *other != region) {
+            self.ground.set_cut(region, other, isolated);
+            self.ground.set_cut(other, region, isolated);
         }
     }
 
@@ -266,7 +319,9 @@ impl SimulatedFleet {
     /// One step of time, and a look at everything.
     pub async fn step(&mut self) {
         sleep(STEP).await;
+        self.ground.step();
         self.examine();
+        self.look_at_guards();
         self.bury_the_dead().await;
     }
 
@@ -361,7 +416,7 @@ impl SimulatedFleet {
 
     /// The Region where a global cluster is written, by AWS's own word.
     #[must_use]
-    pub(super) fn writer_of(&self, global_cluster: &str) -> Option<Region> {
+    pub fn writer_of(&self, global_cluster: &str) -> Option<Region> {
         self.aws.with(|world| {
             let mut named = world.clusters().filter(|cluster| cluster.id == global_cluster);
             named.next().and_then(|cluster| cluster.writer().cloned())
@@ -397,7 +452,13 @@ impl SimulatedFleet {
     /// What a running daemon sees: its clock, its matrix and its view.
     #[must_use]
     pub fn sight_at(&self, region: &Region) -> Option<(Timestamp, Arc<Matrix>, View)> {
-        self.daemons.get(region).map(|daemon| (daemon.now(), daemon.matrix(), daemon.view().clone()))
+        self.daemons.get(region).map(|daemon| (daemon.now(), daemon.matrix(), daemon.view()))
+    }
+
+    /// What the API of a running daemon is given to work with; another after every start.
+    #[must_use]
+    pub fn handles_at(&self, region: &Region) -> Option<Handles> {
+        self.daemons.get(region).map(|daemon| daemon.handles().clone())
     }
 
     /// The Regions whose daemons run.
@@ -413,39 +474,9 @@ impl SimulatedFleet {
     }
 }
 
-/// Faster than real Regions, in the same proportions.
-fn world_timing() -> WorldTiming {
-    WorldTiming {
-        call_ms: 5,
-        far_call_ms: 60,
-        dns_propagation_ms: 3_000,
-        checker_interval_percent: 20,
-        checker_timeout_ms: 1_000,
-        switchover_ms: 6_000,
-        failover_ms: 6_000,
-        rebuild_ms: 20_000,
-        late_fence_ms: 3_000,
-        cluster_create_ms: 10_000,
-        cluster_modify_ms: 2_000,
-        instance_create_ms: 20_000,
-        instance_backup_ms: 5_000,
-        instance_modify_ms: 2_000,
-        instance_rename_ms: 5_000,
-        instance_reboot_ms: 3_000,
-        instance_promote_ms: 5_000,
-        instance_delete_ms: 5_000,
-        replica_create_ms: 10_000,
-        metric_period_ms: 15_000,
-        ..WorldTiming::default()
-    }
-}
-
-fn timing() -> Timing {
-    Timing {
-        look: Duration::from_secs(3),
-        tick: Duration::from_millis(250),
-        settle: Duration::from_secs(1),
-        stale_after: Duration::from_secs(5),
-        ..Timing::default()
-    }
+/// A network in memory that is as slow as one between Regions.
+fn in_memory(seed: u64) -> Bus {
+    let bus = Bus::new(seed);
+    bus.set_latency(Duration::from_millis(30), Duration::from_millis(30));
+    bus
 }

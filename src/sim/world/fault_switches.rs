@@ -108,6 +108,12 @@ impl SimulatedAws {
         self.switch(|world| if on { world.faults.throttled.insert(at) } else { world.faults.throttled.remove(&at) });
     }
 
+    /// How many calls were throttled so far: whoever tries again counts again.
+    #[must_use]
+    pub fn turned_away(&self) -> u64 {
+        self.with(|world| world.faults.turned_away.get())
+    }
+
     /// The next `count` mutating calls take effect, but their answers are lost.
     pub fn lose_next_answers(&self, region: &Region, service: Service, count: u32) {
         self.switch(|world| world.faults.lost_answers.insert((region.clone(), service), count));

@@ -2,6 +2,7 @@
 //!
 //! Route 53 answers DNS whatever is set here for its API: its data plane is everywhere.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use failoverd_domain::ids::Region;
@@ -94,6 +95,8 @@ pub struct Faults {
     pub(super) service_down: BTreeSet<(Region, Service)>,
     pub(super) slow_ms: BTreeMap<(Region, Service), u64>,
     pub(super) throttled: BTreeSet<(Region, Service)>,
+    /// How many calls were throttled so far.
+    pub(super) turned_away: Cell<u64>,
     pub(super) lost_answers: BTreeMap<(Region, Service), u32>,
     pub(super) expired: BTreeSet<Region>,
     pub(super) route53_api_down: bool,
@@ -182,6 +185,7 @@ impl Faults {
                 ));
             }
             if self.throttled.contains(&at) {
+                self.turned_away.set(self.turned_away.get() + 1);
                 return Gate::Refused(Refusal::later(service.throttling_code(), "Rate exceeded"));
             }
         }

@@ -1,7 +1,7 @@
 //! Agreement, daemons, Regions, switches, webhooks.
 
 use failoverd_domain::fleet::{Forecast, ForecastOutcome, Role, what_if_region_vanishes};
-use failoverd_domain::health::{Received, Status, Vote};
+use failoverd_domain::health::{Status, Vote};
 
 use super::role;
 use crate::telemetry::Standing;
@@ -49,9 +49,11 @@ fn peers(at: &Standing, page: &mut Page) {
         page.flag(&defined::PEER_ISOLATED, &[peer.as_str()], at.matrix.isolated(at.now, &at.view, peer));
         if let Some(received) = at.matrix.of(peer).filter(|_| !is_me) {
             page.put(&defined::PEER_AGE, &[peer.as_str()], seconds(at.now.since(received.at)));
-            page.put(&defined::PEER_SKEW, &[peer.as_str()], skew(received));
+            page.put(&defined::PEER_SKEW, &[peer.as_str()], signed_seconds(received.skew_ms()));
         }
     }
+    page.put(&defined::CLOCK_AHEAD, &[], signed_seconds(at.clock.ahead_ms));
+    page.put(&defined::CLOCK_JUMPS, &[], count(at.clock.jumps));
     let mine = at.matrix.of(&at.view.me);
     for (region, status) in mine.into_iter().flat_map(|mine| &mine.report.control_planes) {
         let is_up = match status {
@@ -63,10 +65,8 @@ fn peers(at: &Standing, page: &mut Page) {
     }
 }
 
-/// Its clock minus ours, the message's way included.
-fn skew(received: &Received) -> f64 {
-    let (sent, arrived) = (received.report.sent_at, received.at);
-    seconds(sent.since(arrived)) - seconds(arrived.since(sent))
+fn signed_seconds(ms: i64) -> f64 {
+    seconds(ms.unsigned_abs()).copysign(if ms < 0 { -1.0 } else { 1.0 })
 }
 
 fn forecasts(at: &Standing, page: &mut Page) {

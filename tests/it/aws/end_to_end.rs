@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
@@ -48,15 +48,19 @@ fn pem(name: &str) -> String {
 }
 
 /// The services' endpoints: one listener, one path a Region, each of them up or down.
-pub(super) struct Endpoints {
-    pub(super) port: u16,
+pub struct Endpoints {
+    pub port: u16,
     down: Arc<Mutex<BTreeSet<String>>>,
     _serving: JoinSet<()>,
 }
 
 impl Endpoints {
     async fn up() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::up_on(Ipv4Addr::LOCALHOST).await
+    }
+
+    pub async fn up_on(host: Ipv4Addr) -> Self {
+        let listener = TcpListener::bind((host, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let down: Arc<Mutex<BTreeSet<String>>> = Arc::default();
         let seen = down.clone();
@@ -71,7 +75,7 @@ impl Endpoints {
         Self { port, down, _serving: serving }
     }
 
-    fn set(&self, region: &str, up: bool) {
+    pub fn set(&self, region: &str, up: bool) {
         let mut down = self.down.lock().unwrap();
         if up {
             down.remove(region)
@@ -133,7 +137,7 @@ impl Identity {
 }
 
 /// Route 53's checkers over real HTTP.
-struct Checkers(HttpFetch);
+pub struct Checkers(pub HttpFetch);
 
 #[async_trait]
 impl Fetch for Checkers {
@@ -142,7 +146,7 @@ impl Fetch for Checkers {
     }
 }
 
-fn manifest(port: u16) -> String {
+pub fn manifest(port: u16) -> String {
     include_str!("end_to_end.yaml").replace("PORT", &port.to_string())
 }
 

@@ -80,6 +80,32 @@ async fn a_throttled_change_had_no_effect_and_may_be_tried_again() {
     assert_eq!(bad.moves(), 1);
 }
 
+/// The SDK tries a read again out of a budget: ten at once, and one in ten seconds. A change is tried again by the engine alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_everything_is_throttled_reads_are_hardly_more_than_one_try_each() {
+    let bad = Bad::day().await;
+    let world = bad.world();
+    world.aurora.describe(&bad.eu, "shop").await.unwrap();
+    bad.aws().throttle(&bad.eu, Service::Rds, true);
+    let mut tries = Vec::new();
+    let until = Instant::now() + Duration::from_secs(40);
+    while tries.len() < 25 && Instant::now() < until {
+        let before = bad.aws().turned_away();
+        let refused = world.aurora.describe(&bad.eu, "shop").await.unwrap_err();
+        assert_eq!(refused.effect, Effect::NoneRetryable, "{refused}");
+        // One that our own budget keeps back is not sent at all.
+        tries.extend(Some(bad.aws().turned_away() - before).filter(|tried| *tried > 0));
+    }
+    let again: u64 = tries.iter().map(|tried| tried - 1).sum();
+    assert!((8..=15).contains(&again) && tries.len() >= 15, "{again} retries: {tries:?}");
+    let before = bad.aws().turned_away();
+    let change = world.aurora.failover(&bad.eu, "shop", &bad.eu).await.unwrap_err();
+    assert_eq!(change.effect, Effect::NoneRetryable, "{change}");
+    assert!(bad.aws().turned_away() - before <= 2, "nobody but the engine tries a change again");
+    bad.aws().throttle(&bad.eu, Service::Rds, false);
+    world.aurora.describe(&bad.eu, "shop").await.expect("the first read after it goes through");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_regions_apis_that_say_nothing_are_given_up_on_in_time() {
     let bad = Bad::day().await;

@@ -1,7 +1,6 @@
 //! The three servers, and how a case sets things up on any of them: with the SDK, as a stranger would.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -20,6 +19,8 @@ use failoverd_domain::ids::Region;
 use failoverd_domain::time::Timestamp;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
+
+use crate::ports;
 
 pub const US: &str = "us-east-1";
 pub const EU: &str = "eu-west-1";
@@ -70,7 +71,7 @@ impl Ground {
 
     pub async fn ministack() -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let [port] = ports::free();
         let program = tool("ministack");
         let child = Command::new(&program)
             .env("BIND_HOST", "127.0.0.1")

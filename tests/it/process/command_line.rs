@@ -60,7 +60,7 @@ fn a_daemon_says_its_version_and_help() {
     let version = failoverd().arg("--version").output().unwrap();
     assert_eq!(String::from_utf8_lossy(&version.stdout).trim(), concat!("failoverd ", env!("CARGO_PKG_VERSION")));
     let help = failoverd().arg("--help").output().unwrap();
-    for flag in ["--config <FILE>", "--check", "--dump-config", "--dev"] {
+    for flag in ["--config <FILE>", "--check", "--dump-config", "--dev", "--join <GENERATION>", "recover"] {
         assert!(String::from_utf8_lossy(&help.stdout).contains(flag), "{flag} is not in the help");
     }
 }

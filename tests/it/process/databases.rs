@@ -7,6 +7,8 @@ use std::thread::JoinHandle;
 use failoverd::sandbox::postgres::PrivatePostgres;
 use tokio::sync::oneshot;
 
+use crate::ports;
+
 /// A server on a thread of its own: tests' threads come and go, and it must outlive them.
 pub struct Databases {
     wishes: tokio::sync::mpsc::UnboundedSender<(String, oneshot::Sender<String>)>,
@@ -40,7 +42,8 @@ async fn serve(
     mut wished: tokio::sync::mpsc::UnboundedReceiver<(String, oneshot::Sender<String>)>,
     ready: mpsc::Sender<Result<(), String>>,
 ) {
-    let postgres = match PrivatePostgres::start(&std::env::temp_dir(), 0).await {
+    let [port] = ports::free();
+    let postgres = match PrivatePostgres::start(&std::env::temp_dir(), port).await {
         Ok(postgres) => postgres,
         Err(error) => return ready.send(Err(error.to_string())).unwrap(),
     };

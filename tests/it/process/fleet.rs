@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::net::TcpListener;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -15,12 +15,15 @@ use failoverd::api::proto::status_service_client::StatusServiceClient;
 use failoverd::api::proto::{self, ApplyRequest, GetFleetRequest, ManifestFile, PauseRequest, ResumeRequest};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
 use super::bound::{seconds, within};
 use super::databases::{self, Databases};
+use crate::ports;
 
 pub const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "us-west-2"];
+/// One that may be added.
+pub const FOURTH: &str = "ap-south-1";
 /// The last Region keeps no history.
 pub const MEMBERS: [usize; 2] = [0, 1];
 /// Service `checkout`.
@@ -40,11 +43,15 @@ pub struct Ports {
 /// One daemon.
 pub struct Daemon {
     pub region: &'static str,
+    /// The address that it listens on.
+    pub host: Ipv4Addr,
     pub ports: Ports,
     pub config: PathBuf,
     pub data: PathBuf,
     pub log: PathBuf,
     pub database: Option<String>,
+    /// What we show it, where it wants to see something.
+    pub tls: Option<ClientTlsConfig>,
     child: Option<Child>,
 }
 
@@ -55,10 +62,8 @@ pub struct Fleet {
     _databases: Option<Arc<Databases>>,
 }
 
-/// Ports that were free a moment ago.
 pub fn free_ports() -> Ports {
-    let held = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    let [grpc, switch, ops] = held.map(|listener| listener.local_addr().unwrap().port());
+    let [grpc, switch, ops] = ports::free();
     Ports { grpc, switch, ops }
 }
 
@@ -117,9 +122,33 @@ impl Fleet {
             let (config, data, log) = (path(".yaml"), path(""), path(".log"));
             let database = urls.get(me).cloned();
             fs::write(&config, configuration(me, &ports, &data, database.as_deref())).unwrap();
-            Daemon { region: REGIONS[me], ports: ports[me], config, data, log, database, child: None }
+            let (region, host, ports) = (REGIONS[me], Ipv4Addr::LOCALHOST, ports[me]);
+            Daemon { region, host, ports, config, data, log, database, tls: None, child: None }
         };
         Self { daemons: (0..REGIONS.len()).map(daemon).collect(), _folder: folder, _databases: None }
+    }
+
+    /// A fourth daemon that is not running yet, named in everybody's file; whoever runs reads that when it starts again.
+    pub fn prepare_fourth(&mut self) {
+        let (like, ports) = (&self.daemons[2], free_ports());
+        let path = |end: &str| like.data.with_file_name(format!("{FOURTH}{end}"));
+        let (config, data, log) = (path(".yaml"), path(""), path(".log"));
+        let mut text = fs::read_to_string(&like.config).unwrap();
+        let mut put = |from: String, to: String| text = text.replacen(&from, &to, 1);
+        put(format!("region: {}\n", like.region), format!("region: {FOURTH}\n"));
+        put(like.data.display().to_string(), data.display().to_string());
+        put(format!("grpc: 127.0.0.1:{}", like.ports.grpc), format!("grpc: 127.0.0.1:{}", ports.grpc));
+        put(format!("switch: 127.0.0.1:{}", like.ports.switch), format!("switch: 127.0.0.1:{}", ports.switch));
+        put(format!("ops: 127.0.0.1:{}", like.ports.ops), format!("ops: 127.0.0.1:{}", ports.ops));
+        put(format!("port: {}", like.ports.switch), format!("port: {}", ports.switch));
+        fs::write(&config, text).unwrap();
+        let (host, database, tls) = (Ipv4Addr::LOCALHOST, None, like.tls.clone());
+        self.daemons.push(Daemon { region: FOURTH, host, ports, config, data, log, database, tls, child: None });
+        let peer = format!("peers:\n  {FOURTH}: {{ url: 'http://127.0.0.1:{}', role: witness }}\n", ports.grpc);
+        for daemon in &self.daemons {
+            let text = fs::read_to_string(&daemon.config).unwrap();
+            fs::write(&daemon.config, text.replacen("peers:\n", &peer, 1)).unwrap();
+        }
     }
 
     pub async fn start_all(&mut self) {
@@ -147,7 +176,7 @@ impl Fleet {
         }
         leaders.dedup();
         let [leader] = leaders.as_slice() else { return None };
-        let leader = REGIONS.iter().position(|region| region == leader)?;
+        let leader = self.daemons.iter().position(|daemon| daemon.region == leader)?;
         self.daemons[leader].is_running().then_some(leader)
     }
 
@@ -175,8 +204,12 @@ impl Fleet {
 
 impl Daemon {
     pub fn start(&mut self) {
+        self.start_with(&[]);
+    }
+
+    pub fn start_with(&mut self, more: &[&str]) {
         let mut command = failoverd();
-        command.arg("--config").arg(&self.config).arg("--dev").env("FAILOVERD_LOG", "info");
+        command.args(more).arg("--config").arg(&self.config).arg("--dev").env("FAILOVERD_LOG", "info");
         // Nobody answers there: what these tests are about needs no AWS.
         command
             .env("FAILOVERD_AWS__ENDPOINT_URL", "http://127.0.0.1:9")
@@ -196,8 +229,12 @@ impl Daemon {
     }
 
     pub fn signal(&self, signal: Signal) {
-        let id = self.child.as_ref().unwrap().id();
-        kill_process(Pid::from_raw(i32::try_from(id).unwrap()).unwrap(), signal).unwrap();
+        kill_process(self.id(), signal).unwrap();
+    }
+
+    /// Of the running process.
+    pub fn id(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.as_ref().unwrap().id()).unwrap()).unwrap()
     }
 
     /// `kill -9`.
@@ -205,6 +242,13 @@ impl Daemon {
         let mut child = self.child.take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    /// Whether it has ended by itself, and how.
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+        let status = self.child.as_mut().unwrap().try_wait().unwrap()?;
+        self.child = None;
+        Some(status)
     }
 
     /// Until it has ended by itself.
@@ -216,7 +260,17 @@ impl Daemon {
     }
 
     fn channel(&self) -> Channel {
-        let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{}", self.ports.grpc)).unwrap();
+        self.channel_as(self.tls.clone())
+    }
+
+    /// To it, as somebody else.
+    pub fn channel_as(&self, tls: Option<ClientTlsConfig>) -> Channel {
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let plain = Endpoint::from_shared(format!("{scheme}://{}:{}", self.host, self.ports.grpc)).unwrap();
+        let endpoint = match tls {
+            Some(tls) => plain.tls_config(tls).unwrap(),
+            None => plain,
+        };
         endpoint.timeout(seconds(12)).connect_timeout(seconds(2)).connect_lazy()
     }
 

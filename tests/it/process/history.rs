@@ -12,6 +12,7 @@ use sqlx::{Connection, PgConnection};
 
 use super::bound::{seconds, within};
 use super::fleet::{Fleet, MEMBERS};
+use crate::ports;
 
 /// Both members' histories hold the same unbroken chain, in which every one of `revisions` is recorded.
 pub async fn same_and_whole(fleet: &Fleet, revisions: &[u64]) -> Vec<HistoryEvent> {
@@ -69,7 +70,8 @@ async fn every_acknowledged_change_is_in_both_histories_once_after_kills() {
 
 #[tokio::test]
 async fn a_postgres_that_is_killed_stops_nobody_and_catches_up_when_back() {
-    let postgres = PrivatePostgres::start(&std::env::temp_dir(), 0).await.unwrap();
+    let [port] = ports::free();
+    let postgres = PrivatePostgres::start(&std::env::temp_dir(), port).await.unwrap();
     let urls = [postgres.database("first").await.unwrap(), postgres.database("second").await.unwrap()];
     let mut fleet = Fleet::prepared(tempfile::tempdir().unwrap(), &urls);
     fleet.start_all().await;

@@ -3,26 +3,31 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use tonic::transport::{Certificate, ClientTlsConfig, Identity};
+
 use super::bound::{seconds, within};
 use super::fleet::{Fleet, failoverd, get};
 use authority::Authority;
 
 #[allow(dead_code, reason = "the rest is for tests of the other crate")]
 #[path = "../../../src/api/access/authority.rs"]
-mod authority;
+pub mod authority;
 
 /// A fleet whose daemons and people have certificates of an authority of their own.
-struct Secured {
-    fleet: Fleet,
+pub struct Secured {
+    pub fleet: Fleet,
     folder: tempfile::TempDir,
 }
 
 impl Secured {
     /// Prepared, with more lines in the configuration of each daemon.
-    fn new(authority: &Authority, urls: &[String], more: &str) -> Self {
+    pub fn new(authority: &Authority, urls: &[String], more: &str) -> Self {
         let fleet = Fleet::prepared(tempfile::tempdir().unwrap(), urls);
-        let secured = Self { fleet, folder: tempfile::tempdir().unwrap() };
+        let mut secured = Self { fleet, folder: tempfile::tempdir().unwrap() };
         secured.lay(authority);
+        // Who asks them in a test may do everything.
+        let identity = secured.identity("carol");
+        secured.fleet.daemons.iter_mut().for_each(|daemon| daemon.tls = Some(identity.clone()));
         for daemon in &secured.fleet.daemons {
             let plain = std::fs::read_to_string(&daemon.config).unwrap().replace("url: 'http://", "url: 'https://");
             let pem = |end: &str| secured.file(daemon.region, end).display().to_string();
@@ -32,13 +37,20 @@ impl Secured {
         secured
     }
 
-    fn file(&self, name: &str, end: &str) -> PathBuf {
+    pub fn file(&self, name: &str, end: &str) -> PathBuf {
         self.folder.path().join(format!("{name}.{end}"))
     }
 
+    /// What somebody of these shows to a daemon.
+    pub fn identity(&self, who: &str) -> ClientTlsConfig {
+        let read = |end: &str| std::fs::read(self.file(who, end)).unwrap();
+        let identity = Identity::from_pem(read("crt"), read("key"));
+        ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read("ca"))).identity(identity)
+    }
+
     /// New certificates for all daemons, and for `alice`, who only looks, and `bob`, who operates.
-    fn lay(&self, authority: &Authority) {
-        let daemons = self.fleet.daemons.iter().map(|daemon| (daemon.region, vec!["127.0.0.1".to_owned()]));
+    pub fn lay(&self, authority: &Authority) {
+        let daemons = self.fleet.daemons.iter().map(|daemon| (daemon.region, vec![daemon.host.to_string()]));
         let people = [("alice", "viewer"), ("bob", "operator"), ("carol", "admin")];
         let people = people.map(|(name, role)| (name, vec![format!("failoverd://test/{role}/{name}")]));
         for (name, names) in daemons.chain(people) {
@@ -50,16 +62,21 @@ impl Secured {
         }
     }
 
-    fn start(&mut self, with: impl Fn(&mut Command)) {
-        for daemon in &mut self.fleet.daemons {
-            let mut command = failoverd();
-            command.arg("--config").arg(&daemon.config);
-            with(&mut command);
-            daemon.start_as(command);
+    pub fn start(&mut self, with: impl Fn(&mut Command)) {
+        for at in 0..self.fleet.daemons.len() {
+            self.start_one(at, &with);
         }
     }
 
-    async fn ready(&self) {
+    pub fn start_one(&mut self, at: usize, with: impl Fn(&mut Command)) {
+        let daemon = &mut self.fleet.daemons[at];
+        let mut command = failoverd();
+        command.arg("--config").arg(&daemon.config);
+        with(&mut command);
+        daemon.start_as(command);
+    }
+
+    pub async fn ready(&self) {
         for daemon in &self.fleet.daemons {
             within(seconds(20), "a fleet over TLS is ready", || async {
                 (get(daemon.ports.ops, "/readyz").await?.0 == 200).then_some(())
@@ -68,12 +85,12 @@ impl Secured {
         }
     }
 
-    fn ctl(&self, who: &str, arguments: &[&str]) -> Output {
+    pub fn ctl(&self, who: &str, arguments: &[&str]) -> Output {
         let file = |end: &str| self.file(who, end);
         self.ctl_with(arguments, Some((&file("crt"), &file("key"))), &file("ca"))
     }
 
-    fn ctl_with(&self, arguments: &[&str], identity: Option<(&Path, &Path)>, ca: &Path) -> Output {
+    pub fn ctl_with(&self, arguments: &[&str], identity: Option<(&Path, &Path)>, ca: &Path) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_failoverctl"));
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("FAILOVERCTL_")) {
             command.env_remove(name);
@@ -86,12 +103,13 @@ impl Secured {
     }
 }
 
-fn said(output: &Output) -> (Option<i32>, String) {
+pub fn said(output: &Output) -> (Option<i32>, String) {
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     (output.status.code(), text)
 }
 
-const NO_DATABASE: &str = "postgres://x@127.0.0.1:1/x";
+/// Nobody listens there.
+pub const NO_DATABASE: &str = "postgres://x@127.0.0.1:1/x";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn people_do_what_their_certificates_say_and_certificates_change_under_a_running_fleet() {

@@ -112,7 +112,9 @@ impl FleetState {
     pub(super) fn cancel_drill(&mut self, context: &mut Context<'_>, id: &DrillRunId, reason: &str) -> Outcome {
         let by = match &context.entry.actor {
             Actor::Operator(name) => name.clone(),
-            Actor::Daemon(_) => return Err(Rejection::new("NOT_A_PERSON", "only a person cancels a drill")),
+            Actor::Daemon(_) | Actor::BreakGlass(_) => {
+                return Err(Rejection::new("NOT_A_PERSON", "only a person cancels a drill"));
+            }
         };
         self.end_drill(context, id, Ending::Cancelled { by, reason: reason.to_owned() })
     }
@@ -288,6 +290,9 @@ impl FleetState {
             }
             let stopped_by = match &context.entry.actor {
                 Actor::Operator(by) => Some(Ending::Cancelled { by: by.clone(), reason: verdict.clone() }),
+                signed @ Actor::BreakGlass(_) => {
+                    Some(Ending::Cancelled { by: signed.to_string(), reason: verdict.clone() })
+                }
                 Actor::Daemon(_) => None,
             };
             let why = stopped_by.unwrap_or(Ending::Failed { reason: format!("run {id}: {verdict}") });
@@ -336,7 +341,7 @@ impl FleetState {
         Ok(None)
     }
 
-    fn close_drill(&mut self, context: &mut Context<'_>, id: &DrillRunId) -> Outcome {
+    pub(super) fn close_drill(&mut self, context: &mut Context<'_>, id: &DrillRunId) -> Outcome {
         let run = self.drill_runs.get(id).ok_or_else(|| no_drill_run(id))?;
         let judged = judge_drill(self, run);
         let (name, service, kind) = (run.spec.name.clone(), run.spec.service.clone(), run.spec.kind);

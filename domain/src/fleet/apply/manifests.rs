@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{Context, Draft, Outcome, Rejection};
 use crate::drill::DrillSpec;
 use crate::fleet::event::EventKind;
+use crate::fleet::restored::where_is_it;
 use crate::fleet::run::Run;
 use crate::fleet::state::{Bit, FleetState, Retired, ServiceState, Settlement, Switch, WHOLE_SHARE};
 use crate::ids::{Epoch, Region, ServiceName, SwitchGroup};
@@ -147,6 +148,10 @@ impl FleetState {
         if !self.switches.get(&group).is_some_and(|switch| switch.is_for(spec)) {
             let switch = new_switch(context, spec, &group, tokens)?;
             self.switches.insert(group.clone(), switch);
+            // Here it is new; the fleet that was lost may have had it, and elsewhere.
+            if let Some(restored) = &mut self.restored {
+                restored.unconfirmed.insert(group.clone());
+            }
         }
         let serving = self.switches.get(&group).and_then(Switch::serving).unwrap_or_else(|| spec.regions[0].clone());
         let unchanged = self.services.get(&spec.name).is_some_and(|service| *service.spec == *spec);
@@ -154,6 +159,7 @@ impl FleetState {
             return Ok(None);
         }
         let (at, index) = (context.entry.at, context.index);
+        let attention = (!self.is_confirmed(&group)).then(|| where_is_it(&spec.name));
         // A service that was deleted and comes back goes on counting: a run's id is its name in the history, and its
         // records carry its last epoch.
         let retired = self.retired.remove(&spec.name).unwrap_or(Retired { epoch: Epoch(0), runs: 0 });
@@ -169,7 +175,7 @@ impl FleetState {
             settlement: Settlement::default(),
             runs: retired.runs,
             last_run_at: None,
-            attention: None,
+            attention,
             lost_writes: BTreeMap::new(),
             way_back: None,
             licences: Vec::new(),
@@ -254,6 +260,11 @@ impl FleetState {
         let word = if paused { "paused" } else { "resumed" };
         match service {
             None => {
+                if !paused {
+                    // From here on what is new is new.
+                    self.all_places_are_known()?;
+                    self.restored = None;
+                }
                 self.paused = paused;
                 context.say(Draft::new(EventKind::Paused, format!("automatic action {word} for the whole fleet")));
             }

@@ -4,9 +4,13 @@
 mod drill_specs;
 mod drills;
 mod formats;
+mod glass;
 mod journal;
 mod manifests;
+mod members;
 mod proof;
+mod recovery;
+mod restore;
 mod returns;
 mod runs;
 mod switches;
@@ -15,10 +19,13 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::command::{Command, Entry};
+use self::glass::signed_alone;
+pub use self::members::{LEAST_DAEMONS, may_be_lost};
+use super::command::{Actor, Command, Entry};
 use super::event::{EventHead, EventKind, HistoryEvent};
 use super::state::{FleetState, Member, Role};
 use crate::ids::{DrillRunId, FleetId, LogIndex, Region, RunId, ServiceName};
+use crate::time::Timestamp;
 
 /// Events kept for webhooks that have not heard of them yet.
 const NEWS_KEPT: usize = 64;
@@ -98,6 +105,14 @@ impl Draft {
         self
     }
 
+    /// One field more, where there is something to say.
+    pub(super) fn and(mut self, name: &str, value: Option<&impl serde::Serialize>) -> Self {
+        if let (Value::Object(fields), Some(value)) = (&mut self.data, value) {
+            fields.insert(name.to_owned(), json!(value));
+        }
+        self
+    }
+
     pub(super) fn with(mut self, data: Value) -> Self {
         self.data = data;
         self
@@ -115,7 +130,7 @@ impl FleetState {
         let mut context = Context { index, entry, events: Vec::new() };
         let result = self.dispatch(&mut context);
         let drafts = if result.is_ok() { context.events } else { Vec::new() };
-        let events = drafts.into_iter().map(|draft| self.chain(index, entry, draft)).collect();
+        let events = drafts.into_iter().map(|draft| self.chain(index, entry.at, &entry.actor, draft)).collect();
         Applied { index, events, result }
     }
 
@@ -125,6 +140,7 @@ impl FleetState {
             return Err(Rejection::new("NOT_FORMED", "the fleet has not been formed yet"));
         }
         self.may_be_written(entry)?;
+        signed_alone(entry)?;
         match &entry.command {
             Command::Form { fleet, members } => self.form(context, fleet, members),
             Command::Advertise { region, switch } => self.advertise(context, region, switch),
@@ -164,7 +180,11 @@ impl FleetState {
             Command::Told { hook, seq } => self.note_told(hook, *seq),
             Command::Pause { service } => self.pause(context, service.as_ref(), true),
             Command::Resume { service } => self.pause(context, service.as_ref(), false),
+            Command::Confirm { service, serving, writers } => self.confirm(context, service, serving, writers),
             Command::RaiseFormat { format } => self.raise_format(context, *format),
+            Command::Agree { settings, said_by } => self.agree(context, settings, said_by),
+            Command::Enlist { region, role, switch } => self.enlist(context, region, *role, switch.as_ref()),
+            Command::Dismiss { region, disk } => self.dismiss(context, region, *disk),
             Command::Violation { invariant, detail } => {
                 context.say(Draft::new(EventKind::Violation, format!("{invariant} does not hold: {detail}")));
                 Ok(None)
@@ -188,20 +208,20 @@ impl FleetState {
         Ok(None)
     }
 
-    fn chain(&mut self, index: LogIndex, entry: &Entry, draft: Draft) -> HistoryEvent {
+    fn chain(&mut self, index: LogIndex, at: Timestamp, actor: &Actor, draft: Draft) -> HistoryEvent {
         let of_run = || self.runs.get(draft.run.as_ref()?)?.drill.clone();
         let drill = draft.drill.clone().or_else(of_run);
         let mut event = HistoryEvent {
             seq: self.head.seq + 1,
             index,
-            at: entry.at,
+            at,
             fleet: self.fleet.clone(),
             service: draft.service,
             run: draft.run,
             drill,
             kind: draft.kind,
             region: draft.region,
-            actor: entry.actor.to_string(),
+            actor: actor.to_string(),
             message: draft.message,
             data: draft.data,
             hash: String::new(),

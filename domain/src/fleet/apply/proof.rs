@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use super::runs::no_service;
 use super::{Context, Rejection};
 use crate::drill::DrillPhase;
-use crate::fleet::command::Decision;
+use crate::fleet::command::{Actor, Decision};
 use crate::fleet::guard::{Guard, Severity};
-use crate::fleet::run::{Consent, Trigger};
+use crate::fleet::run::{Consent, Run, Trigger};
+use crate::fleet::settings;
 use crate::fleet::state::{FleetState, ServiceState};
 use crate::health::Status;
 use crate::ids::Region;
@@ -20,8 +21,11 @@ impl FleetState {
     pub(super) fn may_decide(&self, context: &Context<'_>, decision: &Decision) -> Result<(), Rejection> {
         let plan = &decision.plan;
         let service = self.services.get(&plan.service).ok_or_else(|| no_service(&plan.service))?;
+        self.is_what_was_signed(context, decision)?;
         self.moves_by_itself(&service.spec)?;
-        if let Some(open) = self.open_run(&plan.service) {
+        self.place_is_known(&service.spec)?;
+        let gives_way = |run: &&Run| decision.glass.is_some() && run.gives_way();
+        if let Some(open) = self.open_run(&plan.service).filter(|run| !gives_way(run)) {
             return Err(Rejection::new("RUN_OPEN", format!("run {} of {} is open", open.id, plan.service)));
         }
         if decision.epoch_seen != service.epoch && !sabotage::is(Sabotage::SkipEpochCompare) {
@@ -43,9 +47,37 @@ impl FleetState {
         }
         consent_is_written(decision, &service.spec)?;
         match decision.trigger {
-            Trigger::Automatic => self.may_decide_alone(decision, &service.spec),
-            Trigger::Operator => not_blocked(decision),
+            Trigger::Automatic => {
+                self.may_decide_alone(decision, &service.spec)?;
+                if decision.needs_approval { Ok(()) } else { self.is_slow_enough(context, service, &plan.from) }
+            }
+            Trigger::Operator => {
+                self.not_paused_for_a_wish(context, &service.spec)?;
+                not_blocked(decision)
+            }
             Trigger::Drill => self.may_practise(decision, &service.spec),
+        }
+    }
+
+    /// What a person asked for once, a daemon does when it can: not while it is paused. Their own commands are not held.
+    fn not_paused_for_a_wish(&self, context: &Context<'_>, spec: &ServiceSpec) -> Result<(), Rejection> {
+        let by_itself = matches!(context.entry.actor, Actor::Daemon(_)) && self.writes(settings::SINCE).is_ok();
+        if by_itself && self.is_paused(&spec.name) {
+            return Err(Rejection::new("PAUSED", format!("automatic action is paused for {}", spec.name)));
+        }
+        Ok(())
+    }
+
+    /// Whether not too much has moved by itself, counting what was agreed after the proposer looked.
+    pub(super) fn is_slow_enough(
+        &self,
+        context: &Context<'_>,
+        service: &ServiceState,
+        from: &Region,
+    ) -> Result<(), Rejection> {
+        match self.velocity(context.entry.at, service, from) {
+            Some(Err(why)) => Err(Rejection::new("VELOCITY", why)),
+            _ => Ok(()),
         }
     }
 

@@ -28,13 +28,14 @@ impl FleetState {
             self.services.get_mut(&decision.plan.service).ok_or_else(|| no_service(&decision.plan.service))?;
         service.runs += 1;
         let id = RunId::new(format!("{}-{}", decision.plan.service, service.runs));
+        let basis = Basis::of(service, &decision.plan);
+        self.break_glass(context, decision, &id)?;
         let state = match (decision.needs_approval, decision.announce_until) {
             (true, _) => RunState::AwaitingApproval,
             (false, _) => RunState::Announced,
         };
         let run = new_run(context, decision, &id, state);
         let plan = &decision.plan;
-        let basis = Basis::of(service, plan);
         let what = match plan.movement {
             Movement::Failover => format!("failover of {} from {} to {}", plan.service, plan.from, plan.to),
             Movement::Evacuate => format!("evacuation of {} from {}", plan.service, plan.from),
@@ -42,15 +43,18 @@ impl FleetState {
         };
         let message = format!("{} {what} decided: {}", plan.mode, decision.reason);
         context.say(
-            Draft::new(EventKind::Decided, message).service(&run.service).run(&id).region(&decision.plan.to).with(
-                json!({
+            Draft::new(EventKind::Decided, message)
+                .service(&run.service)
+                .run(&id)
+                .region(&decision.plan.to)
+                .with(json!({
                     "trigger": decision.trigger, "mode": decision.plan.mode, "plan_hash": decision.plan.hash(),
                     "plan": decision.plan, "guards": decision.guards, "evidence": decision.evidence,
                     "loss": decision.loss, "state": state, "valid_until": decision.valid_until,
                     "announce_until": decision.announce_until, "breach_at": decision.breach_at,
                     "unfenced_consent": decision.unfenced_consent, "reason": decision.reason, "basis": basis,
-                }),
-            ),
+                }))
+                .and("glass", decision.glass.as_ref()),
         );
         self.runs.insert(id.clone(), run);
         self.drill_takes_run(context, &id)?;
@@ -73,6 +77,11 @@ impl FleetState {
         }
         if run.trigger == Trigger::Automatic && self.is_paused(&run.service) {
             return Err(Rejection::new("PAUSED", format!("automatic action is paused for {}", run.service)));
+        }
+        if run.trigger == Trigger::Automatic
+            && let Some(service) = self.services.get(&run.service)
+        {
+            self.is_slow_enough(context, service, &run.plan.from)?;
         }
         self.begin(context, id)
     }
@@ -139,6 +148,8 @@ impl FleetState {
         let data = json!({ "epoch": service.epoch, "chosen": service.chosen });
         let draft = Draft::new(EventKind::Started, message).service(&run.service).run(id).region(&run.plan.to);
         context.say(draft.with(data));
+        let run = run.clone();
+        self.note_departure(context.entry.at, &context.entry.actor, &run);
         // A plan may open with a promotion that nobody fenced or consented to.
         self.conclude(context, id)?;
         Ok(Some(id.clone()))
@@ -285,7 +296,7 @@ impl FleetState {
         // A run that a daemon took back before it began moved nothing: a breach that flickered while it was announced
         // must not be left alone for a whole cooldown. One that a person stopped must.
         // Nor may practice hold up a real failover.
-        let begun = run.epoch.is_some() || matches!(context.entry.actor, Actor::Operator(_));
+        let begun = run.epoch.is_some() || !matches!(context.entry.actor, Actor::Daemon(_));
         let counts = begun && run.trigger != Trigger::Drill;
         let took = durations(run, state);
         let data = json!({ "state": state, "epoch": run.epoch, "rto_ms": rto_ms, "detect_ms": run.detect_ms() });

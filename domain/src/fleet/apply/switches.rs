@@ -6,6 +6,7 @@ use super::runs::no_service;
 use super::{Context, Draft, Outcome, Rejection};
 use crate::fleet::event::EventKind;
 use crate::fleet::run::{Run, StepState};
+use crate::fleet::settings;
 use crate::fleet::state::{Bit, FleetState, Switch, WHOLE_SHARE};
 use crate::ids::{Epoch, LogIndex, Region, RunId, ServiceName, StepName, StoreName, SwitchGroup};
 use crate::plan::{Mode, Movement, Plan, StepKind};
@@ -28,6 +29,9 @@ impl FleetState {
             .ok_or_else(|| Rejection::new("NO_SUCH_SWITCH", format!("there is no switch {group}")))?;
         if !switch.regions.contains(region) {
             return Err(Rejection::new("UNKNOWN_REGION", format!("switch {group} has no Region {region}")));
+        }
+        if let Some(service) = self.lead_of(group) {
+            self.place_is_known(&service.spec)?;
         }
         let turn = match switch.pattern {
             Pattern::ActivePassive => Turn::Pair(switch.target(region, on)?),
@@ -84,6 +88,9 @@ impl FleetState {
         }
         let service = self.services.get(name).ok_or_else(|| no_service(name))?;
         self.moves_by_itself(&service.spec)?;
+        if self.is_paused(name) && self.writes(settings::SINCE).is_ok() {
+            return Err(Rejection::new("PAUSED", format!("automatic action is paused for {name}")));
+        }
         if service.epoch != epoch || !self.are_settled(service) {
             return Err(Rejection::new("STALE_EPOCH", format!("{name} is not settled at epoch {epoch}")));
         }
@@ -235,6 +242,7 @@ impl FleetState {
         if let Some(run) = self.open_run(name) {
             return Err(Rejection::new("RUN_OPEN", format!("settlement of {name} yields to run {}", run.id)));
         }
+        self.place_is_known(&self.services.get(name).ok_or_else(|| no_service(name))?.spec)?;
         let service = self.services.get_mut(name).ok_or_else(|| no_service(name))?;
         if service.epoch != epoch {
             return Err(Rejection::new("STALE_EPOCH", format!("{name} is at epoch {}, not {epoch}", service.epoch)));
@@ -258,6 +266,7 @@ impl FleetState {
             let reason = format!("a daemon has said where checkers reach it since {name} was looked at");
             return Err(Rejection::new("STALE_ENDPOINTS", reason));
         }
+        self.place_is_known(&self.services.get(name).ok_or_else(|| no_service(name))?.spec)?;
         let service = self.services.get_mut(name).ok_or_else(|| no_service(name))?;
         if service.epoch != epoch || service.spec_index != spec_index {
             return Err(Rejection::new("STALE_EPOCH", format!("{name} has changed since it was settled")));
@@ -314,7 +323,7 @@ fn in_the_name_of(draft: Draft, run: Option<&Run>) -> Draft {
 }
 
 impl Bit {
-    fn turn(&mut self, on: bool, at: Timestamp, index: LogIndex) {
+    pub(super) fn turn(&mut self, on: bool, at: Timestamp, index: LogIndex) {
         if self.on != on {
             (self.on, self.since, self.index) = (on, at, index);
         }

@@ -25,6 +25,8 @@ pub(super) struct Asked<'a> {
     pub(super) to: &'a Finding,
     pub(super) loss: &'a [Loss],
     pub(super) trigger: Trigger,
+    /// People signed for it because nobody could sign in.
+    pub(super) is_signed: bool,
 }
 
 impl Asked<'_> {
@@ -46,6 +48,11 @@ impl Asked<'_> {
     /// Blocks an automatic run, informs a person.
     fn blocks_alone(&self) -> Severity {
         if self.is_automatic() { Severity::Blocks } else { Severity::Informs }
+    }
+
+    /// Asks a person before a run that a breach opens; drills and people are told.
+    fn asks_a_breach(&self) -> Severity {
+        if self.trigger == Trigger::Automatic { Severity::NeedsApproval } else { Severity::Informs }
     }
 
     /// Asks a person before an automatic run, informs one who asked.
@@ -100,6 +107,12 @@ pub(super) fn ask_guards(asked: &Asked<'_>) -> Vec<GuardVerdict> {
         add(Guard::NoFreeze, blocks, wishes::no_freeze(asked));
     }
     add(Guard::Follows, asked.blocks_alone(), wishes::follows(asked));
+    if let Some(says) = wishes::velocity(asked) {
+        add(Guard::Velocity, asked.asks_a_breach(), says);
+    }
+    if !asked.is_automatic() && asked.state.is_paused(&asked.service.spec.name) {
+        add(Guard::NotPaused, Severity::Informs, wishes::not_paused(asked));
+    }
     if asked.is_automatic() {
         add(Guard::NotPaused, blocks, wishes::not_paused(asked));
         // A drill is what gives the licence, and practice waits for no cooldown.

@@ -69,7 +69,16 @@ pub(super) fn standby_ready(asked: &Asked<'_>) -> Says {
 
 pub(super) fn traffic_ready(asked: &Asked<'_>) -> Says {
     let settlement = &asked.service.settlement;
-    let waits = asked.plan.movement == Movement::Restore && !asked.state.are_settled(asked.service);
+    let is_restore = asked.plan.movement == Movement::Restore;
+    // Settlement waits for a person then, and nothing would come of waiting for it.
+    if is_restore && asked.service.primary != asked.service.chosen {
+        let (name, to) = (&asked.service.spec.name, &asked.plan.to);
+        return no(format!(
+            "a run of {name} was stopped half-way, and what it left is to be finished by hand: look at the data, then \
+             `failoverctl switch set {name} {to} on`"
+        ));
+    }
+    let waits = is_restore && !asked.state.are_settled(asked.service);
     let companions = asked.state.companions(&asked.service.spec);
     // One whose manifest was changed has records all the same, and they follow the switch.
     if let Some(unready) = companions.into_iter().find(|service| service.settlement.settled.is_none()) {

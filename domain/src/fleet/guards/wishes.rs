@@ -11,6 +11,9 @@ use crate::service::Automation;
 
 pub(super) fn no_open_run(asked: &Asked<'_>) -> Says {
     match asked.state.open_run(&asked.service.spec.name) {
+        Some(run) if asked.is_signed && run.gives_way() => {
+            yes(format!("run {} ({}) has not begun and gives way to those who signed", run.id, run.state.word()))
+        }
         Some(run) => no(format!("run {} is open ({})", run.id, run.state.word())),
         None => yes("no other run is open"),
     }
@@ -33,6 +36,17 @@ fn was_overtaken(asked: &Asked<'_>) -> bool {
     let of_service = asked.state.drill_runs.values().filter(|run| run.spec.service == asked.service.spec.name);
     let newest = of_service.max_by_key(|run| run.opened_at);
     newest.is_some_and(|run| run.verdict == Some(DrillVerdict::Overtaken) && run.out.is_some())
+}
+
+/// Nothing to say where no limit is agreed on, and of a Region that only comes back.
+pub(super) fn velocity(asked: &Asked<'_>) -> Option<Says> {
+    if asked.plan.movement == Movement::Restore {
+        return None;
+    }
+    Some(match asked.state.velocity(asked.now, asked.service, &asked.plan.from)? {
+        Ok(reason) => yes(reason),
+        Err(reason) => no(reason),
+    })
 }
 
 pub(super) fn cooldown(asked: &Asked<'_>) -> Says {

@@ -124,6 +124,8 @@ fn a_region_comes_back_in_waves_each_watched() {
     let early = ask(&bench, Movement::Restore, US, Mode::Graceful, sound()).map(|_| ()).unwrap_err();
     assert!(early.reason.contains("wait for settlement"), "{}", early.reason);
     bench.settle();
+    let back = ask(&bench, Movement::Restore, US, Mode::Graceful, sound()).unwrap();
+    assert_eq!(back.loss, vec![], "who comes back leaves nothing behind");
     run(&mut bench, Movement::Restore, US, Mode::Graceful);
     assert_eq!((serve(&bench).len(), bench.shop().primary.as_str()), (2, EU), "the writer stays where it went");
     assert_eq!(bench.state.returning(bench.shop()), Some((&Region::from(US), 1)));
@@ -174,6 +176,27 @@ fn forced_it_comes_back_at_once_and_put_back_it_never_left() {
     bench.ok(person(), Command::Abort { run: id.clone(), reason: "no".into() });
     assert_eq!(bench.run(&id).verdict.as_deref(), Some("put back: no; us-east-1 serves"));
     assert_eq!((serve(&bench).len(), bench.state.returning(bench.shop())), (2, None));
+}
+
+#[test]
+fn an_evacuation_that_was_stopped_half_way_is_finished_by_hand_before_anything_comes_back() {
+    let mut bench = serving();
+    let decision = ask(&bench, Movement::Evacuate, US, Mode::Graceful, sound()).unwrap();
+    let id = bench.decide(decision);
+    let steps = bench.run(&id).plan.steps.clone();
+    let promote = steps.iter().position(|step| step.kind.word() == "promote").unwrap();
+    for step in &steps[..=promote] {
+        bench.step(&id, step.name.as_str(), done());
+    }
+    bench.abort(&id);
+    assert_eq!((bench.phase(), serve(&bench)), (ServicePhase::Attention, vec![EU.to_owned()]));
+    // Nothing settles now, so waiting for it would be waiting for ever.
+    let refused = ask(&bench, Movement::Restore, US, Mode::Graceful, sound()).unwrap_err();
+    assert!(refused.reason.contains("`failoverctl switch set shop us-east-1 on`"), "{refused}");
+    bench.ok(person(), Command::SetSwitch { group: "shop".into(), region: US.into(), on: true, run: None });
+    assert_eq!((bench.shop().primary.as_str(), serve(&bench).len()), (EU, 2));
+    bench.settle();
+    assert_eq!(bench.phase(), ServicePhase::Steady);
 }
 
 #[test]
@@ -249,4 +272,38 @@ fn a_writer_in_a_region_that_was_switched_off_by_hand_can_still_be_moved() {
         bench.ok(person(), turn(true));
         assert_eq!(bench.state.share(bench.shop(), &US.into()), Some(share), "{written}");
     }
+}
+
+#[test]
+fn who_follows_another_is_to_leave_a_region_after_it() {
+    let mut bench = Bench::serving_spec(ServiceSpec { follows: Some("cart".into()), ..many() });
+    bench.ok(person(), apply(vec![ServiceSpec { name: "cart".into(), ..shop() }]));
+    let says = |region| {
+        let decision = ask(&bench, Movement::Evacuate, region, Mode::Graceful, sound()).unwrap();
+        let verdict = decision.guards.into_iter().find(|verdict| verdict.guard == Guard::Follows).unwrap();
+        (verdict.ok, verdict.reason)
+    };
+    assert_eq!(says(US), (false, "cart, which it follows, still serves from us-east-1".to_owned()));
+    assert_eq!(says(EU), (true, "cart serves from us-east-1 already".to_owned()));
+}
+
+#[test]
+fn a_region_without_the_writer_leaves_and_one_whose_service_has_no_writer_leaves_too() {
+    let mut bench = serving();
+    run(&mut bench, Movement::Evacuate, EU, Mode::Graceful);
+    assert_eq!(bench.shop().primary.as_str(), US, "the writer stays where it is");
+    let mut without = many();
+    without.data.remove(0);
+    let mut bench = Bench::serving_spec(without);
+    run(&mut bench, Movement::Evacuate, US, Mode::Graceful);
+    let serving = bench.state.serving(bench.shop());
+    assert_eq!(serving.into_iter().map(Region::as_str).collect::<Vec<_>>(), [EU]);
+}
+
+#[test]
+fn a_region_that_does_not_serve_takes_nobody_in() {
+    let bench = serving();
+    let mut decision = ask(&bench, Movement::Evacuate, EU, Mode::Graceful, sound()).unwrap();
+    decision.plan.to = WITNESS.into();
+    assert_eq!(bench.clone().refused(person(), Command::Decide(Box::new(decision))), "STALE_PLAN");
 }

@@ -115,8 +115,24 @@ fn an_announced_run_is_taken_back_when_the_service_comes_back() {
 }
 
 #[test]
+fn an_announced_run_of_a_leader_whose_clock_was_ahead_is_taken_back_and_decided_anew() {
+    let (mut bench, run) = announced();
+    bench.now = NOW.minus_ms(60_000);
+    assert_eq!(proposals(&bench, breach()), vec![], "clocks that are right may differ a little");
+    bench.now = NOW.minus_ms(600_000);
+    let proposed = proposals(&bench, breach());
+    aborts(&proposed, &run, &format!("it was decided at {NOW} by a clock that is wrong"));
+    bench.ok(daemon(), proposed[0].clone());
+    let proposed = proposals(&bench, breach());
+    let [Command::Decide(decision)] = proposed.as_slice() else { panic!("{proposed:?}") };
+    assert_eq!(decision.announce_until, Some(bench.now.plus_ms(20_000)));
+}
+
+#[test]
 fn an_announced_run_is_taken_back_when_it_is_paused_or_too_old() {
     let (mut bench, run) = announced();
+    bench.now = bench.run(&run).valid_until;
+    assert_eq!(proposals(&bench, breach()), vec![Command::Start { run: run.clone() }]);
     bench.now = bench.run(&run).valid_until.plus_ms(1);
     aborts(&proposals(&bench, breach()), &run, "its evidence is too old to start on");
     bench.now = NOW;
@@ -133,6 +149,9 @@ fn a_question_is_taken_back_when_nobody_answers_or_the_service_comes_back() {
     assert_eq!(proposals(&bench, breach()), vec![]);
     assert_eq!(proposals(&bench, vec![]), vec![], "what cannot be told is what a person is asked about");
     aborts(&proposals(&bench, healthy()), &run, "us-east-1 is healthy again");
+    let mut asked_for = bench.clone();
+    asked_for.state.runs.get_mut(&run).unwrap().trigger = Trigger::Operator;
+    assert_eq!(proposals(&asked_for, healthy()), vec![], "what a person wants needs no breach");
     bench.now = NOW.plus_ms(30 * 60_000);
     assert_eq!(proposals(&bench, breach()), vec![]);
     bench.now = NOW.plus_ms(30 * 60_000 + 1);
@@ -200,6 +219,10 @@ fn a_forecast_says_what_would_happen_to_each_service() {
     let bench = Bench::serving();
     assert_eq!(forecast(&bench, healthy(), US), said("fails-over", "every guard would say yes"));
     assert_eq!(forecast(&bench, healthy(), EU), said("unaffected", "serves from us-east-1"));
+    let matrix = bench.matrix(healthy());
+    let in_full = what_if_region_vanishes(bench.now, &bench.state, &matrix, &view(), &US.into()).remove(0);
+    assert_eq!(in_full.loss, bench.automatic().loss);
+    assert_eq!(in_full.plan.unwrap().to.as_str(), EU);
     let alone = vec![report(US, Status::Good), report(EU, Status::Good)];
     assert_eq!(forecast(&bench, alone, US), said("stays-down", "only 1 daemons would be left; 2 are needed"));
     let mut paused = bench.clone();
@@ -239,6 +262,11 @@ fn one_who_follows_is_forecast_with_the_one_it_follows() {
     let words = |bench: &Bench| forecast(bench).into_iter().map(|(name, word, _)| (name, word)).collect::<Vec<_>>();
     let both = |word| [("cart".to_owned(), word), ("shop".to_owned(), word)];
     assert_eq!(words(&bench), both("fails-over"), "{:?}", forecast(&bench));
+    assert_eq!(forecast(&bench)[0].2, "every guard would say yes");
+    let mut held = bench.clone();
+    held.ok(person(), Command::Pause { service: Some("cart".into()) });
+    assert_eq!(words(&held), [("cart".to_owned(), "needs-person"), ("shop".to_owned(), "fails-over")]);
+    assert!(forecast(&held)[0].2.starts_with("not-paused: "), "its own reason: {:?}", forecast(&held));
     bench.ok(person(), Command::Pause { service: Some("shop".into()) });
     assert_eq!(words(&bench), both("needs-person"));
     assert!(

@@ -2,7 +2,7 @@
 
 use super::fixture::*;
 use crate::fleet::*;
-use crate::health::Status;
+use crate::health::{Status, View};
 use crate::ids::{Epoch, LogIndex, ServiceName};
 use crate::plan::Mode;
 use crate::service::{OnDoubt, Pattern, ServiceSpec};
@@ -55,6 +55,7 @@ fn a_decision_is_refused_with_its_word() {
     assert_eq!(refused(&bench, |decision| decision.plan.spec_index = LogIndex(1)), "STALE_PLAN");
     assert_eq!(refused(&bench, |decision| decision.plan.from = EU.into()), "STALE_PLAN");
     assert_eq!(refused(&bench, |decision| decision.valid_until = NOW.minus_ms(1)), "STALE_EVIDENCE");
+    bench.clone().decide(Decision { valid_until: NOW, ..bench.automatic() });
     assert_eq!(refused(&bench, |decision| decision.plan.to = US.into()), "PLAN_UNSOUND");
     assert_eq!(refused(&bench, |decision| decision.plan.steps.clear()), "PLAN_UNSOUND");
     assert_eq!(refused(&bench, |decision| turn(decision, Guard::Cooldown, Severity::Blocks)), "GUARD_REFUSED");
@@ -71,6 +72,26 @@ fn a_decision_is_refused_with_its_word() {
     for guard in [Guard::Quorum, Guard::BreachProven, Guard::NotPaused, Guard::Route53Agrees] {
         let gone = refused(&bench, |decision| decision.guards.retain(|verdict| verdict.guard != guard));
         assert_eq!(gone, "GUARD_MISSING", "{guard:?}");
+    }
+}
+
+#[test]
+fn what_a_drill_shows_is_decided_as_an_outage_would_be_and_what_a_person_asks_for_is_not() {
+    let mut spec = shop();
+    spec.policy.announce_ms = 20_000;
+    let bench = Bench::serving_spec(spec);
+    let shows = view().rehearsing(&"nightly-1".into());
+    let asked = |trigger, view: &View| {
+        let request = FailoverRequest { trigger, mode: Some(Mode::Graceful), ..by_itself() };
+        propose_failover(bench.now, &bench.state, &bench.matrix(breach()), view, &request).unwrap()
+    };
+    let (real, drilled) = (bench.automatic(), asked(Trigger::Drill, &shows));
+    assert_eq!((&drilled.loss, &drilled.reason), (&real.loss, &real.reason));
+    assert_eq!(drilled.announce_until, Some(NOW.plus_ms(20_000)));
+    for (trigger, view) in [(Trigger::Drill, &view()), (Trigger::Operator, &shows)] {
+        let decision = asked(trigger, view);
+        assert_eq!((decision.reason.as_str(), decision.announce_until), ("no reason was given", None), "{trigger:?}");
+        assert_ne!(decision.loss, real.loss, "what a graceful move leaves behind: {trigger:?}");
     }
 }
 

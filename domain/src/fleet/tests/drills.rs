@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::fixture::*;
 use crate::drill::{
-    ComesBack, Course, Curves, DrillKind, DrillPhase, DrillRun, DrillSpec, DrillVerdict, Guardrail, LicenceStanding,
-    Schedule, Sight, ThroughSeen, licence_of, next_start,
+    ComesBack, Course, Curves, DrillKind, DrillPhase, DrillRun, DrillSpec, DrillVerdict, Ending, Guardrail,
+    LicenceStanding, Schedule, Sight, ThroughSeen, licence_of, next_start,
 };
 use crate::fleet::*;
 use crate::health::{Rehearsal, Report, SignalReading, Status};
@@ -418,6 +418,9 @@ fn a_fleet_that_is_shown_a_lost_region_proves_it_and_moves_gracefully() {
     let mut unproven = decision.clone();
     unproven.evidence[0].opinions.iter_mut().for_each(|opinion| opinion.status = Status::Good);
     assert_eq!(day.bench.refused(daemon(), Command::Decide(unproven)), "NOT_PROVEN");
+    let mut unheard = decision.clone();
+    unheard.guards.retain(|verdict| verdict.guard != Guard::Route53Agrees);
+    assert_eq!(day.bench.refused(daemon(), Command::Decide(unheard)), "GUARD_MISSING", "graceful, but as an outage");
     let mut stray = decision.clone();
     stray.drill = Some("gameday.9".into());
     assert_eq!(day.bench.refused(daemon(), Command::Decide(stray)), "NO_DRILL");
@@ -501,6 +504,74 @@ fn a_real_breach_in_the_middle_of_the_way_out_stops_it_first() {
     day.tick(breach());
     let real = day.bench.state.open_run(&"shop".into()).expect("practice holds up no real failover");
     assert_eq!((real.trigger, real.plan.mode, real.plan.to.as_str()), (Trigger::Automatic, Mode::Forced, EU));
+}
+
+/// The way out has moved the database and not yet the traffic.
+fn half_way() -> (GameDay, RunId) {
+    let mut day = GameDay::opened(drill(DrillKind::Switchover));
+    day.tick(all_well());
+    day.tick(all_well());
+    let out = day.run().out.clone().unwrap();
+    let names: Vec<StepName> = day.bench.run(&out).plan.steps.iter().map(|step| step.name.clone()).collect();
+    let promotion = names.iter().position(|name| name.as_str().starts_with("promote/")).unwrap();
+    for name in &names[..=promotion] {
+        day.bench.step(&out, name.as_str(), done());
+    }
+    assert_eq!((day.bench.shop().primary.as_str(), day.bench.shop().chosen.as_str()), (US, EU));
+    (day, out)
+}
+
+#[test]
+fn a_real_breach_half_way_out_goes_on_to_where_the_drill_was_going() {
+    let (mut day, _) = half_way();
+    day.tick(breach());
+    assert_eq!(day.verdict(), Some(DrillVerdict::Overtaken));
+    day.later(1_000);
+    day.tick(breach());
+    let real = day.bench.state.open_run(&"shop".into()).expect("practice holds up no real failover");
+    assert_eq!((real.trigger, real.plan.to.as_str()), (Trigger::Automatic, EU));
+}
+
+#[test]
+fn a_drill_that_a_person_stopped_half_way_out_leaves_the_question_to_people() {
+    let (mut day, out) = half_way();
+    day.bench.abort(&out);
+    day.tick(all_well());
+    assert_ne!(day.verdict(), Some(DrillVerdict::Overtaken));
+    day.later(1_000);
+    assert_eq!(day.proposals(breach()), vec![], "a person says first where the service shall be");
+}
+
+#[test]
+fn a_person_who_turns_the_switch_back_ends_the_drill_too() {
+    let (mut day, _) = GameDay::arrived(drill(DrillKind::Switchover));
+    let set = Command::SetSwitch { group: "shop".into(), region: US.into(), on: true, run: None };
+    day.bench.ok(person(), set);
+    day.later(HOLD_MS);
+    day.tick(all_well());
+    assert_eq!(day.phase(), DrillPhase::Returning);
+    day.tick(all_well());
+    let reason = "shop serves from us-east-1 already, and this drill did not bring it there";
+    assert_eq!(day.run().ending, Some(Ending::Overtaken { reason: reason.to_owned() }));
+    assert_eq!(day.phase(), DrillPhase::Closed);
+}
+
+#[test]
+fn a_phase_that_a_wrong_clock_began_does_not_last_until_then() {
+    let (mut day, _) = GameDay::arrived(drill(DrillKind::Switchover));
+    assert_eq!(day.phase(), DrillPhase::Holding);
+    day.bench.now = NOW.minus_ms(600_000);
+    day.tick(all_well());
+    assert_eq!(day.phase(), DrillPhase::Returning, "it does not hold for as long as the clock was ahead");
+
+    let (mut day, out) = half_way();
+    day.bench.now = NOW.minus_ms(600_000);
+    day.tick(all_well());
+    let ending = day.run().ending.clone();
+    assert!(
+        matches!(&ending, Some(Ending::Failed { reason }) if reason.starts_with(&format!("run {out} is running after more than "))),
+        "{ending:?}"
+    );
 }
 
 #[test]

@@ -262,7 +262,7 @@ fn a_person_is_informed_where_a_daemon_is_blocked() {
     let reports = edited(|report| report.route53.clear());
     let decision = bench.propose(reports, &by_person(Mode::Forced)).unwrap();
     let noes: Vec<Guard> = decision.guards.iter().filter(|verdict| !verdict.ok).map(|verdict| verdict.guard).collect();
-    assert_eq!(noes, [Guard::Route53Agrees, Guard::RpoBudget]);
+    assert_eq!(noes, [Guard::Route53Agrees, Guard::RpoBudget, Guard::NotPaused]);
     let run = bench.decide(decision);
     assert_eq!(bench.run(&run).state, RunState::Running);
 }
@@ -277,4 +277,27 @@ fn a_graceful_move_needs_a_standby_that_is_ready() {
     let refused = bench.propose(reports.clone(), &by_person(Mode::Graceful)).unwrap_err();
     assert_eq!(refused.reason, "guard standby-ready says no: orders-db in eu-west-1 is not ready: no instances");
     assert!(bench.propose(reports, &by_person(Mode::Forced)).is_ok());
+}
+
+#[test]
+fn a_run_that_was_stopped_half_way_is_for_a_person_to_go_on_with() {
+    let (mut bench, run) = Bench::running();
+    bench.step(&run, "fence/orders-db", done());
+    bench.step(&run, "promote/orders-db", done());
+    bench.abort(&run);
+    bench.settle();
+    let tried = ask(&bench, breach(), Guard::NotPaused);
+    assert_eq!(tried.commands, vec![]);
+    let reason = "a run was stopped half-way: a person says first where the service shall be";
+    assert_eq!(tried.verdict.unwrap().reason, reason);
+}
+
+#[test]
+fn route_53_is_asked_where_a_person_moves_by_force_and_not_where_all_are_well() {
+    let bench = Bench::serving();
+    let asked = |mode| {
+        let seen = outlook(bench.now, &bench.state, &bench.matrix(healthy()), &view(), &by_person(mode)).unwrap();
+        seen.guards.iter().any(|verdict| verdict.guard == Guard::Route53Agrees)
+    };
+    assert_eq!((asked(Mode::Forced), asked(Mode::Graceful)), (true, false));
 }

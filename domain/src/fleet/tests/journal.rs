@@ -4,7 +4,7 @@ use super::fixture::*;
 use crate::data::loss::{Loss, LossUnit};
 use crate::fleet::*;
 use crate::ids::{Epoch, RunId};
-use crate::plan::Mode;
+use crate::plan::{Mode, Step};
 use crate::service::OnDoubt;
 
 const FENCE: &str = "fence/orders-db";
@@ -349,4 +349,28 @@ fn the_three_newest_closed_runs_stay() {
     let kept: Vec<&str> = bench.state.runs.keys().map(RunId::as_str).collect();
     assert_eq!(kept, ["shop-3", "shop-4", "shop-5"]);
     assert_eq!(bench.decide(bench.asked(Mode::Graceful)), RunId::from("shop-6"));
+}
+
+#[test]
+fn only_a_failure_of_the_critical_path_that_may_pass_is_tried_again() {
+    let (bench, id) = Bench::running();
+    let mut run = bench.run(&id).clone();
+    let first = run.plan.steps.iter().find(|step| step.after.is_empty()).unwrap().clone();
+    for (retryable, critical) in [(true, true), (true, false), (false, true), (false, false)] {
+        let progress = StepProgress { state: StepState::Failed, retryable, ..StepProgress::default() };
+        run.steps.insert(first.name.clone(), progress);
+        let may = run.may_begin(&Step { critical, ..first.clone() });
+        assert_eq!(may.is_ok(), retryable && critical, "{may:?}");
+    }
+}
+
+#[test]
+fn states_and_triggers_are_called_what_they_are_stored_as() {
+    for trigger in [Trigger::Automatic, Trigger::Operator, Trigger::Drill] {
+        assert_eq!(serde_json::to_value(trigger).unwrap(), trigger.word());
+    }
+    use StepState::{Acting, Failed, Pending, Skipped, Succeeded, Unknown};
+    for state in [Pending, Acting, Unknown, Succeeded, Failed, Skipped] {
+        assert_eq!(serde_json::to_value(state).unwrap(), state.word());
+    }
 }

@@ -21,15 +21,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::copied::Copied;
 use super::outcome::{Ended, failed};
-use crate::ports::Rehearsed;
+use crate::ports::{Clock, Rehearsed};
 use crate::runtime::{Supervisor, TaskKind};
 use crate::sim::bus::Bus;
 use crate::sim::fleet::checkers::{Doors, switch_endpoint};
-use crate::sim::fleet::daemon::{Daemon, Home, Surroundings};
+use crate::sim::fleet::daemon::{Daemon, Home, MachineClock, Surroundings};
 use crate::sim::fleet::effects::EffectExam;
+use crate::sim::fleet::ground::Ground;
 use crate::sim::fleet::judge::Judge;
 use crate::sim::fleet::proof::ProofExam;
 use crate::sim::history::MemoryHistory;
+use crate::sim::tripwire::Tripwire;
 use crate::sim::world::{Fetch, SimulatedAws, StoreId, Timing, TokioClock, run_checkers};
 
 /// Between two looks.
@@ -51,6 +53,7 @@ pub(super) struct Stage<'a> {
     pub(super) aws: SimulatedAws,
     pub(super) judge: Judge,
     around: Surroundings,
+    bus: Bus,
     homes: BTreeMap<Region, Home>,
     daemons: BTreeMap<Region, Daemon>,
     doors: Doors,
@@ -74,7 +77,7 @@ impl<'a> Stage<'a> {
 
     async fn acts(&mut self) -> Result<Ended, String> {
         for region in self.copied.members.keys().cloned().collect::<Vec<_>>() {
-            let daemon = Daemon::start(&self.homes[&region], &self.around).await?;
+            let daemon = self.bus.start(&self.homes[&region], &self.around).await?;
             self.doors.open(&region, daemon.door());
             self.daemons.insert(region, daemon);
         }
@@ -111,7 +114,14 @@ impl<'a> Stage<'a> {
             let build = Default::default();
             (
                 region.clone(),
-                Home { region: region.clone(), disk: Default::default(), history, clock: clock.clone(), build },
+                Home {
+                    region: region.clone(),
+                    disk: Default::default(),
+                    history,
+                    machine: MachineClock::new(Arc::new(clock.clone())),
+                    join: None,
+                    build,
+                },
             )
         };
         let homes = copied.members.iter().map(home).collect();
@@ -119,9 +129,10 @@ impl<'a> Stage<'a> {
             fleet: fleet.clone(),
             members: copied.members.clone(),
             aws: aws.clone(),
-            bus,
             judge: judge.clone(),
+            tripwire: Tripwire::default(),
             timing: copied.timing.clone(),
+            settings: Default::default(),
         };
         let doors = Doors::default();
         let checkers = Supervisor::new();
@@ -138,6 +149,7 @@ impl<'a> Stage<'a> {
             aws,
             judge,
             around,
+            bus,
             homes,
             daemons: BTreeMap::new(),
             doors,
@@ -149,7 +161,7 @@ impl<'a> Stage<'a> {
     }
 
     fn now(&self) -> Timestamp {
-        self.homes.values().next().map_or(self.copied.now, |home| crate::ports::Clock::now(&home.clock))
+        self.homes.values().next().map_or(self.copied.now, |home| home.machine.now())
     }
 
     pub(super) fn name(&self) -> &ServiceName {
@@ -251,7 +263,7 @@ impl<'a> Stage<'a> {
     async fn crash(&mut self, region: &Region) {
         let Some(daemon) = self.daemons.remove(region) else { return };
         self.doors.close(region);
-        daemon.crash(&self.homes[region], &self.around.bus).await;
+        self.bus.crash(&self.homes[region], daemon).await;
     }
 
     /// The Region dies with everything in it.
@@ -314,12 +326,12 @@ impl<'a> Stage<'a> {
     fn asked_by_hand(&self) -> Option<Command> {
         let daemon = self.leader()?;
         let (now, matrix, view) = (daemon.now(), daemon.matrix(), daemon.view());
-        let finding = diagnose(now, view, &self.copied.spec, &self.copied.home, &matrix);
+        let finding = diagnose(now, &view, &self.copied.spec, &self.copied.home, &matrix);
         if !finding.diagnosis.is_breach() {
             return None;
         }
         let request = self.request(Trigger::Operator, person());
-        let decision = propose_failover(now, &daemon.state(), &matrix, view, &request);
+        let decision = propose_failover(now, &daemon.state(), &matrix, &view, &request);
         decision.map(|decision| Command::Decide(Box::new(decision))).ok()
     }
 
@@ -344,7 +356,7 @@ impl<'a> Stage<'a> {
         let Some(daemon) = self.leader() else { return Vec::new() };
         let trigger = if self.needs_a_person() { Trigger::Operator } else { Trigger::Automatic };
         let request = self.request(trigger, person());
-        let seen = outlook(daemon.now(), &daemon.state(), &daemon.matrix(), daemon.view(), &request);
+        let seen = outlook(daemon.now(), &daemon.state(), &daemon.matrix(), &daemon.view(), &request);
         seen.map(|seen| seen.guards).unwrap_or_default()
     }
 

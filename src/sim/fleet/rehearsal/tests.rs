@@ -122,6 +122,7 @@ fn empty() -> Report {
     Report {
         observer: region(US_EAST),
         build: Default::default(),
+        settings: None,
         seq: 1,
         sent_at: NOW,
         applied: LogIndex(1),
