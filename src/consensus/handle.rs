@@ -35,6 +35,7 @@ pub(super) struct Inner {
     pub(super) config: ConsensusConfig,
     pub(super) network: Network,
     pub(super) hearing: Hearing,
+    pub(super) log: LogStore,
     pub(super) state: watch::Receiver<Arc<FleetState>>,
     pub(super) leadership: watch::Receiver<Leadership>,
     /// Set while leadership is being handed over: nothing is proposed meanwhile.
@@ -112,7 +113,7 @@ impl Consensus {
             pause: config.heartbeat,
         };
         let log = LogStore::new(store.clone(), node_id(&config.me));
-        let raft = Raft::new(node_id(&config.me), openraft, network.clone(), log, machine)
+        let raft = Raft::new(node_id(&config.me), openraft, network.clone(), log.clone(), machine)
             .await
             .map_err(|error| broken(error.to_string()))?;
         if joins {
@@ -141,6 +142,7 @@ impl Consensus {
             config,
             network,
             hearing,
+            log,
             state,
             leadership,
             stepping_aside,

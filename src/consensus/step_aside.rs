@@ -2,12 +2,15 @@
 //! become as long as ours, give no more signs of life, and have that peer stand.
 //!
 //! This daemon votes for it, which is a majority of three at once. Where it is none, or that vote is lost, the
-//! other followers vote as soon as their lease on us has run out: the peer is asked again until then.
+//! other followers vote as soon as their lease on us has run out: the peer is asked again until then. But it is asked
+//! only while we lead and it has our whole log: each election raises its term, and whoever leads by then gives way to
+//! that, while it may be unable to win.
 
 use std::sync::atomic::Ordering;
 
 use failoverd_domain::ids::Region;
-use tokio::time::{Duration, Instant, timeout};
+use openraft::storage::RaftLogStorage;
+use tokio::time::{Duration, Instant, timeout, timeout_at};
 
 use super::handle::{Consensus, Inner};
 use super::message::Message;
@@ -33,15 +36,19 @@ impl Consensus {
             return;
         }
         inner.raft.runtime_config().heartbeat(false);
+        inner.raft.runtime_config().elect(false);
         if inner.call_elections(to, lease * 4).await {
             tracing::info!(%to, "stepped aside");
-        } else {
+        } else if inner.leads() {
             tracing::warn!(%to, "nobody took over: leading on");
+        } else {
+            tracing::warn!(%to, "leadership was given up, and nobody has taken over yet");
         }
     }
 }
 
-/// Keeps the leader from proposing and from giving signs of life; both come back when it is dropped.
+/// Keeps the leader from proposing, from giving signs of life and from standing again once it has given way; all of
+/// that comes back when it is dropped.
 struct Silence<'a> {
     inner: &'a Inner,
 }
@@ -49,6 +56,7 @@ struct Silence<'a> {
 impl Drop for Silence<'_> {
     fn drop(&mut self) {
         self.inner.raft.runtime_config().heartbeat(true);
+        self.inner.raft.runtime_config().elect(true);
         self.inner.stepping_aside.store(false, Ordering::Relaxed);
     }
 }
@@ -60,25 +68,39 @@ impl Inner {
         metrics.current_leader == Some(metrics.id)
     }
 
+    /// Waits until `to` has the whole log, with what was proposed before and is only on its way into it; as long as this
+    /// daemon leads, nobody else knows how long that is.
     async fn wait_for_log_of(&self, to: &Region) {
+        // openraft takes its callers in turn, and writes what one has proposed before it answers the next.
+        let in_turn = self.raft.with_raft_state(|_| ()).await;
+        let (Ok(()), Ok(log)) = (in_turn, self.log.clone().get_log_state().await) else {
+            // Consensus has stopped: then nobody leads here anyway.
+            return;
+        };
         let to = node_id(to);
         let mut metrics = self.raft.metrics();
         let has_all = metrics.wait_for(|metrics| {
             let matched = metrics.replication.as_ref().and_then(|replication| replication.get(&to));
-            matched.and_then(Option::as_ref).map(|log_id| log_id.index) == metrics.last_log_index
+            matched.is_some_and(|matched| *matched >= log.last_log_id)
         });
-        // An error means that consensus has stopped: then nobody leads here anyway.
         drop(has_all.await);
     }
 
-    /// Asks `to` to stand until somebody else leads, or until `patience` has run out.
+    /// Asks `to` to stand, and again when the others' leases on us have run out and none of them stands yet, until
+    /// somebody else leads or `patience` has run out. No sooner: a slow election is not to be begun again for ever.
     async fn call_elections(&self, to: &Region, patience: Duration) -> bool {
-        let deadline = Instant::now() + patience;
+        let pause = self.config.election_timeout_max + self.config.heartbeat;
+        let mut again = Instant::now();
+        let deadline = again + patience;
         while Instant::now() < deadline {
-            if let Err(error) = self.network.ask(to, Message::CallElection, self.config.heartbeat).await {
-                tracing::debug!(%to, %error, "could not call an election");
+            again = deadline.min(again + pause);
+            if self.leads() && timeout_at(again, self.wait_for_log_of(to)).await.is_ok() {
+                let called = self.network.ask(to, Message::CallElection, self.config.heartbeat).await;
+                if let Err(error) = called {
+                    tracing::debug!(%to, %error, "could not call an election");
+                }
             }
-            if timeout(self.config.heartbeat * 2, self.wait_for_another()).await.is_ok() {
+            if timeout_at(again, self.wait_for_another()).await.is_ok() {
                 return true;
             }
         }

@@ -169,7 +169,7 @@ fn stepping_aside_moves_leadership_to_the_one_chosen() {
 
 #[test]
 fn stepping_aside_works_without_the_old_leaders_own_vote() {
-    for seed in 0..10 {
+    for seed in 0..40 {
         simulate(seed, async {
             let fleet = Fleet::formed(seed).await;
             let old = fleet.leader().await;
@@ -180,6 +180,55 @@ fn stepping_aside_works_without_the_old_leaders_own_vote() {
             fleet.running[&old].step_aside(&to).await;
             assert!(fleet.running[&to].leadership().borrow().is_me, "seed {seed}");
             fleet.bus.heal();
+            fleet.commit(pause()).await;
+            fleet.settle().await;
+        });
+    }
+}
+
+#[test]
+fn stepping_aside_waits_for_what_was_proposed_just_before() {
+    for seed in 0..40 {
+        simulate(seed, async {
+            let fleet = Fleet::formed(seed).await;
+            let old = fleet.leader().await;
+            let [to, _] = Fleet::others(&old);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let leader = &fleet.running[&old];
+            let term = leader.fleet_metrics().term;
+            let begun = Instant::now();
+            // The entry is on its way into the log, which nothing shows yet, when leadership is to be handed over.
+            let (proposed, ()) = tokio::join!(leader.propose(pause()), leader.step_aside(&to));
+            assert!(
+                begun.elapsed() < Duration::from_millis(400),
+                "seed {seed}: {:?} without a leader",
+                begun.elapsed()
+            );
+            assert!(fleet.running[&to].leadership().borrow().is_me, "seed {seed}");
+            assert_eq!(fleet.running[&to].fleet_metrics().term, term + 1, "seed {seed}: one election");
+            proposed.unwrap();
+            fleet.settle().await;
+        });
+    }
+}
+
+#[test]
+fn one_that_was_elected_just_now_steps_aside_once_its_lease_is_over() {
+    for seed in 0..40 {
+        simulate(seed, async {
+            let fleet = Fleet::started(seed).await;
+            let old = fleet.leader().await;
+            let [to, _] = Fleet::others(&old);
+            let leader = &fleet.running[&old];
+            let begun = Instant::now();
+            let (proposed, ()) = tokio::join!(leader.propose(pause()), leader.step_aside(&to));
+            assert!(
+                begun.elapsed() < Duration::from_millis(1_200),
+                "seed {seed}: {:?} without a leader",
+                begun.elapsed()
+            );
+            assert_ne!(fleet.leader_but(Some(&old)).await, old, "seed {seed}");
+            proposed.unwrap();
             fleet.commit(pause()).await;
             fleet.settle().await;
         });
