@@ -80,7 +80,7 @@ def until(what, look, patience_s=90):
 def failoverctl(*arguments):
     servers = ",".join(f"http://127.0.0.1:{port}" for port in GRPC)
     return subprocess.run(
-        [chart.BINARIES / "failoverctl", "--server", servers, *arguments], cwd=chart.ROOT, capture_output=True, text=True, timeout=120
+        [chart.BINARIES / "failoverctl", "--server", servers, *arguments], cwd=chart.ROOT, capture_output=True, text=True, timeout=360
     )
 
 
