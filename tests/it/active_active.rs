@@ -13,11 +13,10 @@ use hickory_proto::rr::{Name, RData, RecordType};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::sandbox::Fixture;
+use crate::sandbox::{Fixture, PATIENCE};
 
 const EAST: &str = "us-east-1";
 const WEST: &str = "eu-west-1";
-const PATIENCE: Duration = Duration::from_secs(120);
 /// Networks of the simulated Internet, by what they stand for.
 const GERMANY: &str = "198.18.6.0/24";
 const CALIFORNIA: &str = "198.18.3.0/24";

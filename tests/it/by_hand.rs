@@ -13,14 +13,12 @@ use failoverd_domain::route53::RecordType;
 use failoverd_domain::traffic::FenceMark;
 
 use crate::aws::ground::tool;
-use crate::sandbox::Fixture;
+use crate::sandbox::{Fixture, PATIENCE};
 
 const EAST: &str = "us-east-1";
 const WEST: &str = "eu-west-1";
 const OF_EAST: &str = "192.0.2.10";
 const OF_WEST: &str = "192.0.2.20";
-/// Below the ports that Linux gives to outgoing connections: a daemon that comes back finds its own free.
-const PATIENCE: Duration = Duration::from_secs(120);
 /// The AWS CLI takes a second to start, and a script calls it some forty times.
 const SCRIPT_ENDS: Duration = Duration::from_secs(400);
 /// What a script may change.

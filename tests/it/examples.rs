@@ -1,8 +1,6 @@
 //! The examples as somebody finds them: each is applied to a sandbox as it stands, and settles; the pair moves by
 //! itself when its Region dies, and has a way back.
 
-use std::time::Duration;
-
 use failoverd::ports::Dns;
 use failoverd::sandbox::Sandbox;
 use failoverd::sim::world::Resolution;
@@ -11,11 +9,10 @@ use failoverd_domain::fleet::{FleetState, ServicePhase};
 use failoverd_domain::ids::{Region, ServiceName};
 use failoverd_domain::route53::{Place, RecordType};
 
-use crate::sandbox::Fixture;
+use crate::sandbox::{Fixture, PATIENCE};
 
 const EAST: &str = "us-east-1";
 const WEST: &str = "eu-west-1";
-const PATIENCE: Duration = Duration::from_secs(120);
 
 fn example(name: &str) -> String {
     format!("{}/examples/{name}.yaml", env!("CARGO_MANIFEST_DIR"))

@@ -10,9 +10,8 @@ use failoverd_domain::ids::ServiceName;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use crate::sandbox::Fixture;
+use crate::sandbox::{Fixture, PATIENCE};
 
-const PATIENCE: Duration = Duration::from_secs(120);
 /// A schedule has whole minutes, and moves, a hold, a return and their record come after it.
 const A_WHOLE_DRILL: Duration = Duration::from_secs(300);
 const LOOK: Duration = Duration::from_millis(250);

@@ -10,11 +10,10 @@ use failoverd_domain::glass::{Enrolment, PublicKey};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use crate::sandbox::Fixture;
+use crate::sandbox::{Fixture, PATIENCE};
 
 const EAST: &str = "us-east-1";
 const WEST: &str = "eu-west-1";
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Makes a key as its owner would, on a machine that knows no fleet.
 fn keygen(folder: &Path, name: &str) -> (PathBuf, PublicKey) {

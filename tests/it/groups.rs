@@ -1,16 +1,13 @@
 //! Two services that share a switch, as people see them: one is moved, both are.
 
-use std::time::Duration;
-
 use failoverd::ports::Dns;
 use failoverd_domain::fleet::ServicePhase;
 use failoverd_domain::ids::{Region, ServiceName};
 use failoverd_domain::route53::{Change, Policy, RecordSet, RecordType};
 
-use crate::sandbox::Fixture;
+use crate::sandbox::{Fixture, PATIENCE};
 
 const WEST: &str = "eu-west-1";
-const PATIENCE: Duration = Duration::from_secs(120);
 const BOTH: [&str; 2] = ["checkout", "storefront"];
 
 fn example(name: &str) -> String {

@@ -15,9 +15,8 @@ use failoverd_domain::time::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use crate::sandbox::Fixture;
+use crate::sandbox::{Fixture, PATIENCE};
 
-const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(100);
 
 /// One sample: its name, its labels, its value.

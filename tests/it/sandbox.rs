@@ -27,8 +27,8 @@ const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/checkout.y
 /// What the interface promises: the answer moves, and is settled.
 const MOVES_WITHIN: Duration = Duration::from_secs(60);
 const SETTLED_WITHIN: Duration = Duration::from_secs(120);
-/// One that waits for a whole move and its way back, on a machine that is busy with other tests.
-const COMMAND_ENDS_WITHIN: Duration = Duration::from_secs(300);
+/// For whatever comes about by itself, and for commands that wait for it, on a machine that is busy with other tests.
+pub const PATIENCE: Duration = Duration::from_secs(300);
 const LOOK: Duration = Duration::from_millis(50);
 
 pub struct Fixture {
@@ -105,8 +105,8 @@ impl Fixture {
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_failoverctl"));
         command.args(arguments).env("FAILOVERCTL_SERVER", &self.servers).stdin(std::process::Stdio::null());
         command.kill_on_drop(true);
-        let output = timeout(COMMAND_ENDS_WITHIN, command.output()).await;
-        output.unwrap_or_else(|_| panic!("{arguments:?} does not end in {COMMAND_ENDS_WITHIN:?}")).unwrap()
+        let output = timeout(PATIENCE, command.output()).await;
+        output.unwrap_or_else(|_| panic!("{arguments:?} does not end in {PATIENCE:?}")).unwrap()
     }
 
     pub async fn expect(&self, exit: i32, arguments: &[&str]) -> String {

@@ -193,7 +193,7 @@ class FleetTest(unittest.TestCase):
     def test_the_three_examples_form_a_fleet_and_stop_in_time(self):
         first, *others = self.daemons
         first.start()
-        within(60, "the first daemon lives", lambda: first.probe("livenessProbe"))
+        within(180, "the first daemon lives", lambda: first.probe("livenessProbe"))
         self.assertEqual(first.probe("startupProbe")[0], 200)
         self.assertEqual(first.probe("livenessProbe")[0], 200)
         code, said = first.probe("readinessProbe")
@@ -202,12 +202,12 @@ class FleetTest(unittest.TestCase):
 
         second, third = others
         second.start()
-        within(60, "two of three have a leader", lambda: first.readiness() and second.readiness())
+        within(180, "two of three have a leader", lambda: first.readiness() and second.readiness())
         third.start()
         leaders = set()
         for daemon in self.daemons:
             try:
-                leaders.add(within(60, f"{daemon.region} is ready", daemon.readiness)["leader"])
+                leaders.add(within(180, f"{daemon.region} is ready", daemon.readiness)["leader"])
             except AssertionError as error:
                 raise AssertionError(f"{error}\n{daemon.log.read_text()[-3000:]}") from None
         self.assertEqual(len(leaders), 1, "all know one leader")
@@ -215,7 +215,7 @@ class FleetTest(unittest.TestCase):
         ran = self.as_exec_would(self.daemons[0], "status")
         self.assertEqual(ran.returncode, 0, ran.stderr)
         for daemon in self.daemons:
-            ran = within(60, f"{daemon.region} knows its fleet", lambda: self.formed(daemon))
+            ran = within(180, f"{daemon.region} knows its fleet", lambda: self.formed(daemon))
             roles = dict(re.findall(r"^((?:us|eu)-[a-z]+-\d)\s+(member|witness)", ran.stdout, re.MULTILINE))
             self.assertEqual(roles, {"us-east-1": "member", "eu-west-1": "member", "us-west-2": "witness"})
 
@@ -315,7 +315,7 @@ class ImageTest(unittest.TestCase):
     def test_the_daemon_starts_in_it_as_nobody_in_particular_and_stops_in_order(self):
         process = self.start("/usr/bin/failoverd", *self.container["args"])
         try:
-            within(60, "it lives", lambda: process.poll() is not None or asked(self.ports["ops"], "/livez"))
+            within(180, "it lives", lambda: process.poll() is not None or asked(self.ports["ops"], "/livez"))
             self.assertIsNone(process.poll(), process.poll() is not None and process.stdout.read())
             status = status_of(process.pid)
             self.assertEqual(status["Name"], "failoverd")

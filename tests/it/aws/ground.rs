@@ -26,7 +26,7 @@ pub const US: &str = "us-east-1";
 pub const EU: &str = "eu-west-1";
 
 /// How long anything may take that a server does in the background.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A server that cases run on.
 pub struct Ground {

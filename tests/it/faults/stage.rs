@@ -36,7 +36,7 @@ pub const EU: &str = REGIONS[1];
 /// For a new leader; the machine may be busy, and a connection that only looks alive is given up after 8 s.
 pub const ELECTED_WITHIN: Duration = seconds(40);
 /// For a run, and for settlement.
-pub const PATIENCE: Duration = seconds(120);
+pub const PATIENCE: Duration = seconds(300);
 
 /// Everything of a scenario. Dropped, the daemons are killed.
 pub struct Stage {
