@@ -31,7 +31,7 @@ impl Consensus {
         let _silence = Silence { inner };
         tracing::info!(%to, "stepping aside");
         let lease = inner.config.election_timeout_max;
-        if timeout(lease, inner.wait_for_log_of(to)).await.is_err() {
+        if timeout(lease, inner.has_whole_log(to)).await != Ok(true) {
             tracing::warn!(%to, "not stepping aside: its log does not catch up");
             return;
         }
@@ -69,21 +69,19 @@ impl Inner {
     }
 
     /// Waits until `to` has the whole log, with what was proposed before and is only on its way into it; as long as this
-    /// daemon leads, nobody else knows how long that is.
-    async fn wait_for_log_of(&self, to: &Region) {
+    /// daemon leads, nobody else knows how long that is. False when it cannot be known here, since consensus has stopped or
+    /// the log cannot be read.
+    async fn has_whole_log(&self, to: &Region) -> bool {
         // openraft takes its callers in turn, and writes what one has proposed before it answers the next.
         let in_turn = self.raft.with_raft_state(|_| ()).await;
-        let (Ok(()), Ok(log)) = (in_turn, self.log.clone().get_log_state().await) else {
-            // Consensus has stopped: then nobody leads here anyway.
-            return;
-        };
+        let (Ok(()), Ok(log)) = (in_turn, self.log.clone().get_log_state().await) else { return false };
         let to = node_id(to);
         let mut metrics = self.raft.metrics();
         let has_all = metrics.wait_for(|metrics| {
             let matched = metrics.replication.as_ref().and_then(|replication| replication.get(&to));
             matched.is_some_and(|matched| *matched >= log.last_log_id)
         });
-        drop(has_all.await);
+        has_all.await.is_ok()
     }
 
     /// Asks `to` to stand, and again when the others' leases on us have run out and none of them stands yet, until
@@ -94,7 +92,7 @@ impl Inner {
         let deadline = again + patience;
         while Instant::now() < deadline {
             again = deadline.min(again + pause);
-            if self.leads() && timeout_at(again, self.wait_for_log_of(to)).await.is_ok() {
+            if self.leads() && timeout_at(again, self.has_whole_log(to)).await == Ok(true) {
                 let called = self.network.ask(to, Message::CallElection, self.config.heartbeat).await;
                 if let Err(error) = called {
                     tracing::debug!(%to, %error, "could not call an election");
