@@ -180,6 +180,7 @@ impl GlassRequest {
     #[must_use]
     pub fn signed_bytes(&self) -> Vec<u8> {
         let mut bytes = DOMAIN.as_bytes().to_vec();
+        // Never without: strings and numbers can always be written.
         bytes.extend(serde_json::to_vec(self).unwrap_or_default());
         bytes
     }
