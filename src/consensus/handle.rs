@@ -111,6 +111,7 @@ impl Consensus {
             peers,
             hearing: hearing.clone(),
             pause: config.heartbeat,
+            lease: config.election_timeout_max,
         };
         let log = LogStore::new(store.clone(), node_id(&config.me));
         let raft = Raft::new(node_id(&config.me), openraft, network.clone(), log.clone(), machine)

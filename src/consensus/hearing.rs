@@ -2,11 +2,14 @@
 //!
 //! A daemon that can still send while nothing arrives ("deaf", as in Cloudflare's outage of November 2020) would do so
 //! in two ways. As a leader its signs of life go on although nobody acknowledges them, and no follower stands: so it
-//! falls silent. As a follower it stands for election again and again; the others' leases on the leader refuse it, but
-//! openraft 0.9's leader keeps no lease on itself and gives way: so a leader that a majority acknowledges refuses too.
+//! falls silent. As a follower it stands for election again and again, in ever higher terms. The others' leases on the
+//! leader refuse it, but openraft 0.9's leader keeps no lease on itself and gives way: so a leader that a majority
+//! acknowledges refuses too. And while leadership changes hands nobody has a lease, and a vote for one that cannot hear
+//! of it takes that vote from whoever could win: so a daemon asks for the votes only of those it hears.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use failoverd_domain::ids::Region;
@@ -22,18 +25,33 @@ type Metrics = RaftMetrics<NodeId, Region>;
 /// What is known of being heard.
 #[derive(Clone)]
 pub(super) struct Hearing {
+    /// When a member's message arrived last; an answer is none.
     heard: watch::Sender<Instant>,
+    /// When something arrived from each, be it a message or an answer.
+    from: Arc<Mutex<BTreeMap<Region, Instant>>>,
     is_deaf: Arc<AtomicBool>,
 }
 
 impl Hearing {
     pub(super) fn new() -> Self {
-        Self { heard: watch::Sender::new(Instant::now()), is_deaf: Arc::default() }
+        Self { heard: watch::Sender::new(Instant::now()), from: Arc::default(), is_deaf: Arc::default() }
     }
 
     /// A member's message has arrived.
-    pub(super) fn note(&self) {
+    pub(super) fn note(&self, from: &Region) {
         self.heard.send_replace(Instant::now());
+        self.note_answer(from);
+    }
+
+    /// A member's answer has arrived.
+    pub(super) fn note_answer(&self, from: &Region) {
+        self.from.lock().unwrap_or_else(PoisonError::into_inner).insert(from.clone(), Instant::now());
+    }
+
+    /// Whether something has arrived from that member within `fresh`.
+    pub(super) fn has_heard(&self, from: &Region, fresh: Duration) -> bool {
+        let heard = self.from.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.get(from).is_some_and(|last| last.elapsed() < fresh)
     }
 
     /// Whether this daemon leads, and neither a majority's acknowledgement nor any message has arrived for a lease.

@@ -52,7 +52,7 @@ impl Consensus {
             return self.say(Reply::AnotherDisk, None, Some(at));
         }
         self.check_sense(&envelope)?;
-        inner.hearing.note();
+        inner.hearing.note(&envelope.from);
         let recognised = inner.acquaintances.recognise(&envelope.from, envelope.disk);
         let reply = if recognised.map_err(|error| HandleError::Stopped(error.in_full()))? {
             self.answer(envelope.message).await?

@@ -44,6 +44,8 @@ pub(super) struct Network {
     pub(super) hearing: Hearing,
     /// How long an unreachable peer is left alone.
     pub(super) pause: Duration,
+    /// The leader's lease: a peer that was heard within it is taken to be heard.
+    pub(super) lease: Duration,
 }
 
 /// Why a daemon stops for good.
@@ -110,7 +112,9 @@ impl Network {
         let answer = tokio::time::timeout(deadline, self.peers.raft(to, bytes)).await;
         let answer =
             answer.map_err(|_| AskError::Late(deadline))?.map_err(|error| AskError::Away(error.to_string()))?;
-        serde_json::from_slice(&answer).map_err(|error| AskError::Nonsense(error.to_string()))
+        let answer = serde_json::from_slice(&answer).map_err(|error| AskError::Nonsense(error.to_string()))?;
+        self.hearing.note_answer(to);
+        Ok(answer)
     }
 
     fn reply_of(&self, to: &Region, answer: Answer) -> Result<Reply, AskError> {
@@ -251,6 +255,10 @@ impl RaftNetwork<TypeConfig> for Link {
 
     async fn vote(&mut self, rpc: VoteRequest<NodeId>, option: RPCOption) -> Result<VoteResponse<NodeId>, RpcError> {
         let ours = rpc.vote;
+        if !self.network.hearing.has_heard(&self.to, self.network.lease) {
+            // Every build answers this one.
+            self.ask(Message::ReadPosition, &option).await?;
+        }
         match self.ask(Message::Vote(rpc), &option).await? {
             Reply::Vote(response) => {
                 let checked = check_term(&response.vote, &ours);

@@ -140,6 +140,33 @@ fn a_daemon_that_hears_nobody_does_not_keep_the_others_from_agreeing() {
     }
 }
 
+/// Whoever is being elected has no lease yet, and the one that gave way has none any more.
+#[test]
+fn a_daemon_that_hears_nobody_does_not_keep_leadership_from_changing_hands() {
+    for seed in 0..40 {
+        simulate(seed, async {
+            let fleet = Fleet::formed(seed).await;
+            let old = fleet.leader().await;
+            let [to, deaf] = Fleet::others(&old);
+            for other in [&old, &to] {
+                fleet.bus.cut(other, &deaf);
+            }
+            // Long enough that its term is far beyond the others'.
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            for (from, to) in [(&old, &to), (&to, &old)].repeat(5) {
+                let term = fleet.running[from].fleet_metrics().term;
+                fleet.running[from].step_aside(to).await;
+                assert_eq!(fleet.leader().await, *to, "seed {seed}");
+                assert_eq!(fleet.running[to].fleet_metrics().term, term + 1, "seed {seed}: one election");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            fleet.bus.heal();
+            fleet.commit(pause()).await;
+            fleet.settle().await;
+        });
+    }
+}
+
 #[test]
 fn stepping_aside_moves_leadership_to_the_one_chosen() {
     for seed in 0..20 {
