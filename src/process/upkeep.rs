@@ -106,8 +106,11 @@ impl Upkeep {
     }
 }
 
+/// The second that a certificate names as its end is its last: until that is over, it is taken (RFC 5280, 4.1.2.5).
+const LAST_SECOND_MS: u64 = 1_000;
+
 fn expiry(expires: Timestamp, now: Timestamp) -> Option<String> {
-    if expires <= now {
+    if expires.plus_ms(LAST_SECOND_MS) <= now {
         Some(format!("it has expired at {expires}: peers and callers refuse this daemon"))
     } else if expires.since(now) < SOON_MS {
         Some(format!("it expires at {expires}: renew it"))
@@ -118,4 +121,19 @@ fn expiry(expires: Timestamp, now: Timestamp) -> Option<String> {
 
 async fn read(file: &PathBuf) -> Result<Vec<u8>, String> {
     tokio::fs::read(file).await.map_err(|error| format!("{} cannot be read: {error}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_has_expired_once_peers_refuse_it_and_not_before() {
+        let expires = Timestamp(1_000_000_000);
+        let said = |ms_later: u64| expiry(expires, expires.plus_ms(ms_later));
+        assert!(said(999).is_some_and(|said| said.contains("it expires at")), "its last second counts");
+        assert!(said(1_000).is_some_and(|said| said.contains("it has expired at")));
+        assert!(expiry(expires, expires.minus_ms(SOON_MS)).is_none());
+        assert!(expiry(expires, expires.minus_ms(SOON_MS - 1)).is_some());
+    }
 }
