@@ -16,20 +16,22 @@ FUZZ    ?= manifests
 help: ## What there is to run
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# Most tests wait for fleets and compute little.
+export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
+
 demo: postgres ## A fleet of three Regions on this machine loses one of them
-	$(CARGO) build --bins
+	$(CARGO) build --workspace --bins
 	$(TARGET)/debug/failoverctl sandbox demo
 
-# Of simulated fleets. The tests have a few more, of a debug build.
+# Of simulated fleets; the tests, which build this example too, have a few more.
 TESTED = --seeds 2000 --minutes 2
 
 test: tools verify ## Everything that CI checks; thousands of simulated seeds are at its end
 	$(CARGO) test --workspace
-	$(CARGO) build --release --example simulate
-	$(TARGET)/release/examples/simulate $(TESTED)
+	$(TARGET)/debug/examples/simulate $(TESTED)
 
 chart: tools ## The chart, its alerts and the image alone; UPDATE_GOLDEN=1 takes what is rendered now as right
-	$(CARGO) build --bins
+	$(CARGO) build --workspace --bins
 	cd tests/python && $(abspath $(TARGET))/tools/venv/bin/python -m unittest test_chart test_chart_fleet test_alerts test_alerts_live
 
 # A hundred hours of outages, in less than ten minutes.
@@ -55,16 +57,17 @@ fix: ## Repair faults of form
 
 simulate: ## SEEDS=n [FROM=seed]: thousands of simulated outages
 	@tools/need cargo cc
-	$(CARGO) run --release --example simulate -- --seeds $(SEEDS) --from $(FROM)
+	$(CARGO) build --workspace --example simulate
+	$(TARGET)/debug/examples/simulate --seeds $(SEEDS) --from $(FROM)
 
 figures: ## SEEDS=n: what the simulation tries, in the README's table
 	@tools/need cargo cc
-	$(CARGO) build --release --example simulate
-	$(PYTHON) tools/figures $(TARGET)/release/examples/simulate $(SEEDS) $(FROM)
+	$(CARGO) build --workspace --example simulate
+	$(PYTHON) tools/figures $(TARGET)/debug/examples/simulate $(SEEDS) $(FROM)
 
 faults: postgres ## [MINUTES=n] [SEED=n]: real daemons on a real network that fails, see docs/faults.md
-	$(CARGO) build --bins
-	MINUTES=$(MINUTES) $(if $(SEED),SEED=$(SEED)) $(CARGO) test --test it -- --ignored --exact --nocapture \
+	$(CARGO) build --workspace --bins
+	MINUTES=$(MINUTES) $(if $(SEED),SEED=$(SEED)) $(CARGO) test --workspace --test it -- --ignored --exact --nocapture \
 		faults::random::random_faults_for_some_minutes
 
 fuzz: ## FUZZ=target [MINUTES=n]: hostile input, see docs/fuzzing.md
