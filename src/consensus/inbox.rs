@@ -12,7 +12,9 @@ use failoverd_domain::format::{TooNew, at_the_head_of, newest_in};
 use failoverd_domain::ids::{Generation, LogIndex, Region};
 use openraft::error::RaftError;
 use openraft::raft::VoteResponse;
+use openraft::storage::RaftLogStorage;
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 /// The part of a message that every version has.
 #[derive(Deserialize)]
@@ -38,7 +40,27 @@ impl Consensus {
         bytes: &[u8],
         speaks_for: impl Fn(&Region) -> bool + Send,
     ) -> Result<Vec<u8>, HandleError> {
-        let envelope = self.open(bytes).inspect_err(|error| self.tell_of(error))?;
+        match self.open(bytes) {
+            Ok(envelope) => self.hear(envelope, speaks_for).await,
+            Err(error) => {
+                self.tell_of(&error);
+                // Who leads is heard all the same: whoever is too old for its fleet is not to stand against its leader.
+                if let (HandleError::TooNew(_), Some(envelope)) = (&error, sign_of_life(bytes))
+                    && self.check_address(&envelope).is_ok()
+                    && let Err(error) = self.hear(envelope, speaks_for).await
+                {
+                    tracing::debug!(%error, "what is too new is of nobody that is heard");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn hear(
+        &self,
+        envelope: Envelope,
+        speaks_for: impl Fn(&Region) -> bool + Send,
+    ) -> Result<Vec<u8>, HandleError> {
         if !speaks_for(&envelope.from) {
             let why = format!("it says that it is from {}, for which its sender does not speak", envelope.from);
             return Err(HandleError::Stranger(why));
@@ -47,9 +69,13 @@ impl Consensus {
         if envelope.generation < inner.me.generation {
             return self.supersede(&envelope);
         }
-        if let Some(at) = self.dismissed(&envelope) {
+        if let Some(at) = self.dismissed(&envelope).await {
             tracing::warn!(peer = %envelope.from, "a daemon of a Region that was removed asks: it is told to stop");
             return self.say(Reply::AnotherDisk, None, Some(at));
+        }
+        if matches!(envelope.message, Message::ReadPosition) && self.is_gone(&envelope.from) {
+            // It asks that before it stands; only once it does, it can be told.
+            return self.say(Reply::ReadPosition(None), None, None);
         }
         self.check_sense(&envelope)?;
         inner.hearing.note(&envelope.from);
@@ -84,16 +110,27 @@ impl Consensus {
 
     /// The entry that removed the sender's Region, where it comes with the disk of then; or with any, where it stands for
     /// election without belonging here: whoever waits to be added, or is being filled, does not stand. Until its vote is
-    /// taken, the others may need it to agree, and it is heard.
-    fn dismissed(&self, envelope: &Envelope) -> Option<LogIndex> {
+    /// taken, the others may need it to agree, and it is heard. One with a longer log than ours may have come back without our
+    /// knowledge: whoever is gone is never ahead of a log without it.
+    async fn dismissed(&self, envelope: &Envelope) -> Option<LogIndex> {
         let (state, from) = (self.inner.state.borrow().clone(), &envelope.from);
         let gone = state.gone.get(from)?;
-        let stands = matches!(envelope.message, Message::Vote(_));
+        let stands = match &envelope.message {
+            Message::Vote(request) => {
+                request.last_log_id <= self.inner.log.clone().get_log_state().await.ok()?.last_log_id
+            }
+            _ => false,
+        };
         let has_node = self.has_node(from);
         let belongs = state.members.contains_key(from) || has_node;
         let another = self.inner.acquaintances.disk_of(from).is_some_and(|disk| disk != envelope.disk);
         let is_out = gone.disks.contains(&envelope.disk) && (!has_node || another);
         (is_out || (stands && !belongs)).then_some(gone.at)
+    }
+
+    /// Its Region was removed, and it is nobody that anybody here knows.
+    fn is_gone(&self, region: &Region) -> bool {
+        self.inner.state.borrow().gone.contains_key(region) && !self.is_member(region)
     }
 
     fn has_node(&self, region: &Region) -> bool {
@@ -113,6 +150,12 @@ impl Consensus {
             return Err(HandleError::Version { found: version });
         }
         let envelope: Envelope = serde_json::from_slice(bytes).map_err(|error| self.unreadable(bytes, &error))?;
+        self.check_address(&envelope)?;
+        self.check_format(&envelope)?;
+        Ok(envelope)
+    }
+
+    fn check_address(&self, envelope: &Envelope) -> Result<(), HandleError> {
         let me = &self.inner.me;
         if envelope.fleet != me.fleet || envelope.generation > me.generation || envelope.to != me.region {
             return Err(HandleError::Stranger(format!(
@@ -120,8 +163,7 @@ impl Consensus {
                 envelope.from, envelope.fleet, envelope.generation, envelope.to
             )));
         }
-        self.check_format(&envelope)?;
-        Ok(envelope)
+        Ok(())
     }
 
     /// Who is no member is a stranger; a member that talks nonsense is not listened to, and counted.
@@ -204,6 +246,16 @@ impl Consensus {
             Message::Introduce => Reply::Introduce(self.introduction()),
         })
     }
+}
+
+/// Out of a message with entries or a snapshot, whatever is in them: that its sender leads.
+fn sign_of_life(bytes: &[u8]) -> Option<Envelope> {
+    let mut envelope: Value = serde_json::from_slice(bytes).ok()?;
+    let message = envelope.get_mut("message")?;
+    let sent = message.get("append").or_else(|| message.get("install_snapshot"))?;
+    *message =
+        json!({ "append": { "vote": sent.get("vote")?, "prev_log_id": null, "entries": [], "leader_commit": null } });
+    serde_json::from_value(envelope).ok()
 }
 
 fn stopped(error: RaftError<NodeId>) -> HandleError {

@@ -139,7 +139,7 @@ impl Recovery {
     /// Makes it a fleet of one in the next generation, which its daemon leads as soon as it starts.
     ///
     /// # Errors
-    /// The disk failed; it is as it was.
+    /// The disk failed. It is as it was, or, when it failed at the very end, begun anew: look at it again.
     pub fn force_new_fleet(self, now: Timestamp, actor: &Actor) -> Result<Recovered, RecoverError> {
         let Self { store, place, identity, remains } = self;
         let index = LogIndex(remains.beginning(node_id(&identity.region)).index);

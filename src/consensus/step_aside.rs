@@ -98,17 +98,18 @@ impl Inner {
                     tracing::debug!(%to, %error, "could not call an election");
                 }
             }
-            if timeout_at(again, self.wait_for_another()).await.is_ok() {
-                return true;
+            if let Ok(is_another) = timeout_at(again, self.wait_for_another()).await {
+                return is_another;
             }
         }
         false
     }
 
-    async fn wait_for_another(&self) {
+    /// False when consensus has stopped.
+    async fn wait_for_another(&self) -> bool {
         let me = self.me.region.clone();
         let mut leadership = self.leadership.clone();
         let another = |seen: &Leadership| seen.leader.as_ref().is_some_and(|leader| leader != &me);
-        drop(leadership.wait_for(another).await);
+        leadership.wait_for(another).await.is_ok()
     }
 }

@@ -34,8 +34,8 @@ struct Met {
     disks: MetDisks,
     /// The newest change of members that was followed; when the log is replayed, older ones are passed over.
     as_of: u64,
-    /// Those that a person was told about already.
-    reported: BTreeSet<(Region, u64)>,
+    /// Those that a person was told about already, since they were met.
+    reported: BTreeSet<Region>,
 }
 
 impl Acquaintances {
@@ -52,7 +52,7 @@ impl Acquaintances {
         match met.disks.get(region) {
             Some(known) if *known == disk => return Ok(true),
             Some(_) => {
-                if met.reported.insert((region.clone(), disk)) {
+                if met.reported.insert(region.clone()) {
                     tracing::error!(%region, "a daemon came with another disk than before: it must be replaced");
                 }
                 return Ok(false);
@@ -63,6 +63,7 @@ impl Acquaintances {
         with_it.insert(region.clone(), disk);
         self.store.write(Durability::Immediate, |transaction| put(transaction, MET, &with_it))?;
         met.disks = with_it;
+        met.reported.remove(region);
         Ok(true)
     }
 
@@ -91,16 +92,21 @@ impl Acquaintances {
     /// anew should it come again.
     pub(super) fn keep_only(&self, index: u64, members: BTreeSet<Region>) -> Result<(), StoreError> {
         let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
-        if index <= met.as_of || met.disks.keys().all(|region| members.contains(region)) {
+        if index <= met.as_of {
             return Ok(());
         }
         let mut kept = met.disks.clone();
         kept.retain(|region, _| members.contains(region));
-        self.store.write(Durability::Immediate, |transaction| {
+        let forgets = kept.len() < met.disks.len();
+        // That it was followed is durable with whatever is met next, so that a replay does not forget that.
+        let durability = if forgets { Durability::Immediate } else { Durability::None };
+        self.store.write(durability, |transaction| {
             put(transaction, MET, &kept)?;
             put(transaction, AS_OF, &index)
         })?;
-        tracing::info!(known = kept.len(), "disks of daemons that are no members any longer are forgotten");
+        if forgets {
+            tracing::info!(known = kept.len(), "disks of daemons that are no members any longer are forgotten");
+        }
         met.disks = kept;
         met.as_of = index;
         Ok(())

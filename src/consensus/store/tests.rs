@@ -1,5 +1,8 @@
 //! The store against openraft's own conformance suite, and against crashes.
 
+use std::collections::BTreeSet;
+
+use failoverd_domain::ids::Region;
 use openraft::StorageError;
 use openraft::storage::{RaftLogStorage, RaftStateMachine};
 use openraft::testing::{StoreBuilder, Suite};
@@ -108,6 +111,20 @@ async fn a_leader_that_restarts_leads_no_longer_and_a_follower_still_knows_whom_
     assert_eq!(log.read_vote().await.unwrap(), Some(Vote::new(3, 7)), "its vote for itself stays, its office does not");
     log.save_vote(&Vote::new_committed(4, 8)).await.unwrap();
     assert_eq!(log.read_vote().await.unwrap(), Some(Vote::new_committed(4, 8)));
+}
+
+#[test]
+fn who_was_met_after_a_change_of_members_is_still_known_when_that_is_replayed() {
+    let (disk, late) = (MemoryDisk::new(), Region::from("eu-west-1"));
+    let without = || BTreeSet::from(["us-east-1".into()]);
+    let met = Acquaintances::load(open(&disk)).unwrap();
+    met.keep_only(7, without()).unwrap();
+    assert!(met.recognise(&late, 5).unwrap());
+    disk.crash();
+    let met = Acquaintances::load(open(&disk)).unwrap();
+    met.keep_only(7, without()).unwrap();
+    assert_eq!(met.disk_of(&late), Some(5));
+    assert!(!met.recognise(&late, 6).unwrap(), "an empty disk under its name is not listened to");
 }
 
 #[tokio::test]

@@ -101,7 +101,13 @@ fn a_daemon_that_is_too_old_takes_nothing_in_until_it_is_upgraded() {
                 assert!(fleet.commit(new_thing()).await.result.is_ok());
             }
             upgrade(&mut fleet, &old, Format::NEWEST).await.unwrap();
-            tokio::time::sleep(Duration::from_secs(30)).await;
+            let leader = fleet.leader().await;
+            let term = fleet.running[&leader].fleet_metrics().term;
+            for _ in 0..30 {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                assert_eq!(fleet.running[&leader].confirm_leadership().await, Ok(()));
+            }
+            assert_eq!(fleet.running[&leader].fleet_metrics().term, term, "it deposes nobody");
             let stands = &fleet.running[&old];
             assert!(!stands.leadership().borrow().caught_up, "it answers nobody who asks for a switch");
             assert_eq!(stands.state().borrow().format, Format::FIRST);

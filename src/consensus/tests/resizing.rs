@@ -246,13 +246,23 @@ fn the_leader_may_die_at_any_moment_of_it_and_the_same_command_goes_on() {
 
 #[test]
 fn a_daemon_that_was_away_when_its_region_was_removed_is_told_when_it_comes_back() {
-    for seed in 0..6 {
+    for seed in 0..12 {
         simulate(seed, async {
             let mut fleet = prepared(seed).await;
             typed_until_done(&fleet, Typed::Add).await;
             fleet.settle().await;
             fleet.crash(&fourth()).await;
+            // Without a disk that anybody knows, and in nobody's configuration any more.
+            let is_forgotten = seed % 2 == 1;
+            for consensus in fleet.running.values().filter(|_| is_forgotten) {
+                consensus.inner.acquaintances.distrust(&fourth()).unwrap();
+            }
             typed_until_done(&fleet, Typed::Remove).await;
+            for region in REGIONS.map(Region::from).into_iter().filter(|_| is_forgotten) {
+                fleet.stop(&region).await;
+                fleet.names.insert(region.clone(), REGIONS.to_vec());
+                fleet.start(&region).await.unwrap();
+            }
             for _ in 0..30 {
                 fleet.commit(pause()).await;
             }
@@ -265,6 +275,41 @@ fn a_daemon_that_was_away_when_its_region_was_removed_is_told_when_it_comes_back
             assert!(!fleet.running[&leader].state().borrow().members.contains_key(&fourth()));
         });
     }
+}
+
+/// Removed once, and added again while one daemon heard nothing of it: without the vote of that one nobody could lead when
+/// the leader dies.
+#[test]
+fn one_that_does_not_know_yet_that_a_region_came_back_votes_for_it() {
+    let mut unaware = 0;
+    for ms in (20..400).step_by(20) {
+        simulate(ms, async {
+            let mut fleet = prepared(ms).await;
+            typed_until_done(&fleet, Typed::Add).await;
+            fleet.settle().await;
+            typed_until_done(&fleet, Typed::Remove).await;
+            is_out(&mut fleet, ms).await;
+            begin_fourth(&mut fleet).await;
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            let leader = fleet.leader().await;
+            let [late, _] = Fleet::others(&leader);
+            let cutting = async {
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+                let others: Vec<Region> = FOUR.map(Region::from).into_iter().filter(|other| *other != late).collect();
+                fleet.bus.isolate(&late, &others);
+            };
+            tokio::join!(typed(&fleet, &leader, Typed::Add), cutting).0.ok();
+            let knows = |at: &Region| fleet.running[at].state().borrow().members.contains_key(&fourth());
+            if !knows(&leader) || knows(&late) {
+                return;
+            }
+            unaware += 1;
+            fleet.crash(&leader).await;
+            fleet.bus.heal();
+            goes_on(&fleet).await;
+        });
+    }
+    assert!(unaware > 3, "only {unaware} trials");
 }
 
 #[test]
