@@ -213,7 +213,7 @@ fn go_out(
             let reason = format!("run {} is {} after more than {} s", out.id, out.state.word(), longest_ms / 1_000);
             return end(run, Ending::Failed { reason });
         }
-        return stuck(run, out);
+        return stuck(sight, run, out);
     }
     if sight.state.is_paused(&run.spec.service) {
         return match in_phase_ms > MOVE_PATIENCE_MS {
@@ -229,11 +229,12 @@ fn go_out(
     }
 }
 
-/// A run that waits for a person holds the drill up; that is said.
-fn stuck(run: &DrillRun, of: &Run) -> Option<Command> {
+/// A run that waits for a person, or that a pause holds, holds the drill up; that is said.
+fn stuck(sight: &Sight<'_>, run: &DrillRun, of: &Run) -> Option<Command> {
     match of.state {
         RunState::Paused => waits(run, format!("run {} is paused: retry, skip or abort it", of.id)),
         RunState::AwaitingApproval => waits(run, format!("run {} awaits approval", of.id)),
+        _ if sight.state.is_paused(&run.spec.service) && !of.is_past_no_return() => waits(run, PAUSED.to_owned()),
         _ if run.waits_for.is_some() => Some(advance(run, Advance::Waits { why: None })),
         _ => None,
     }
@@ -242,7 +243,7 @@ fn stuck(run: &DrillRun, of: &Run) -> Option<Command> {
 fn come_back(sight: &Sight<'_>, run: &DrillRun, course: &Course) -> Option<Command> {
     let back = run.back.as_ref().and_then(|back| sight.state.runs.get(back));
     if let Some(open) = back.filter(|back| !back.state.is_closed()) {
-        return stuck(run, open);
+        return stuck(sight, run, open);
     }
     if run.failed_returns >= RETURNS_TRIED {
         let service = &run.spec.service;

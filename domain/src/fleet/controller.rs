@@ -88,8 +88,9 @@ fn tend(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View, run: &
             if now > run.valid_until && !sabotage::is(Sabotage::ResumeStale) {
                 return abort("its evidence is too old to start on".to_owned());
             }
+            let is_held = run.trigger == Trigger::Drill && state.is_paused(&run.service);
             let over = run.announce_until.is_none_or(|until| now >= until);
-            over.then(|| Command::Start { run: run.id.clone() })
+            (over && !is_held).then(|| Command::Start { run: run.id.clone() })
         }
         RunState::AwaitingApproval if now > run.valid_until => abort("nobody approved in time".to_owned()),
         RunState::AwaitingApproval if run.trigger == Trigger::Automatic => {

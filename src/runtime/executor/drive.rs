@@ -37,7 +37,7 @@ enum Act {
     Over(StepOutcome),
 }
 
-/// Why driving a step ended without an outcome of ours: somebody else leads, or the state moved on.
+/// Why driving a step ended without an outcome of ours: somebody else leads, the state moved on, or a pause holds a drill.
 struct NotOurs;
 
 impl Executor {
@@ -78,7 +78,8 @@ impl Executor {
         self.conclude(run, step, attempt, outcome).await
     }
 
-    /// Before a writer is stopped, and before what cannot be undone, an automatic run asks its guards again.
+    /// Before a writer is stopped, and before what cannot be undone, an automatic run asks its guards again, and one of a drill
+    /// whether automatic action is paused.
     async fn reason_is_gone(&self, run: &Run, step: &Step) -> Result<bool, NotOurs> {
         if let Some(reason) = self.is_late(run) {
             tracing::warn!(run = %run.id, reason, "nothing is begun that late");
@@ -87,10 +88,14 @@ impl Executor {
         }
         // Half-way over it there is no reason to stop: one store here and one there is the worst of both.
         let does_harm = step.is_point_of_no_return() || matches!(step.kind, StepKind::Fence { .. });
-        if run.trigger != Trigger::Automatic || !does_harm || run.is_past_no_return() {
+        if run.trigger == Trigger::Operator || !does_harm || run.is_past_no_return() {
             return Ok(false);
         }
         let state = self.agreement.state().borrow().clone();
+        if run.trigger == Trigger::Drill {
+            // A drill that is held goes on where it stands.
+            return if state.is_paused(&run.service) { Err(NotOurs) } else { Ok(false) };
+        }
         let matrix = self.matrix.borrow().clone();
         let Err(no) = still_holds(self.clock.now(), &state, &matrix, &self.view.over(&state), &run.service, &run.plan)
         else {

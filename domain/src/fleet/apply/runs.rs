@@ -12,6 +12,7 @@ use crate::fleet::event::EventKind;
 use crate::fleet::guard::Guard;
 use crate::fleet::run::{Consent, Run, RunState, StepState, Trigger};
 use crate::fleet::state::FleetState;
+use crate::format::Format;
 use crate::ids::{RunId, ServiceName};
 use crate::plan::{Movement, Step};
 use crate::sabotage::{self, Sabotage};
@@ -75,7 +76,13 @@ impl FleetState {
         if context.entry.at > run.valid_until && !sabotage::is(Sabotage::ResumeStale) {
             return Err(Rejection::new("STALE_EVIDENCE", format!("the evidence of run {id} is too old to start on")));
         }
-        if run.trigger == Trigger::Automatic && self.is_paused(&run.service) {
+        let is_held_by_pause = match run.trigger {
+            Trigger::Automatic => true,
+            // Builds of the first format let these begin.
+            Trigger::Drill => self.format > Format::FIRST,
+            Trigger::Operator => false,
+        };
+        if is_held_by_pause && self.is_paused(&run.service) {
             return Err(Rejection::new("PAUSED", format!("automatic action is paused for {}", run.service)));
         }
         if run.trigger == Trigger::Automatic

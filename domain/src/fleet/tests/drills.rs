@@ -8,6 +8,7 @@ use crate::drill::{
     LicenceStanding, Schedule, Sight, ThroughSeen, licence_of, next_start,
 };
 use crate::fleet::*;
+use crate::format::Format;
 use crate::health::{Rehearsal, Report, SignalReading, Status};
 use crate::ids::{DrillRunId, RunId, StepName};
 use crate::plan::Mode;
@@ -464,6 +465,28 @@ fn a_pause_wins_over_a_rehearsal() {
     day.bench.ok(person(), Command::Pause { service: None });
     day.later(13_000);
     assert_eq!(day.proposals(shown(&day, &FLEET)), vec![]);
+}
+
+#[test]
+fn a_pause_holds_a_drill_whose_move_is_announced() {
+    let mut service = shop();
+    service.policy.announce_ms = 20_000;
+    let mut day = GameDay::opened_with(drill(DrillKind::RegionLoss), service);
+    day.bench.state.format = Format::NEWEST;
+    day.tick(all_well());
+    day.later(13_000);
+    day.tick(shown(&day, &FLEET));
+    let out = day.run().out.clone().unwrap();
+    let until = day.bench.run(&out).announce_until.expect("as an automatic run of that service is announced");
+    day.bench.ok(person(), Command::Pause { service: None });
+    day.later(until.since(day.bench.now));
+    let start = Command::Start { run: out.clone() };
+    assert!(!day.proposals(all_well()).contains(&start));
+    assert_eq!(day.bench.refused(daemon(), start.clone()), "PAUSED");
+    day.tick(all_well());
+    assert!(day.run().waits_for.as_ref().is_some_and(|why| why.contains("paused")), "{:?}", day.run());
+    day.bench.ok(person(), Command::Resume { service: None });
+    assert!(day.proposals(all_well()).contains(&start));
 }
 
 #[test]
