@@ -33,6 +33,10 @@ use crate::ports::Leadership;
 
 /// Largest request of a user.
 pub const MESSAGE_LIMIT: usize = 4 * 1024 * 1024;
+/// Largest question: what nobody's right to change anything stands behind must not take much memory, 256 times a connection.
+const QUESTION_LIMIT: usize = 64 * 1024;
+/// Largest question about health, which is open to everybody: it has the name of a service.
+const HEALTH_LIMIT: usize = 1_024;
 
 /// Most calls at once on one connection.
 const MOST_STREAMS: u32 = 256;
@@ -92,12 +96,12 @@ pub async fn serve<L: Listen>(
         // What the door refuses is counted as well.
         .layer(CountedLayer(handles.telemetry.meters.clone()))
         .layer(DoorLayer::new(access.clone(), handles.clock.clone()))
-        .add_service(health)
-        .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?)
+        .add_service(health.max_decoding_message_size(HEALTH_LIMIT))
+        .add_service(reflection().build_v1()?.max_decoding_message_size(QUESTION_LIMIT))
+        .add_service(reflection().build_v1alpha()?.max_decoding_message_size(QUESTION_LIMIT))
         .add_service(
             StatusServiceServer::new(StatusApi::new(handles.clone(), stop.clone()))
-                .max_decoding_message_size(MESSAGE_LIMIT),
+                .max_decoding_message_size(QUESTION_LIMIT),
         )
         .add_service(
             ControlServiceServer::new(ControlApi::new(handles.clone())).max_decoding_message_size(MESSAGE_LIMIT),

@@ -93,7 +93,7 @@ pub enum Command {
     Route(commands::route::RouteArgs),
     /// The least-privilege IAM policy for what is applied
     IamPolicy(commands::iam_policy::IamPolicyArgs),
-    /// The daemons themselves: list, replace one whose disk was lost
+    /// The daemons themselves: list, backup, confirm, replace, add, remove
     Fleet(commands::fleet::FleetArgs),
     /// How much a daemon logs, changed for a while: show, set, reset
     Log(commands::log::LogArgs),

@@ -116,6 +116,10 @@ fn webhook(webhook: &Webhook) -> Value {
 pub fn without_password(url: &str) -> String {
     let (base, query) = url.split_once('?').map_or((url, None), |(base, query)| (base, Some(query)));
     let mut shown = match (base.find("://"), base.rfind('@')) {
+        // A password with a question mark in it, which is no URL: what belongs to what is anybody's guess.
+        (Some(scheme), None) if query.is_some_and(|query| query.contains('@')) => {
+            return format!("{}{HIDDEN}", &base[..scheme + 3]);
+        }
         (Some(scheme), Some(at)) if at > scheme => {
             let user = base[scheme + 3..at].split(':').next().unwrap_or_default();
             let secret = if base[scheme + 3..at].contains(':') { format!(":{HIDDEN}") } else { String::new() };

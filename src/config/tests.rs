@@ -304,8 +304,12 @@ fn without_tls_only_development_on_loopback_starts() {
 
 #[test]
 fn passwords_are_never_shown() {
-    let urls =
-        ["postgres://u:s3cret@db/d", "postgres://u:s3:cret@s3cret@db/d", "postgres://db/d?user=u&password=s3cret&x=1"];
+    let urls = [
+        "postgres://u:s3cret@db/d",
+        "postgres://u:s3:cret@s3cret@db/d",
+        "postgres://db/d?user=u&password=s3cret&x=1",
+        "postgres://u:s3cret?more@db/d",
+    ];
     for url in urls {
         let config = load(WHOLE, &[("FAILOVERD_DATABASE__URL", url)]).unwrap();
         let shown = format!("{}{config:?}", config.dump());

@@ -11,6 +11,7 @@ use failoverd_domain::time::Timestamp;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::accepted::{Accepted, names_region};
+use crate::api::access::certificate::has_expired;
 use crate::api::{LiveSwitch, Secured, TlsPem};
 use crate::config::{SwitchTls, Tls};
 use crate::ports::Clock;
@@ -106,11 +107,8 @@ impl Upkeep {
     }
 }
 
-/// The second that a certificate names as its end is its last: until that is over, it is taken (RFC 5280, 4.1.2.5).
-const LAST_SECOND_MS: u64 = 1_000;
-
 fn expiry(expires: Timestamp, now: Timestamp) -> Option<String> {
-    if expires.plus_ms(LAST_SECOND_MS) <= now {
+    if has_expired(expires, now) {
         Some(format!("it has expired at {expires}: peers and callers refuse this daemon"))
     } else if expires.since(now) < SOON_MS {
         Some(format!("it expires at {expires}: renew it"))

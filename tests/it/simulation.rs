@@ -6,7 +6,7 @@ use std::time::Duration;
 use failoverd::consensus::seed_elections;
 use failoverd::sim::fleet::{Outcome, simulate};
 
-/// Seeds with every assertion of a debug build; `make test` runs thousands more without.
+/// Seeds among the tests; `make test` runs thousands more after them.
 const SEEDS: u64 = 60;
 const CHAOS: Duration = Duration::from_secs(120);
 

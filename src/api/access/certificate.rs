@@ -9,6 +9,15 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 /// Longest text of a certificate that is looked at.
 const LONGEST: usize = 512;
 
+/// The second that a certificate names as its end is its last: until that is over, it is taken (RFC 5280, 4.1.2.5).
+const LAST_SECOND_MS: u64 = 1_000;
+
+/// Whether a certificate that is valid until `expires` is taken no more.
+#[must_use]
+pub fn has_expired(expires: Timestamp, now: Timestamp) -> bool {
+    expires.plus_ms(LAST_SECOND_MS) <= now
+}
+
 /// What a certificate says of its holder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Named {

@@ -11,12 +11,16 @@ use tonic::body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::certificate::has_expired;
 use super::rates::{A_SECOND, OF_AN_ADDRESS, Rates};
 use super::table::{Who, who_may};
 use super::{ACTOR_KEY, Access, Identity, Role};
 use crate::api::accept::Line;
 use crate::api::error::{ApiError, ErrorCode};
 use crate::ports::Clock;
+
+/// Most characters of a path in the log; the caller chooses it.
+const LONGEST_PATH: usize = 128;
 
 /// Puts the door before services.
 #[derive(Clone)]
@@ -80,7 +84,13 @@ where
                     inner.call(request).await
                 }
                 Err(refused) => {
-                    tracing::warn!(path = request.uri().path(), error = %refused, "a call was refused");
+                    let path: String = request.uri().path().chars().take(LONGEST_PATH).collect();
+                    // Whoever calls too often is not to fill the log by that; the metrics count it.
+                    if refused.code == ErrorCode::TooMany {
+                        tracing::debug!(path, error = %refused, "a call was refused");
+                    } else {
+                        tracing::warn!(path, error = %refused, "a call was refused");
+                    }
                     Ok(tonic::Status::from(refused).into_http())
                 }
             }
@@ -120,18 +130,34 @@ impl Keeper {
         let who = who_may(&asking.path).unwrap_or(Who::Any(&Role::ALL));
         let by_certificate = asking.line.as_ref().and_then(|line| line.identity.clone());
         self.count(&asking, by_certificate.as_ref())?;
-        let identity = match &asking.token {
-            Some(token) => Some(self.identify(access, token).await?),
-            None => by_certificate,
+        let identified = match &asking.token {
+            Some(token) => self.identify(access, token).await.map(Some),
+            None => self.is_valid(&asking).map(|()| by_certificate),
         };
         let Who::Any(roles) = who else {
+            // What is open to everybody is so with a token that has expired too: break-glass is for when no other can be had.
+            let identity = identified.ok().flatten();
             return Ok(identity.unwrap_or_else(|| Identity::of("nobody", [].into(), [].into())));
         };
+        let identity = identified?;
         let identity = identity.ok_or_else(|| not_authenticated(access))?;
         if roles.iter().any(|role| identity.roles.contains(role)) {
             return Ok(identity);
         }
         Err(not_allowed(&identity, &asking.path, roles))
+    }
+
+    /// The handshake has judged the certificate, but a connection may outlive it. Those of peers are to: what they agree on must
+    /// not end with a certificate that is replaced a moment late.
+    fn is_valid(&self, asking: &Asking) -> Result<(), ApiError> {
+        let Some(Line { identity: Some(identity), until: Some(until), .. }) = asking.line.as_deref() else {
+            return Ok(());
+        };
+        if identity.roles.contains(&Role::Peer) || !has_expired(*until, self.clock.now()) {
+            return Ok(());
+        }
+        let message = format!("the certificate has expired at {until}: connect with a new one");
+        Err(ApiError::new(ErrorCode::NotAuthenticated, message))
     }
 
     /// Before a signature is judged, since that is what costs.
@@ -175,4 +201,48 @@ fn not_allowed(identity: &Identity, path: &str, roles: &[Role]) -> ApiError {
         needed.join(" or ")
     );
     ApiError::new(ErrorCode::NotAllowed, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use failoverd_domain::time::Timestamp;
+
+    use super::*;
+    use crate::api::access::certificate::Named;
+    use crate::api::access::rules::Rules;
+    use crate::sim::world::TokioClock;
+
+    const EXPIRES: Timestamp = Timestamp(1_000_000_000);
+
+    /// Whether somebody is let in so long after their certificate's end, on a connection that was made before.
+    async fn is_admitted(uri: &str, call: &str, ms_later: u64) -> bool {
+        let here = BTreeMap::from([("eu-west-1".into(), "https://eu.example.com".to_owned())]);
+        let access = Access::by_certificates(Rules::new("prod".into(), &here, Vec::new()));
+        let named = Named { uris: vec![uri.to_owned()], expires: EXPIRES, ..Named::default() };
+        let from = std::net::IpAddr::from([192, 0, 2, 1]);
+        let line = Line { from, identity: Some(access.rules.identify(&named)), until: Some(named.expires) };
+        let clock = Arc::new(TokioClock::starting_at(EXPIRES.plus_ms(ms_later)));
+        let keeper = Keeper { access: Some(access), clock, rates: Rates::default() };
+        let asking = Asking { path: format!("/{call}"), line: Some(Arc::new(line)), token: None, named: None };
+        match keeper.admit(asking).await {
+            Ok(_) => true,
+            Err(refused) => {
+                assert_eq!(refused.code, ErrorCode::NotAuthenticated);
+                assert!(refused.to_string().contains("the certificate has expired at"), "{refused}");
+                false
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_outlives_its_certificate_is_good_for_peers_alone() {
+        let (alice, peer) = ("failoverd://prod/admin/alice", "failoverd://prod/peer/eu-west-1");
+        let pause = "failoverd.v1.ControlService/Pause";
+        assert!(is_admitted(alice, pause, 999).await, "its last second counts");
+        assert!(!is_admitted(alice, pause, 1_000).await);
+        assert!(is_admitted(peer, "failoverd.v1.PeerService/Raft", 1_000_000).await);
+        assert!(is_admitted(alice, "failoverd.v1.BreakGlassService/Submit", 1_000_000).await, "as anybody's");
+    }
 }

@@ -22,11 +22,14 @@ pub struct Rates(Mutex<BTreeMap<String, Left>>);
 struct Left {
     calls: f64,
     at: Instant,
+    /// How often it may ask, as a multiple.
+    times: f64,
 }
 
 impl Left {
-    fn by(self, now: Instant, times: f64) -> f64 {
-        (self.calls + now.duration_since(self.at).as_secs_f64() * A_SECOND * times).min(AT_ONCE * times)
+    fn by(self, now: Instant) -> f64 {
+        let since = now.duration_since(self.at).as_secs_f64();
+        (self.calls + since * A_SECOND * self.times).min(AT_ONCE * self.times)
     }
 }
 
@@ -36,15 +39,15 @@ impl Rates {
         let now = Instant::now();
         let mut callers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if callers.len() >= MOST_CALLERS && !callers.contains_key(caller) {
-            callers.retain(|_, left| left.by(now, times) < AT_ONCE * times);
+            callers.retain(|_, left| left.by(now) < AT_ONCE * left.times);
             if callers.len() >= MOST_CALLERS {
                 return false;
             }
         }
-        let left = callers.entry(caller.to_owned()).or_insert(Left { calls: AT_ONCE * times, at: now });
-        let calls = left.by(now, times);
+        let left = callers.entry(caller.to_owned()).or_insert(Left { calls: AT_ONCE * times, at: now, times });
+        let calls = left.by(now);
         let admitted = calls >= 1.0;
-        *left = Left { calls: if admitted { calls - 1.0 } else { calls }, at: now };
+        *left = Left { calls: if admitted { calls - 1.0 } else { calls }, at: now, times };
         admitted
     }
 }

@@ -228,6 +228,11 @@ impl TokenRules {
     }
 
     fn named(&self, claims: &Value) -> Result<Identity, TokenError> {
+        if self.name_claim == "email"
+            && claims.get("email_verified").is_some_and(|verified| verified != true && verified != "true")
+        {
+            return Err(TokenError::Malformed("the provider has not verified the mail address that names its holder"));
+        }
         let name = claims[&self.name_claim].as_str().filter(|name| !name.trim().is_empty());
         let name = name.ok_or(TokenError::Malformed("it does not name its holder in the claim that is configured"))?;
         let said = words(&claims[&self.role_claim]);

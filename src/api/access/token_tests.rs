@@ -77,6 +77,15 @@ fn a_good_token_names_its_holder_and_the_holders_roles() {
 }
 
 #[test]
+fn nobody_goes_by_a_mail_address_that_the_provider_has_not_verified() {
+    let provider = Provider::new("k1");
+    for (verified, taken) in [(json!(true), true), (json!(false), false), (json!("true"), true), (json!(null), false)] {
+        let read = read(&provider.token(&json!({ "email_verified": verified })), &provider);
+        assert_eq!(read.is_ok(), taken, "{verified}");
+    }
+}
+
+#[test]
 fn every_claim_is_checked() {
     let provider = Provider::new("k1");
     let refused = |change: Value| read(&provider.token(&change), &provider).unwrap_err();

@@ -6,7 +6,7 @@ use failoverd_domain::time::Timestamp;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use super::live::Callers;
@@ -58,6 +58,8 @@ impl TlsPem {
             })
             .map_err(unusable)?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        // A session that is resumed takes its certificate from the one before, without a look at whether it has expired since.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
         Ok(config)
     }
 
