@@ -119,6 +119,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use openraft::{Membership, StoredMembership};
+    use tokio::task::JoinSet;
 
     use super::*;
 
@@ -134,7 +135,8 @@ mod tests {
         let (_leads_on, metrics) = watch::channel(leads);
         let hearing = Hearing::new();
         let (heartbeat, lease) = (Duration::from_millis(100), Duration::from_secs(1));
-        tokio::spawn(hearing.clone().watch(metrics, heartbeat, lease));
+        let mut watching = JoinSet::new();
+        watching.spawn(hearing.clone().watch(metrics, heartbeat, lease));
         let is_deaf = async || {
             tokio::time::sleep(heartbeat * 2).await;
             hearing.is_deaf()
