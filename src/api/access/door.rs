@@ -12,6 +12,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::certificate::has_expired;
+use super::in_time::InTime;
 use super::rates::{A_SECOND, OF_AN_ADDRESS, Rates};
 use super::table::{Who, who_may};
 use super::{ACTOR_KEY, Access, Identity, Role};
@@ -21,6 +22,8 @@ use crate::ports::Clock;
 
 /// Most characters of a path in the log; the caller chooses it.
 const LONGEST_PATH: usize = 128;
+/// How the paths begin that are called without a limit of time: peers have deadlines of their own, and reflection is a conversation.
+const UNHURRIED: [&str; 2] = ["/failoverd.v1.PeerService/", "/grpc.reflection."];
 
 /// Puts the door before services.
 #[derive(Clone)]
@@ -80,6 +83,10 @@ where
         Box::pin(async move {
             match keeper.admit(asking).await {
                 Ok(identity) => {
+                    let path = request.uri().path();
+                    if !UNHURRIED.iter().any(|service| path.starts_with(service)) {
+                        request = request.map(InTime::body);
+                    }
                     request.extensions_mut().insert(identity);
                     inner.call(request).await
                 }
@@ -207,10 +214,15 @@ fn not_allowed(identity: &Identity, path: &str, roles: &[Role]) -> ApiError {
 mod tests {
     use std::collections::BTreeMap;
 
+    use axum::body::Bytes;
     use failoverd_domain::time::Timestamp;
+    use futures_util::stream;
+    use http_body::Frame;
+    use http_body_util::{BodyExt, StreamBody};
 
     use super::*;
     use crate::api::access::certificate::Named;
+    use crate::api::access::in_time::BODY_TIME;
     use crate::api::access::rules::Rules;
     use crate::sim::world::TokioClock;
 
@@ -244,5 +256,39 @@ mod tests {
         assert!(!is_admitted(alice, pause, 1_000).await);
         assert!(is_admitted(peer, "failoverd.v1.PeerService/Raft", 1_000_000).await);
         assert!(is_admitted(alice, "failoverd.v1.BreakGlassService/Submit", 1_000_000).await, "as anybody's");
+    }
+
+    /// Reads the whole of a call's body.
+    #[derive(Clone)]
+    struct Reader;
+
+    impl Service<Request<Body>> for Reader {
+        type Response = Response<Body>;
+        type Error = std::convert::Infallible;
+        type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, request: Request<Body>) -> Self::Future {
+            Box::pin(async {
+                let read = request.into_body().collect().await;
+                Ok(read.map_or_else(tonic::Status::into_http, |_| Response::default()))
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_does_not_come_whole_ends_but_for_a_peers() {
+        let clock = Arc::new(TokioClock::starting_at(EXPIRES));
+        for (service, ends) in [("ControlService/Pause", true), ("PeerService/Raft", false)] {
+            let never = StreamBody::new(stream::pending::<Result<Frame<Bytes>, tonic::Status>>());
+            let call = Request::post(format!("/failoverd.v1.{service}")).body(Body::new(never)).unwrap();
+            let mut door = DoorLayer::new(None, clock.clone()).layer(Reader);
+            let answered = tokio::time::timeout(BODY_TIME * 2, door.call(call)).await;
+            let status = answered.ok().map(|answer| answer.unwrap().headers()["grpc-status"].clone());
+            assert_eq!(status.is_some_and(|status| status == "4"), ends, "{service}");
+        }
     }
 }

@@ -6,6 +6,7 @@
 pub mod certificate;
 pub(super) mod door;
 mod identity;
+mod in_time;
 pub mod keyring;
 mod rates;
 mod rules;

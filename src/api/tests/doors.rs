@@ -65,3 +65,19 @@ async fn with_tls_a_caller_needs_a_certificate() {
     let answer = StatusServiceClient::new(endpoint.connect_lazy()).get_switches(proto::GetSwitchesRequest {}).await;
     assert!(answer.is_err(), "no certificate, no answer");
 }
+
+#[tokio::test]
+async fn a_question_is_short_and_a_manifest_may_be_long() {
+    let served = plain().await;
+    let long = || "x".repeat(100 * 1024);
+    let asked = proto::GetServiceRequest { name: long() };
+    assert_eq!(served.status().get_service(asked).await.unwrap_err().code(), Code::OutOfRange);
+    let mut health = tonic_health::pb::health_client::HealthClient::new(served.channel.clone());
+    let asked = tonic_health::pb::HealthCheckRequest { service: long() };
+    assert_eq!(health.check(asked).await.unwrap_err().code(), Code::OutOfRange);
+    let files =
+        vec![proto::ManifestFile { name: "a.yaml".to_owned(), content: format!("# {}\n", long()).into_bytes() }];
+    let request = proto::ApplyRequest { files, prune: false, dry_run: true, confirm: Vec::new() };
+    let taken = served.control().apply(request).await;
+    assert_ne!(taken.err().map(|refused| refused.code()), Some(Code::OutOfRange));
+}

@@ -165,3 +165,42 @@ pub fn switch_tls(cert: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, String> 
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio_rustls::rustls::HandshakeKind;
+    use tokio_rustls::rustls::server::ServerSessionMemoryCache;
+    use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+    use super::*;
+
+    async fn handshake(client: &Arc<ClientConfig>, server: &Arc<ServerConfig>) -> Option<HandshakeKind> {
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let connecting = TlsConnector::from(client.clone()).connect("127.0.0.1".try_into().unwrap(), near);
+        let accepting = TlsAcceptor::from(server.clone()).accept(far);
+        let (mut client, mut server) = tokio::try_join!(connecting, accepting).unwrap();
+        // With the first word come the tickets that another connection could be opened with.
+        server.write_all(b"x").await.unwrap();
+        server.flush().await.unwrap();
+        client.read_u8().await.unwrap();
+        client.get_ref().1.handshake_kind()
+    }
+
+    #[tokio::test]
+    async fn no_session_is_resumed_so_that_each_connection_shows_its_certificate() {
+        let pem = TlsPem {
+            cert: include_bytes!("../testdata/cert.pem").to_vec(),
+            key: include_bytes!("../testdata/key.pem").to_vec(),
+            ca: include_bytes!("../testdata/ca.pem").to_vec(),
+        };
+        let listener = pem.listener(Callers::WithCertificate).unwrap();
+        let mut usual = listener.clone();
+        usual.session_storage = ServerSessionMemoryCache::new(16);
+        for (listener, second) in [(usual, HandshakeKind::Resumed), (listener, HandshakeKind::Full)] {
+            let (client, listener) = (Arc::new(pem.caller().unwrap()), Arc::new(listener));
+            assert_eq!(handshake(&client, &listener).await, Some(HandshakeKind::Full));
+            assert_eq!(handshake(&client, &listener).await, Some(second));
+        }
+    }
+}
