@@ -1,10 +1,12 @@
-//! The keys of an identity provider: over HTTPS or out of a file, and the copy that is kept in the data directory.
+//! The keys of an identity provider: over HTTPS or out of a file, and the copy that is kept in the data directory. A copy says
+//! where it came from: keys of a provider of before sign nothing for the one of now.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::redirect;
+use serde::{Deserialize, Serialize};
 
 use crate::ports::KeySource;
 
@@ -14,11 +16,21 @@ const LIMIT: Duration = Duration::from_secs(5);
 const LARGEST: usize = 256 * 1024;
 
 /// Where the keys are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Place {
     /// `https://…`
     Url(String),
     /// A file that somebody else keeps fresh.
     File(PathBuf),
+}
+
+/// What is kept on the disk.
+#[derive(Serialize, Deserialize)]
+struct Copy {
+    from: Place,
+    /// As they came.
+    keys: String,
 }
 
 /// The keys of an identity provider.
@@ -71,14 +83,18 @@ impl KeySource for Jwks {
     }
 
     async fn kept(&self) -> Option<Vec<u8>> {
-        tokio::fs::read(&self.copy).await.ok()
+        let read = tokio::fs::read(&self.copy).await.ok()?;
+        let copy: Copy = serde_json::from_slice(&read).ok()?;
+        (copy.from == self.place).then(|| copy.keys.into_bytes())
     }
 
     /// Whole or not at all: a crash leaves the old copy.
     async fn keep(&self, keys: &[u8]) -> Result<(), String> {
         let beside = self.copy.with_extension("new");
+        let keys = String::from_utf8(keys.to_vec()).map_err(|_| "a key set is text, and this is none".to_owned())?;
+        let copy = serde_json::to_vec(&Copy { from: self.place.clone(), keys }).map_err(|error| error.to_string())?;
         let written = async {
-            tokio::fs::write(&beside, keys).await?;
+            tokio::fs::write(&beside, copy).await?;
             tokio::fs::rename(&beside, &self.copy).await
         };
         written.await.map_err(|error| format!("{}: {error}", self.copy.display()))
@@ -94,13 +110,15 @@ mod tests {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         let (file, copy) = (folder.path().join("keys"), folder.path().join("jwks.json"));
-        let keys = Jwks::new(Place::File(file.clone()), copy).unwrap();
+        let keys = Jwks::new(Place::File(file.clone()), copy.clone()).unwrap();
         assert_eq!(keys.kept().await, None);
         assert!(keys.fetch().await.unwrap_err().contains("cannot be read"));
         std::fs::write(&file, b"one").unwrap();
         keys.keep(&keys.fetch().await.unwrap()).await.unwrap();
         keys.keep(b"two").await.unwrap();
         assert_eq!(keys.kept().await.unwrap(), b"two");
+        let other = Jwks::new(Place::Url("https://id.example/keys".to_owned()), copy).unwrap();
+        assert_eq!(other.kept().await, None, "another provider's keys are not this one's");
         std::fs::write(&file, vec![b'x'; LARGEST + 1]).unwrap();
         assert!(keys.fetch().await.unwrap_err().contains("larger"));
     }
