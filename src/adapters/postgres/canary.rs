@@ -1,15 +1,15 @@
 //! Canary rows in a service's own database: one small table, one row a store, its version only ever rising.
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
 use std::time::Duration;
 
 use failoverd_domain::ids::Region;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Row};
+use sqlx::Row;
+use sqlx::postgres::{PgPool, PgPoolOptions};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
+use super::connection::options_of;
 use crate::ports::{Call, CallError, Effect};
 
 /// A canary is written once a second: what takes longer than this is not there.
@@ -81,11 +81,10 @@ impl CanaryRows {
         if let Some(pool) = pools.get(dsn) {
             return Ok(pool.clone());
         }
-        let options = PgConnectOptions::from_str(dsn).map_err(|_| {
+        let options = options_of(dsn).map_err(|_| {
             of.error("NotConfigured", "the DSN cannot be read: write postgres://user@host/database", Effect::None)
         })?;
-        let options = options.application_name("failoverd-canary").disable_statement_logging();
-        let options = options.options([("statement_timeout", "1500")]);
+        let options = options.application_name("failoverd-canary").options([("statement_timeout", "1500")]);
         let pool =
             PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(CONNECT).connect_lazy_with(options);
         pools.insert(dsn.to_owned(), pool.clone());

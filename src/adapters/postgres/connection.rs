@@ -37,6 +37,29 @@ impl Default for Limits {
     }
 }
 
+/// Parameters of a URL that the driver takes
+/// (<https://docs.rs/sqlx/0.9/sqlx/postgres/struct.PgConnectOptions.html>).
+const PARAMETERS: [&str; 18] = [
+    "application_name",
+    "dbname",
+    "host",
+    "hostaddr",
+    "options",
+    "password",
+    "port",
+    "ssl-ca",
+    "ssl-cert",
+    "ssl-key",
+    "ssl-mode",
+    "ssl-root-cert",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "statement-cache-capacity",
+    "user",
+];
+
 /// The text is not the address of a Postgres database.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a postgres url: {0}")]
@@ -65,9 +88,32 @@ impl FromStr for DatabaseUrl {
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
             return Err(InvalidDatabaseUrl("it begins with postgres://".to_owned()));
         }
-        let options = PgConnectOptions::from_str(url).map_err(|error| InvalidDatabaseUrl(error.to_string()))?;
-        Ok(Self(options.application_name("failoverd").disable_statement_logging()))
+        let options = options_of(url).map_err(|error| InvalidDatabaseUrl(error.to_string()))?;
+        Ok(Self(options.application_name("failoverd")))
     }
+}
+
+/// What a URL says. The driver would log parameters that it does not know with their values, and a password may be where
+/// nobody looks for it: they are told by name and left out.
+///
+/// # Errors
+/// The driver's.
+pub(super) fn options_of(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
+    let (url, unknown) = without_unknown_parameters(url);
+    for name in unknown {
+        tracing::warn!(parameter = name, "a database URL has a parameter that is not known and does nothing");
+    }
+    Ok(PgConnectOptions::from_str(&url)?.disable_statement_logging())
+}
+
+/// The URL with the parameters that the driver knows, and the names of the others.
+fn without_unknown_parameters(url: &str) -> (String, Vec<String>) {
+    let Some((place, parameters)) = url.split_once('?') else { return (url.to_owned(), Vec::new()) };
+    let is_known = |name: &str| PARAMETERS.contains(&name) || name.starts_with("options[");
+    let (known, unknown): (Vec<_>, Vec<_>) =
+        form_urlencoded::parse(parameters.as_bytes()).partition(|(name, _)| is_known(name));
+    let known = form_urlencoded::Serializer::new(String::new()).extend_pairs(known).finish();
+    (format!("{place}?{known}"), unknown.into_iter().map(|(name, _)| name.into_owned()).collect())
 }
 
 impl DatabaseUrl {
@@ -131,6 +177,16 @@ mod tests {
         for url in ["", "mysql://db/failoverd", "postgres://db:port/failoverd", "/var/run/postgresql"] {
             assert!(url.parse::<DatabaseUrl>().is_err(), "{url} was taken");
         }
+    }
+
+    #[test]
+    fn what_the_driver_does_not_know_does_not_reach_it() {
+        let url = "postgres://db/failoverd?sslmode=require&pasword=hunter2&user=o%27hara%20%26&options[search_path]=a";
+        let (kept, unknown) = without_unknown_parameters(url);
+        assert!(unknown == ["pasword"] && !kept.contains("hunter2"), "{kept} {unknown:?}");
+        let options = options_of(url).unwrap();
+        assert_eq!((options.get_username(), options.get_options()), ("o'hara &", Some("-c search_path=a")));
+        assert!(matches!(options.get_ssl_mode(), sqlx::postgres::PgSslMode::Require));
     }
 
     #[test]
