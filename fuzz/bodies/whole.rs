@@ -9,7 +9,9 @@ use axum::http::Request;
 use failoverd::adapters::dns::heard;
 use failoverd::api::SwitchSettings;
 use failoverd::api::proto;
+use failoverd::api::proto::break_glass_service_client::BreakGlassServiceClient;
 use failoverd::api::proto::control_service_client::ControlServiceClient;
+use failoverd::api::proto::fleet_service_client::FleetServiceClient;
 use failoverd::api::proto::peer_service_client::PeerServiceClient;
 use failoverd::api::proto::status_service_client::StatusServiceClient;
 use failoverd::config::Config;
@@ -189,8 +191,10 @@ macro_rules! requests {
 async fn ask(channel: Channel, which: u8, bytes: &[u8]) {
     let mut status = StatusServiceClient::new(channel.clone());
     let mut control = ControlServiceClient::new(channel.clone());
+    let mut fleet = FleetServiceClient::new(channel.clone());
+    let mut glass = BreakGlassServiceClient::new(channel.clone());
     let mut peer = PeerServiceClient::new(channel);
-    requests!(which % 38, bytes;
+    requests!(which % 46, bytes;
         control.apply(ApplyRequest), control.delete(DeleteRequest), control.delete_drill(DeleteDrillRequest),
         control.run_drill(RunDrillRequest), control.cancel_drill(CancelDrillRequest), control.failback(FailbackRequest),
         control.export(ExportRequest), control.failover(FailoverRequest), control.approve_run(ApproveRunRequest),
@@ -206,5 +210,9 @@ async fn ask(channel: Channel, which: u8, bytes: &[u8]) {
         status.list_drills(ListDrillsRequest), status.get_drill(GetDrillRequest),
         status.get_drill_run(GetDrillRunRequest), status.watch_drill_run(WatchDrillRunRequest),
         status.watch_fleet(WatchFleetRequest), status.watch_run(WatchRunRequest),
+        fleet.list_daemons(ListDaemonsRequest), fleet.replace_daemon(ReplaceDaemonRequest),
+        fleet.back_up(BackUpRequest), fleet.confirm_service(ConfirmServiceRequest),
+        fleet.add_daemon(AddDaemonRequest), fleet.remove_daemon(RemoveDaemonRequest),
+        glass.prepare(PrepareGlassRequest), glass.submit(SubmitGlassRequest),
     );
 }
