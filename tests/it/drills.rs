@@ -4,7 +4,7 @@ use failoverd::sim::fleet::{EU_WEST, SERVICE, Shop, SimulatedFleet, US_EAST, US_
 use failoverd_domain::drill::{DrillPhase, DrillRun, DrillVerdict};
 use failoverd_domain::fleet::{Command, EventKind, RunState, Trigger};
 
-use crate::outages::{holds, seconds, steady};
+use crate::outages::{holds, newest_run, seconds, steady};
 use crate::simulation::virtually;
 
 /// The newest execution of a drill.
@@ -186,5 +186,25 @@ fn a_drill_that_is_cancelled_on_its_way_puts_back() {
         assert_eq!(region(US_WEST).as_str(), US_WEST);
         let primary = fleet.service().unwrap().primary;
         assert_eq!((primary, SERVICE), (region(US_EAST), "checkout"));
+    });
+}
+
+#[test]
+fn a_pause_holds_the_move_of_a_drill_before_what_cannot_be_undone() {
+    virtually(108, async {
+        let mut fleet = steady(108, Shop::default()).await;
+        open(&fleet, "gameday").await;
+        let runs = |fleet: &SimulatedFleet| newest_run(fleet).is_some_and(|run| run.state == RunState::Running);
+        let begun = fleet.until_exactly(seconds(60), runs).await;
+        holds(&fleet, begun, "it moves");
+        let paused = fleet.ask(Command::Pause { service: None }).await;
+        holds(&fleet, paused.is_ok(), &format!("{paused:?}"));
+        fleet.run_for(seconds(40)).await;
+        let promoted = fleet.effects_of("SwitchoverGlobalCluster").len();
+        holds(&fleet, promoted == 0 && runs(&fleet), "the move stands where it was");
+        let resumed = fleet.ask(Command::Resume { service: None }).await;
+        holds(&fleet, resumed.is_ok(), &format!("{resumed:?}"));
+        is_over_and_home(&mut fleet, DrillVerdict::Passed).await;
+        assert_eq!(fleet.effects_of("SwitchoverGlobalCluster").len(), 2, "out and back");
     });
 }
