@@ -54,9 +54,19 @@ impl Hearing {
         heard.get(from).is_some_and(|last| last.elapsed() < fresh)
     }
 
-    /// Whether this daemon leads, and neither a majority's acknowledgement nor any message has arrived for a lease.
+    /// Whether this daemon leads, and neither a majority's acknowledgement or answers nor any message have arrived for a
+    /// lease.
     pub(super) fn is_deaf(&self) -> bool {
         self.is_deaf.load(Ordering::Relaxed)
+    }
+
+    /// Whether a majority, with this daemon, has said or answered something within `fresh`.
+    fn hears_a_majority(&self, metrics: &Metrics, fresh: Duration) -> bool {
+        let members = metrics.membership_config.membership();
+        let is_heard =
+            |id: &NodeId| *id == metrics.id || members.get_node(id).is_some_and(|region| self.has_heard(region, fresh));
+        let mut configs = members.get_joint_config().iter();
+        configs.all(|voters| voters.iter().filter(|id| is_heard(id)).count() * 2 > voters.len())
     }
 
     /// Watches for as long as consensus runs. `lease` is how long a follower takes a leader's word for good.
@@ -76,7 +86,9 @@ impl Hearing {
             let since = leads.then(|| *leads_since.get_or_insert_with(Instant::now));
             leads_since = since;
             let silence = since.map(|since| silence.unwrap_or(Duration::MAX).min(since.elapsed()));
-            let is_deaf = silence.is_some_and(|silence| silence > lease) && self.heard.borrow().elapsed() > lease;
+            let is_deaf = silence.is_some_and(|silence| silence > lease)
+                && self.heard.borrow().elapsed() > lease
+                && !self.hears_a_majority(&metrics.borrow(), lease);
             if self.is_deaf.swap(is_deaf, Ordering::Relaxed) != is_deaf {
                 if is_deaf {
                     tracing::warn!("this daemon leads and hears nobody: it gives no more signs of life");
@@ -100,4 +112,43 @@ fn unacknowledged(metrics: &Metrics) -> Option<Duration> {
 pub(super) fn refusal_of_a_leader(metrics: &Metrics, fresh: Duration) -> Option<VoteResponse<NodeId>> {
     let holds = leads(metrics) && unacknowledged(metrics).is_some_and(|age| age < fresh);
     holds.then_some(VoteResponse { vote: metrics.vote, vote_granted: false, last_log_id: metrics.last_applied })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use openraft::{Membership, StoredMembership};
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_leader_is_deaf_until_a_majority_says_or_answers_something() {
+        let regions = ["a", "b", "c", "d", "e"].map(Region::from);
+        let nodes: BTreeMap<NodeId, Region> = (1..).zip(regions.clone()).collect();
+        let voters: BTreeSet<NodeId> = nodes.keys().copied().collect();
+        let mut leads = Metrics::new_initial(1);
+        leads.current_leader = Some(1);
+        leads.millis_since_quorum_ack = Some(3_600_000);
+        leads.membership_config = Arc::new(StoredMembership::new(None, Membership::new(vec![voters], nodes)));
+        let (_leads_on, metrics) = watch::channel(leads);
+        let hearing = Hearing::new();
+        let (heartbeat, lease) = (Duration::from_millis(100), Duration::from_secs(1));
+        let mut watching = JoinSet::new();
+        watching.spawn(hearing.clone().watch(metrics, heartbeat, lease));
+        let is_deaf = async || {
+            tokio::time::sleep(heartbeat * 2).await;
+            hearing.is_deaf()
+        };
+        assert!(!is_deaf().await, "it has led for a moment only");
+        tokio::time::sleep(lease * 2).await;
+        assert!(is_deaf().await);
+        hearing.note_answer(&regions[1]);
+        assert!(is_deaf().await, "two of five hear each other: the other three are to follow somebody else");
+        hearing.note_answer(&regions[2]);
+        assert!(!is_deaf().await);
+        tokio::time::sleep(lease).await;
+        assert!(is_deaf().await);
+    }
 }

@@ -182,7 +182,8 @@ impl Link {
     async fn ask<E: std::error::Error>(&self, message: Message, option: &RPCOption) -> Result<Reply, RpcError<E>> {
         let leads_on = matches!(message, Message::Append(_) | Message::InstallSnapshot(_));
         let asked = if leads_on && self.network.hearing.is_deaf() {
-            Err(AskError::Deaf)
+            // Whether it hears again may show by nothing but an answer. This asks nobody to follow.
+            self.network.ask(&self.to, Message::ReadPosition, option.hard_ttl()).await.and(Err(AskError::Deaf))
         } else {
             self.network.ask(&self.to, message, option.hard_ttl()).await
         };

@@ -126,3 +126,39 @@ fn nonsense_of_a_member_is_dropped_counted_and_changes_nothing() {
         assert_eq!(fleet.leader().await, leader, "nobody was unseated");
     });
 }
+
+#[test]
+fn a_late_word_of_a_leader_of_before_is_no_lie_and_changes_nothing() {
+    simulate(62, async {
+        let fleet = Fleet::formed(62).await;
+        let old = fleet.leader().await;
+        let term = fleet.running[&old].fleet_metrics().term;
+        let others = Fleet::others(&old);
+        fleet.bus.isolate(&old, &others);
+        let new = fleet.leader_but(Some(&old)).await;
+        fleet.bus.heal();
+        fleet.commit(pause()).await;
+        fleet.settle().await;
+        let to = others.into_iter().find(|other| *other != new).unwrap();
+        let there = fleet.running[&to].clone();
+        let metrics = there.fleet_metrics();
+        let disk = fleet.running[&old].inner.disk;
+        let late = Liar { me: old, to, disk, term, last: metrics.last_log.unwrap().0 };
+        assert!(late.term < metrics.term);
+        let before = there.state().borrow().clone();
+        // Its log ended otherwise than what was agreed without it.
+        let (vote, last) = (late.leads(term), late.at(term, late.last));
+        let meta = SnapshotMeta {
+            last_log_id: Some(last),
+            last_membership: Membership::new(None, openraft::Membership::default()),
+            snapshot_id: "x".to_owned(),
+        };
+        let snapshot = InstallSnapshotRequest { vote, meta, offset: 0, data: vec![0], done: true };
+        let entries = late.append(vote, Some(last), vec![late.entry(term, late.last + 1)]);
+        for word in [entries, Message::InstallSnapshot(snapshot)] {
+            assert!(late.says(&there, word).await.is_ok());
+        }
+        assert!(there.inner.nonsense.counts().is_empty());
+        assert_eq!((there.fleet_metrics(), there.state().borrow().clone()), (metrics, before));
+    });
+}
