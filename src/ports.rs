@@ -257,17 +257,9 @@ pub struct Figure {
     pub dimensions: Vec<(&'static str, String)>,
     /// The figure.
     pub value: f64,
-    /// How it counts in the averages of its minute. Absent: once, and in the minute in which it arrives.
-    pub weighed: Option<Weighed>,
-}
-
-/// A figure that counts more than once, and when.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Weighed {
-    /// In whose minute.
-    pub at: Timestamp,
-    /// How often.
-    pub count: f64,
+    /// Whether it outweighs what was said before it in the averages of its minute, by AWS's clock
+    /// ([`word_weight`](failoverd_domain::traffic::word_weight)). Other figures count once.
+    pub newest_decides: bool,
 }
 
 /// An alarm as it stands.

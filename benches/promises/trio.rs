@@ -117,7 +117,6 @@ async fn any() -> TcpListener {
 fn nowhere() -> World {
     let prober = NetworkProber::new(ProberSettings { references: BTreeMap::new(), ..Default::default() });
     let outside = Outside {
-        clock: Arc::new(SystemClock),
         dns: Arc::new(AuthoritativeDns::new(&[([127, 0, 0, 1], 9).into()]).unwrap()),
         prober: Arc::new(prober.unwrap()),
         variables: Arc::default(),
@@ -130,6 +129,6 @@ fn nowhere() -> World {
         mutation_timeout: Duration::from_secs(1),
         credentials: Some(("nobody".to_owned(), "nothing".to_owned())),
     };
-    let account = Account::new(settings, Telemetry::counting(SystemClock.now()).meters);
+    let account = Account::new(settings, Arc::new(SystemClock), Telemetry::counting(SystemClock.now()).meters);
     aws::world(&account, &outside)
 }

@@ -41,7 +41,7 @@ pub fn setup(
         peers: peer_urls(&config),
         members: config.members(),
         references: config.references.keys().cloned().collect(),
-        world: world::of(&config, &clock, timing.mutation, variables, meters.clone())?,
+        world: world::of(&config, clock.clone(), timing.mutation, variables, meters.clone())?,
         timing,
         heartbeat: Duration::from_millis(config.timing.heartbeat_ms),
         election_timeout: Duration::from_millis(config.timing.election_timeout_ms),

@@ -19,7 +19,7 @@ use crate::telemetry::Meters;
 /// [`Refusal::Probes`], [`Refusal::Dns`].
 pub fn of(
     config: &Config,
-    clock: &Arc<dyn Clock>,
+    clock: Arc<dyn Clock>,
     mutation: Duration,
     variables: BTreeMap<String, String>,
     meters: Arc<Meters>,
@@ -41,8 +41,8 @@ pub fn of(
         mutation_timeout: mutation,
         credentials: None,
     };
-    let account = Account::new(settings, meters);
-    let outside = Outside { clock: clock.clone(), dns, prober: prober(None)?, variables: Arc::new(variables) };
+    let account = Account::new(settings, clock, meters);
+    let outside = Outside { dns, prober: prober(None)?, variables: Arc::new(variables) };
     let world = aws::world(&account, &outside);
     // Alarms are signals too, and CloudWatch tells of them.
     Ok(World { prober: prober(Some(world.metrics.clone()))?, ..world })

@@ -93,7 +93,7 @@ impl Engine {
         supervisor.spawn(TaskKind::Board, board.run());
         let (settler, words) =
             Settler::new(view.clone(), timing.clone(), clock.clone(), world.clone(), agreement.clone());
-        let (voice, spoken) = Voice::new(view.me.clone(), clock.clone(), world.clone(), agreement.clone());
+        let (voice, spoken) = Voice::new(view.me.clone(), world.clone(), agreement.clone());
         supervisor.spawn(TaskKind::Voice, voice.run());
         let observer = Observer {
             spoken,

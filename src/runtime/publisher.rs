@@ -68,7 +68,7 @@ fn figures(now: Timestamp, state: &FleetState, matrix: &Matrix, view: &View) -> 
         let forecasts = what_if_region_vanishes(now, state, matrix, view, region);
         let value = Forecast::survivable(&forecasts);
         let dimensions = vec![("Region", region.to_string())];
-        figures.push(Figure { name: "Survivable", dimensions, value, weighed: None });
+        figures.push(Figure { name: "Survivable", dimensions, value, newest_decides: false });
     }
     figures
 }
@@ -83,10 +83,15 @@ fn of_service(now: Timestamp, state: &FleetState, matrix: &Matrix, service: &Ser
     let checks = matrix.checks(now, &service.spec.name);
     let not_ready = checks.iter().filter(|check| check.verdict == Verdict::NotReady).count();
     #[expect(clippy::cast_precision_loss, reason = "a few checks")]
-    figures.push(Figure { name: "ChecksNotReady", dimensions: vec![name()], value: not_ready as f64, weighed: None });
+    figures.push(Figure {
+        name: "ChecksNotReady",
+        dimensions: vec![name()],
+        value: not_ready as f64,
+        newest_decides: false,
+    });
     figures
 }
 
 fn figure(name: &'static str, dimensions: Vec<(&'static str, String)>, holds: bool) -> Figure {
-    Figure { name, dimensions, value: if holds { 1.0 } else { 0.0 }, weighed: None }
+    Figure { name, dimensions, value: if holds { 1.0 } else { 0.0 }, newest_decides: false }
 }

@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use failoverd_domain::fleet::FleetState;
 use failoverd_domain::ids::{LogIndex, Region, SwitchGroup};
-use failoverd_domain::traffic::{self, HEARD_AGAIN_S, SwitchAlarm, switch_alarm, voices, word_weight};
+use failoverd_domain::traffic::{self, HEARD_AGAIN_S, SwitchAlarm, switch_alarm, voices};
 use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use crate::ports::{Agreement, CallError, Clock, Figure, Weighed, World};
+use crate::ports::{Agreement, CallError, Figure, World};
 
 /// Between two looks whether something is to be said.
 const LOOK: Duration = Duration::from_secs(1);
@@ -57,7 +57,6 @@ type ByRole<T> = BTreeMap<Option<String>, T>;
 /// The daemon's voice.
 pub(super) struct Voice {
     me: Region,
-    clock: Arc<dyn Clock>,
     world: World,
     agreement: Arc<dyn Agreement>,
     spoken: watch::Sender<Spoken>,
@@ -65,14 +64,9 @@ pub(super) struct Voice {
 
 impl Voice {
     /// A voice, and what it has said lately.
-    pub(super) fn new(
-        me: Region,
-        clock: Arc<dyn Clock>,
-        world: World,
-        agreement: Arc<dyn Agreement>,
-    ) -> (Self, watch::Receiver<Spoken>) {
+    pub(super) fn new(me: Region, world: World, agreement: Arc<dyn Agreement>) -> (Self, watch::Receiver<Spoken>) {
         let (spoken, heard) = watch::channel(Spoken::new());
-        (Self { me, clock, world, agreement, spoken }, heard)
+        (Self { me, world, agreement, spoken }, heard)
     }
 
     /// Runs for ever.
@@ -138,10 +132,8 @@ impl Voice {
         if Instant::now() < account.not_before || !voices.iter().any(is_due) {
             return;
         }
-        let now = self.clock.now();
-        let at = Weighed { at: now, count: word_weight(now) };
         // Whoever is not due yet costs nothing more in the same call.
-        let figures: Vec<Figure> = voices.iter().map(|voice| figure(state, voice, at)).collect();
+        let figures: Vec<Figure> = voices.iter().map(|voice| figure(state, voice)).collect();
         match self.publish(role, &figures).await {
             Ok(()) => {
                 let at = Instant::now();
@@ -237,11 +229,11 @@ fn wanted_alarms(state: &FleetState, me: &Region) -> Vec<(Option<String>, Switch
     voices(state).into_iter().map(alarm).collect()
 }
 
-fn figure(state: &FleetState, voice: &traffic::Voice<'_>, at: Weighed) -> Figure {
+fn figure(state: &FleetState, voice: &traffic::Voice<'_>) -> Figure {
     let dimensions = vec![
         (traffic::FLEET, state.fleet.to_string()),
         (traffic::GROUP, voice.group.to_string()),
         (traffic::REGION, voice.region.to_string()),
     ];
-    Figure { name: traffic::FIGURE, dimensions, value: if voice.bit.on { 1.0 } else { 0.0 }, weighed: Some(at) }
+    Figure { name: traffic::FIGURE, dimensions, value: if voice.bit.on { 1.0 } else { 0.0 }, newest_decides: true }
 }

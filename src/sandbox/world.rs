@@ -43,9 +43,8 @@ pub(super) fn of(
         mutation_timeout: mutation,
         credentials: Some((caller_key(region), "simulated".to_owned())),
     };
-    let account = Account::new(settings, meters);
+    let account = Account::new(settings, Arc::new(SystemClock), meters);
     let outside = Outside {
-        clock: Arc::new(SystemClock),
         dns: Arc::new(AuthoritativeDns::new(&[addresses.dns()])?),
         prober: Arc::new(prober),
         variables: Arc::default(),

@@ -99,3 +99,22 @@ fn a_loss_can_be_bounded_again_after_a_writer_of_canaries_had_a_wrong_clock() {
         holds(&fleet, moved, "nobody has to be asked what would be lost");
     });
 }
+
+#[test]
+fn a_switch_through_cloudwatch_is_followed_when_one_daemon_has_a_wrong_clock_and_another_is_gone() {
+    for by_ms in [3 * HOUR_MS, -3 * HOUR_MS] {
+        virtually(35, async {
+            let mut fleet = steady(35, Shop { switch: "cloudwatch", ..Shop::default() }).await;
+            let wrong = region(EU_WEST);
+            fleet.crash(&wrong).await;
+            set_clocks(&mut fleet, &[EU_WEST], by_ms).await;
+            fleet.start(&wrong).await;
+            fleet.run_for(seconds(20)).await;
+            // The word of its daemon stays as it was: both others have to be heard.
+            fleet.break_region(&region(US_EAST)).await;
+            let moved =
+                fleet.until(seconds(90), |fleet| fleet.is_steady() && fleet.answer() == Some(region(EU_WEST))).await;
+            holds(&fleet, moved, "the answer follows two of three words");
+        });
+    }
+}

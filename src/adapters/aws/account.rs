@@ -19,13 +19,15 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use failoverd_domain::ids::Region;
+use failoverd_domain::time::Timestamp;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::answer::sort;
 use super::budget::{Budgets, Kind};
 use super::limits::limit_of;
-use crate::ports::{Call, CallError, Effect};
+use super::time::AwsTime;
+use crate::ports::{Call, CallError, Clock, Effect};
 use crate::telemetry::{CallOutcome, CallSpan, Meters};
 
 /// Route 53 and IAM have no Regions; their control planes are asked here.
@@ -71,6 +73,7 @@ pub struct Account {
     config: OnceCell<SdkConfig>,
     budgets: Arc<Budgets>,
     meters: Arc<Meters>,
+    time: AwsTime,
     route53: Clients<aws_sdk_route53::Client>,
     rds: Clients<aws_sdk_rds::Client>,
     dynamodb: Clients<aws_sdk_dynamodb::Client>,
@@ -134,7 +137,8 @@ macro_rules! client {
                     .region($sdk::config::Region::new(region.to_string()))
                     .timeout_config(self.timeouts(kind))
                     .retry_config(retries(kind))
-                    .retry_partition(partition(stringify!($name), region, kind));
+                    .retry_partition(partition(stringify!($name), region, kind))
+                    .interceptor(self.time.clone());
                 if let Some(url) = self.settings.endpoint(stringify!($name)) {
                     builder = builder.endpoint_url(url);
                 }
@@ -164,21 +168,28 @@ mod adapt {
 }
 
 impl Account {
-    /// The account that the default chain of credentials leads to. Nothing is asked before the first call.
+    /// The account that the default chain of credentials leads to. Nothing is asked before the first call. `clock` is the
+    /// daemon's, for the age of figures and the instant of words; answers of AWS put it right.
     #[must_use]
-    pub fn new(settings: Settings, meters: Arc<Meters>) -> Arc<Self> {
+    pub fn new(settings: Settings, clock: Arc<dyn Clock>, meters: Arc<Meters>) -> Arc<Self> {
         let tls = tls::Provider::Rustls(CryptoMode::Ring);
         let http = aws_smithy_http_client::Builder::new().tls_provider(tls).build_https();
-        Arc::new(Self::with(Arc::new(settings), None, http, meters))
+        Arc::new(Self::with(Arc::new(settings), None, http, AwsTime::new(clock), meters))
     }
 
     /// The same, with a role assumed: another account, perhaps.
     pub(super) fn assuming(&self, role_arn: &str) -> Arc<Self> {
-        let (http, meters) = (self.http.clone(), self.meters.clone());
-        Arc::new(Self::with(self.settings.clone(), Some(role_arn.to_owned()), http, meters))
+        let (http, time, meters) = (self.http.clone(), self.time.clone(), self.meters.clone());
+        Arc::new(Self::with(self.settings.clone(), Some(role_arn.to_owned()), http, time, meters))
     }
 
-    fn with(settings: Arc<Settings>, role: Option<String>, http: SharedHttpClient, meters: Arc<Meters>) -> Self {
+    fn with(
+        settings: Arc<Settings>,
+        role: Option<String>,
+        http: SharedHttpClient,
+        time: AwsTime,
+        meters: Arc<Meters>,
+    ) -> Self {
         let budgets = Arc::new(Budgets::of(role.as_deref()));
         let watched: Weak<Budgets> = Arc::downgrade(&budgets);
         meters.watch_budgets(watched);
@@ -189,6 +200,7 @@ impl Account {
             config: OnceCell::new(),
             budgets,
             meters,
+            time,
             route53: Mutex::default(),
             rds: Mutex::default(),
             dynamodb: Mutex::default(),
@@ -203,6 +215,11 @@ impl Account {
         &self.settings.home
     }
 
+    /// Now, by AWS's own clock as far as it is known.
+    pub(super) fn now(&self) -> Timestamp {
+        self.time.now()
+    }
+
     async fn config(&self) -> &SdkConfig {
         self.config.get_or_init(|| self.load()).await
     }
@@ -212,6 +229,9 @@ impl Account {
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .region(home.clone())
             .http_client(self.http.clone())
+            .time_source(self.time.clone())
+            // That time is right for all clients at once.
+            .disable_clock_skew_correction(true)
             .identity_cache(IdentityCache::lazy().build())
             .timeout_config(self.timeouts(Kind::Read))
             .retry_config(retries(Kind::Read))
@@ -229,7 +249,8 @@ impl Account {
         let provider = AssumeRoleProvider::builder(role)
             .session_name(format!("failoverd-{}", self.settings.home))
             .region(home)
-            .configure(&own)
+            // Whoever gives out roles is asked by a client that hears no time.
+            .configure(&own.to_builder().disable_clock_skew_correction(false).build())
             .build()
             .await;
         let assumed = own.to_builder().credentials_provider(SharedCredentialsProvider::new(provider));

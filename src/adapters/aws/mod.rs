@@ -12,6 +12,7 @@ mod rds;
 mod route53;
 mod s3;
 mod shared;
+mod time;
 mod world;
 
 pub use account::{Account, Settings};

@@ -12,13 +12,11 @@ use super::rds::Rds;
 use super::route53::Route53;
 use super::s3::S3;
 use crate::adapters::postgres::CanaryRows;
-use crate::ports::{Clock, Dns, Prober, Roles, World};
+use crate::ports::{Dns, Prober, Roles, World};
 
 /// What does not depend on the role.
 #[derive(Clone)]
 pub struct Outside {
-    /// Wall clock, for the age of figures.
-    pub clock: Arc<dyn Clock>,
     /// DNS.
     pub dns: Arc<dyn Dns>,
     /// Probes.
@@ -56,7 +54,7 @@ fn assemble(account: &Arc<Account>, outside: &Outside, rows: &Arc<CanaryRows>) -
     let s3 = Arc::new(S3::new(account.clone()));
     let canaries =
         AllCanaries::new(dynamodb.clone(), s3.clone(), rows.clone(), account.home().clone(), outside.variables.clone());
-    let cloudwatch = Arc::new(Cloudwatch::new(account.clone(), outside.clock.clone(), s3.clone()));
+    let cloudwatch = Arc::new(Cloudwatch::new(account.clone(), s3.clone()));
     World {
         records: route53.clone(),
         health_checks: route53,

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use failoverd_domain::ids::Region;
 use failoverd_domain::service::{Canary, Fence, Store, StoreKind};
+use failoverd_domain::time::Timestamp;
 use failoverd_domain::traffic::SwitchAlarm;
 
 use super::{Ask, SimulatedPorts};
@@ -191,7 +192,9 @@ impl Metrics for SimulatedPorts {
 
     async fn publish(&self, region: &Region, figures: &[Figure]) -> Call<()> {
         let ask = Ask::change(Service::Cloudwatch, "PutMetricData", region, Plane::Data);
-        self.call(ask, |world| world.publish(region, figures)).await
+        // What comes late was said no later for it.
+        let sent = Timestamp(self.aws.with(|world| world.now_ms));
+        self.call(ask, |world| world.publish(region, figures, sent)).await
     }
 }
 

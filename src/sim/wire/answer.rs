@@ -146,7 +146,12 @@ fn status_of(code: &str) -> u16 {
         "MethodNotAllowed" => 405,
         "PermanentRedirect" => 301,
         "PreconditionFailed" => 412,
-        "ExpiredToken" | "AccessDenied" | "MissingAuthenticationToken" | "UnrecognizedClientException" => 403,
+        "SignatureDoesNotMatch"
+        | "RequestTimeTooSkewed"
+        | "ExpiredToken"
+        | "AccessDenied"
+        | "MissingAuthenticationToken"
+        | "UnrecognizedClientException" => 403,
         "BucketAlreadyOwnedByYou"
         | "BucketAlreadyExists"
         | "BucketNotEmpty"

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
+use axum::http::header::DATE;
 use axum::response::Response;
 use failoverd_domain::ids::Region;
 use percent_encoding::percent_decode_str;
@@ -33,11 +34,16 @@ pub(super) async fn pass(aws: &SimulatedAws, request: Request) -> Response {
         Ok(operation) => call(aws, &request, operation).await,
         Err(refusal) => Outcome::Refused(refusal),
     };
-    match answered {
+    let mut response = match answered {
         Outcome::Answered(answer) => answer.into_response(protocol, &request_id),
         Outcome::Refused(refusal) => answer::refusal(protocol, &refusal, &request_id),
-        Outcome::Lost => broken_off(),
+        Outcome::Lost => return broken_off(),
+    };
+    let now = aws.with(|world| world.now()).to_utc().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    if let Ok(now) = now.try_into() {
+        response.headers_mut().insert(DATE, now);
     }
+    response
 }
 
 enum Outcome {
@@ -64,6 +70,9 @@ async fn call(aws: &SimulatedAws, request: &WireRequest, operation: Operation) -
             return Outcome::Lost;
         }
     }
+    if let Some(refusal) = out_of_time(aws, request) {
+        return Outcome::Refused(refusal);
+    }
     if let Some(refusal) = denied(aws, request, caller.as_ref(), operation) {
         return Outcome::Refused(refusal);
     }
@@ -75,6 +84,24 @@ async fn call(aws: &SimulatedAws, request: &WireRequest, operation: Operation) -
             Ok(answer) => Outcome::Answered(answer),
             Err(refusal) => Outcome::Refused(refusal),
         }
+    })
+}
+
+/// Whether it was signed too far from the world's own time
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>; a quarter of an hour for S3,
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>).
+fn out_of_time(aws: &SimulatedAws, request: &WireRequest) -> Option<Refusal> {
+    let signed = request.signed_at()?;
+    let now = aws.with(|world| world.now());
+    let (code, minutes) = match request.api {
+        Api::S3 => ("RequestTimeTooSkewed", 15),
+        Api::Rds | Api::Sts | Api::Iam => ("SignatureDoesNotMatch", 5),
+        Api::Route53 | Api::Dynamodb | Api::Cloudwatch => ("InvalidSignatureException", 5),
+    };
+    let what = if signed < now { "Signature expired" } else { "Signature not yet current" };
+    (signed.0.abs_diff(now.0) > minutes * 60_000).then(|| {
+        let (signed, now) = (signed.rfc3339(), now.rfc3339());
+        Refusal::new(code, format!("{what}: {signed} is more than {minutes} min. off {now}"))
     })
 }
 

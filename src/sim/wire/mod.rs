@@ -1,8 +1,8 @@
 //! The simulated AWS on AWS's own protocols: every service and Region on one HTTP port.
 //!
-//! The SDK, boto3 and the AWS CLI talk to it as to AWS. Region and service are those that a request is signed for; the
-//! signature itself is not verified, as nothing here is secret. What a service does is in the world; here is only how it
-//! is asked and how it answers.
+//! The SDK, boto3 and the AWS CLI talk to it as to AWS. Region and service are those that a request is signed for; when it
+//! was signed is judged, the signature itself is not, as nothing here is secret. What a service does is in the world; here is
+//! only how it is asked and how it answers.
 
 mod answer;
 mod api;

@@ -2,7 +2,9 @@
 
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method};
+use chrono::NaiveDateTime;
 use failoverd_domain::ids::Region;
+use failoverd_domain::time::Timestamp;
 
 use super::api::Api;
 
@@ -62,6 +64,12 @@ impl WireRequest {
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// When it was signed, as its header says.
+    pub(super) fn signed_at(&self) -> Option<Timestamp> {
+        let said = NaiveDateTime::parse_from_str(self.header("x-amz-date")?, "%Y%m%dT%H%M%SZ").ok()?;
+        Some(Timestamp::from_utc(said.and_utc()))
     }
 
     /// A parameter of the query; present without a value is empty.

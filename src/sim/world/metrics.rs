@@ -5,6 +5,8 @@
 //! have metrics.
 
 use failoverd_domain::ids::Region;
+use failoverd_domain::time::Timestamp;
+use failoverd_domain::traffic::word_weight;
 
 use super::aurora::AuroraCluster;
 use super::buckets::BucketRule;
@@ -71,11 +73,11 @@ const fn number(whole: u64) -> f64 {
 }
 
 impl World {
-    /// `PutMetricData` of the fleet's own figures.
-    pub fn publish(&mut self, region: &Region, figures: &[Figure]) -> Result<(), Refusal> {
+    /// `PutMetricData` of the fleet's own figures, sent at `sent` by the world's clock.
+    pub fn publish(&mut self, region: &Region, figures: &[Figure], sent: Timestamp) -> Result<(), Refusal> {
         for figure in figures {
             let series = Series::new(OWN_NAMESPACE, figure.name, figure.dimensions.iter().cloned());
-            let (at_ms, count) = figure.weighed.map_or((self.now_ms, 1.0), |weighed| (weighed.at.0, weighed.count));
+            let (at_ms, count) = if figure.newest_decides { (sent.0, word_weight(sent)) } else { (self.now_ms, 1.0) };
             self.put_data_point(region, series, at_ms, StatisticSet::repeated(figure.value, count), None);
         }
         Ok(())

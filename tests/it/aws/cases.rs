@@ -44,6 +44,7 @@ cases![
     watching::figures_of_the_fleet_are_published,
     watching::an_alarm_of_a_switch_comes_back_as_it_was_made,
     watching::a_switchs_alarm_says_what_was_published,
+    watching::a_switchs_alarm_hears_a_daemon_whose_clock_is_hours_off,
     watching::a_check_copies_its_alarms_rule_when_it_is_made_and_when_it_is_updated,
     watching::we_know_who_we_are_and_what_we_may_not,
 ];

@@ -11,7 +11,7 @@ use failoverd::adapters::aws::{Account, Outside, Settings, world};
 use failoverd::adapters::clock::SystemClock;
 use failoverd::adapters::dns::AuthoritativeDns;
 use failoverd::adapters::probe::{NetworkProber, ProberSettings};
-use failoverd::ports::World;
+use failoverd::ports::{Clock, World};
 use failoverd::sim::wire::{WireServer, caller_key};
 use failoverd::sim::world::{SimulatedAws, Timing};
 use failoverd::telemetry::Telemetry;
@@ -101,13 +101,18 @@ impl Ground {
 
     /// The ports of a daemon in a Region.
     pub fn world(&self, region: &str) -> World {
+        self.world_off_by(region, 0)
+    }
+
+    /// Those of a daemon whose clock is ahead of everybody else's.
+    pub fn world_off_by(&self, region: &str, ahead_ms: i64) -> World {
         match &self.aws {
             Some(aws) if self.through_ports => aws.ports(region.into()).into_world(),
-            _ => self.adapters(region),
+            _ => self.adapters(region, Arc::new(WrongClock { ahead_ms })),
         }
     }
 
-    fn adapters(&self, region: &str) -> World {
+    fn adapters(&self, region: &str, clock: Arc<dyn Clock>) -> World {
         let region = Region::from(region);
         let key = if self.aws.is_some() { caller_key(&region) } else { "test".to_owned() };
         let settings = Settings {
@@ -117,7 +122,7 @@ impl Ground {
             mutation_timeout: Duration::from_secs(2),
             credentials: Some((key, "test".to_owned())),
         };
-        let account = Account::new(settings, Telemetry::counting(Timestamp(0)).meters);
+        let account = Account::new(settings, clock, Telemetry::counting(Timestamp(0)).meters);
         world(&account, &outside())
     }
 
@@ -150,10 +155,19 @@ impl Ground {
     }
 }
 
+struct WrongClock {
+    ahead_ms: i64,
+}
+
+impl Clock for WrongClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(SystemClock.now().0.saturating_add_signed(self.ahead_ms))
+    }
+}
+
 /// What no case here needs.
 fn outside() -> Outside {
     Outside {
-        clock: Arc::new(SystemClock),
         dns: Arc::new(AuthoritativeDns::new(&[([127, 0, 0, 1], 9).into()]).unwrap()),
         prober: Arc::new(NetworkProber::new(ProberSettings::default()).unwrap()),
         variables: Arc::default(),

@@ -87,7 +87,7 @@ pub(super) fn of(store: &Store, region: &Region, rule_id: impl Fn(&str, &str) ->
 impl Cloudwatch {
     /// The newest point of each series, as far as there is one.
     pub(super) async fn fetch_figures(&self, region: &Region, asked: Vec<Series>) -> Call<BTreeMap<Series, Point>> {
-        let now = self.clock.now();
+        let now = self.account.now();
         let mut newest = BTreeMap::new();
         for asked in asked.chunks(MOST_QUERIES) {
             let queries: Vec<aws::MetricDataQuery> =
@@ -143,7 +143,7 @@ fn query(n: usize, series: &Series) -> aws::MetricDataQuery {
     aws::MetricDataQuery::builder().id(format!("q{n}")).metric_stat(stat).return_data(true).build()
 }
 
-fn instant(ms: u64) -> DateTime {
+pub(super) fn instant(ms: u64) -> DateTime {
     DateTime::from_millis(i64::try_from(ms).unwrap_or(i64::MAX))
 }
 

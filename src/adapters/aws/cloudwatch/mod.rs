@@ -11,15 +11,16 @@ use async_trait::async_trait;
 use aws_sdk_cloudwatch::types as aws;
 use failoverd_domain::ids::Region;
 use failoverd_domain::service::Store;
+use failoverd_domain::traffic::word_weight;
 
 use super::account::{Account, Ask};
 use super::budget::Kind;
 use super::limits::{FIGURE_AGE, MOST_ALARMS, MOST_DATA};
 use super::s3::S3;
-use crate::ports::{Call, Clock, Figure, Metrics, Weighed};
+use crate::ports::{Call, Figure, Metrics};
 pub(super) use alarms::thousandths;
 use batch::Batch;
-use figures::{Point, Series};
+use figures::{Point, Series, instant};
 
 const SERVICE: &str = "cloudwatch";
 /// Under which the fleet's own figures stand.
@@ -31,7 +32,6 @@ type ByRegion<K, V> = Mutex<BTreeMap<Region, Arc<Batch<K, V>>>>;
 /// CloudWatch of one account, in every Region.
 pub(super) struct Cloudwatch {
     account: Arc<Account>,
-    clock: Arc<dyn Clock>,
     s3: Arc<S3>,
     figures: ByRegion<Series, Point>,
     alarms: ByRegion<String, Option<bool>>,
@@ -42,8 +42,8 @@ const fn read<'a>(operation: &'static str, region: &'a Region) -> Ask<'a> {
 }
 
 impl Cloudwatch {
-    pub(super) fn new(account: Arc<Account>, clock: Arc<dyn Clock>, s3: Arc<S3>) -> Self {
-        Self { account, clock, s3, figures: Mutex::default(), alarms: Mutex::default() }
+    pub(super) fn new(account: Arc<Account>, s3: Arc<S3>) -> Self {
+        Self { account, s3, figures: Mutex::default(), alarms: Mutex::default() }
     }
 
     async fn client(&self, region: &Region, kind: Kind) -> aws_sdk_cloudwatch::Client {
@@ -98,7 +98,7 @@ impl Metrics for Cloudwatch {
             }
         }
         match (newest, failure) {
-            (Some(point), _) => Ok(Some((point.value_ms, self.clock.now().since(point.at)))),
+            (Some(point), _) => Ok(Some((point.value_ms, self.account.now().since(point.at)))),
             (None, Some(error)) => Err(error),
             (None, None) => Ok(None),
         }
@@ -115,17 +115,17 @@ impl Metrics for Cloudwatch {
 
     async fn publish(&self, region: &Region, figures: &[Figure]) -> Call<()> {
         for figures in figures.chunks(MOST_DATA) {
+            // One instant for both: the weight is of the minute in which CloudWatch files it.
+            let now = self.account.now();
             let data = figures.iter().map(|figure| {
                 let dimension =
                     |(name, value): &(&str, String)| aws::Dimension::builder().name(*name).value(value).build();
                 let dimensions = figure.dimensions.iter().map(dimension).collect();
                 let datum = aws::MetricDatum::builder().metric_name(figure.name).set_dimensions(Some(dimensions));
-                match figure.weighed {
-                    None => datum.value(figure.value).build(),
-                    Some(Weighed { at, count }) => {
-                        let at = aws_sdk_cloudwatch::primitives::DateTime::from_millis(at.0.cast_signed());
-                        datum.values(figure.value).counts(count).timestamp(at).build()
-                    }
+                if figure.newest_decides {
+                    datum.values(figure.value).counts(word_weight(now)).timestamp(instant(now.0)).build()
+                } else {
+                    datum.value(figure.value).build()
                 }
             });
             let client = self.client(region, Kind::Action).await;

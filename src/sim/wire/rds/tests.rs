@@ -1,6 +1,6 @@
 //! What the AWS SDK makes of the answers: every operation's shape, read by the client that daemons use.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_rds::Client;
 use aws_sdk_rds::config::retry::RetryConfig;
@@ -9,6 +9,7 @@ use aws_sdk_rds::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_rds::types::{
     FailoverStatus, Filter, GlobalClusterMemberSynchronizationStatus, SourceType, Tag, WriteForwardingStatus,
 };
+use aws_smithy_async::time::TimeSource;
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
@@ -44,12 +45,20 @@ impl HttpConnector for Straight {
     }
 }
 
+/// The world's time may be virtual, and it refuses what is signed by another.
+impl TimeSource for Straight {
+    fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_millis(self.0.with(|world| world.now().0))
+    }
+}
+
 fn client(aws: &SimulatedAws, region: &Region) -> Client {
     client_of("AKIASTRANGER", aws, region)
 }
 
 fn client_of(key: &str, aws: &SimulatedAws, region: &Region) -> Client {
     let straight = Straight(aws.clone());
+    let time = straight.clone();
     let http = http_client_fn(move |_, _| SharedHttpConnector::new(straight.clone()));
     let config = aws_sdk_rds::Config::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -57,7 +66,8 @@ fn client_of(key: &str, aws: &SimulatedAws, region: &Region) -> Client {
         .credentials_provider(Credentials::from_keys(key, "secret", None))
         .retry_config(RetryConfig::disabled())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .http_client(http);
+        .http_client(http)
+        .time_source(time);
     Client::from_conf(config.build())
 }
 

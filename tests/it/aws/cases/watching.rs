@@ -2,15 +2,15 @@
 
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{ComparisonOperator, Dimension, MetricDatum, StateValue, Statistic};
-use failoverd::adapters::clock::SystemClock;
-use failoverd::ports::{Action, Age, Clock, Figure, Weighed};
+use failoverd::ports::{Action, Age, Figure, World};
 use failoverd_domain::ids::Region;
 use failoverd_domain::route53::{CheckKind, HealthCheckConfig};
 use failoverd_domain::service::{Store, StoreKind};
-use failoverd_domain::time::Timestamp;
-use failoverd_domain::traffic::{FIGURE, FLEET, GROUP, REGION, SwitchAlarm, switch_alarm, word_weight};
+use failoverd_domain::traffic::{FIGURE, FLEET, GROUP, REGION, SwitchAlarm, switch_alarm};
 
 use crate::aws::ground::{EU, Ground, US, until};
+
+const HOUR_MS: i64 = 3_600_000;
 
 pub async fn an_alarm_tells_its_state(ground: &Ground) {
     let cloudwatch = ground.cloudwatch(EU).await;
@@ -59,7 +59,8 @@ pub async fn lag_comes_with_its_age(ground: &Ground) {
             put.metric_data(datum(9.0, 240)).metric_data(datum(0.15, 70)).send().await.unwrap();
         }
     }
-    let world = ground.world(US);
+    // How old it is does not hang on the daemon's clock.
+    let world = ground.world_off_by(US, HOUR_MS);
     let (lag_ms, age_ms) = until("a figure is there", || async {
         match world.metrics.replication_lag(&EU.into(), &store).await {
             Ok(Some(found)) => Ok(found),
@@ -72,8 +73,12 @@ pub async fn lag_comes_with_its_age(ground: &Ground) {
 }
 
 pub async fn figures_of_the_fleet_are_published(ground: &Ground) {
-    let figure =
-        |value| Figure { name: "Serving", dimensions: vec![("Service", "shop".to_owned())], value, weighed: None };
+    let figure = |value| Figure {
+        name: "Serving",
+        dimensions: vec![("Service", "shop".to_owned())],
+        value,
+        newest_decides: false,
+    };
     let world = ground.world(EU);
     world.metrics.publish(&EU.into(), &[figure(1.0)]).await.unwrap();
     if ground.aws.is_some() && ground.name == "ports" {
@@ -89,15 +94,10 @@ pub async fn figures_of_the_fleet_are_published(ground: &Ground) {
     .await;
 }
 
-fn word(alarm: &SwitchAlarm, on: bool, at: Timestamp) -> Figure {
+fn word(alarm: &SwitchAlarm, on: bool) -> Figure {
     let of = |name: &str| alarm.rule.dimensions.iter().find(|(held, _)| held == name).unwrap().1.clone();
     let dimensions = [FLEET, GROUP, REGION].map(|name| (name, of(name))).to_vec();
-    Figure {
-        name: FIGURE,
-        dimensions,
-        value: if on { 1.0 } else { 0.0 },
-        weighed: Some(Weighed { at, count: word_weight(at) }),
-    }
+    Figure { name: FIGURE, dimensions, value: if on { 1.0 } else { 0.0 }, newest_decides: true }
 }
 
 pub async fn an_alarm_of_a_switch_comes_back_as_it_was_made(ground: &Ground) {
@@ -117,13 +117,26 @@ pub async fn an_alarm_of_a_switch_comes_back_as_it_was_made(ground: &Ground) {
 }
 
 pub async fn a_switchs_alarm_says_what_was_published(ground: &Ground) {
-    let (eu, world) = (Region::from(EU), ground.world(EU));
-    let alarm = switch_alarm(&"prod".into(), &"said".into(), &US.into(), &eu);
+    follows_every_word(&ground.world(EU), "said").await;
+}
+
+pub async fn a_switchs_alarm_hears_a_daemon_whose_clock_is_hours_off(ground: &Ground) {
+    for (ahead_ms, group) in [(3 * HOUR_MS, "ahead"), (-3 * HOUR_MS, "behind")] {
+        let world = ground.world_off_by(EU, ahead_ms);
+        // The first call tells AWS's time, and is refused for what it was signed with. The next is a change, and is taken.
+        let _ = world.alarms.describe(&EU.into(), &["failoverd/prod/sw/nowhere".to_owned()]).await;
+        follows_every_word(&world, group).await;
+    }
+}
+
+async fn follows_every_word(world: &World, group: &str) {
+    let eu = Region::from(EU);
+    let alarm = switch_alarm(&"prod".into(), &group.into(), &US.into(), &eu);
     world.alarms.put(&eu, &alarm).await.unwrap();
     let names = [alarm.name.clone()];
     // All within a minute, and so each against what was said before it.
     for on in [true, false, true, false] {
-        world.metrics.publish(&eu, &[word(&alarm, on, SystemClock.now())]).await.unwrap();
+        world.metrics.publish(&eu, &[word(&alarm, on)]).await.unwrap();
         until("the alarm follows", || async {
             let standing = world.alarms.describe(&eu, &names).await.map_err(|error| error.to_string())?;
             let state = standing.first().and_then(|stands| stands.state);
