@@ -10,12 +10,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::health::{Matrix, Received, StoreReading, View, diagnose};
 use crate::ids::{Region, ServiceName, StoreName};
-use crate::service::{ServiceSpec, Store, Weight};
+use crate::service::{ServiceSpec, Store, StoreKind, Weight};
 use crate::time::Timestamp;
 
 /// Daemons tell each other what was acknowledged once a second. A writer that died may have had that much more
 /// acknowledged than anybody heard of, so every canary bound carries it.
 pub const REPORT_INTERVAL_MS: u64 = 1_000;
+
+/// So ends the reason of a loss that nobody can bound, because what would take over is no copy. A receipt goes by it.
+const OF_ITS_OWN: &str = "takes writes of its own and is no replica";
 
 /// What may be lost, and what was.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -94,11 +97,29 @@ pub fn newest_acknowledged(matrix: &Matrix, service: &ServiceName, store: &Store
     readings.iter().filter_map(|(_, reading)| reading.canary?.acknowledged).max()
 }
 
+/// Why the copy in `region` is none, where it takes writes of its own: an instance that was promoted once, or left behind
+/// when its service moved away. What it shows is not what the writer sent, whoever calls it ready: a daemon that has not
+/// heard of that move takes it for the one that serves, and flies canaries there.
+#[must_use]
+pub fn stands_alone(matrix: &Matrix, service: &ServiceName, store: &Store, region: &Region) -> Option<String> {
+    let StoreKind::Rds { instances, .. } = &store.kind else { return None };
+    let readings = matrix.store(service, &store.name, region);
+    let newest = readings.iter().find_map(|(_, reading)| reading.writer);
+    newest.filter(|writes| *writes).map(|_| {
+        let instance = instances.get(region).map_or("", String::as_str);
+        format!("{instance} in {region} {OF_ITS_OWN}")
+    })
+}
+
 /// What was really lost, once the new primary can be read: what was known to be acknowledged when the promotion
 /// began, less what is visible after it. The bound stays as it was quoted.
 #[must_use]
 pub fn receipt(loss: Loss, acknowledged: Option<u64>, visible_after: Option<u64>) -> Loss {
     let (measured, reason) = match (acknowledged, visible_after) {
+        // It shows what it took itself.
+        (Some(acknowledged), Some(visible)) if visible >= acknowledged && loss.reason.ends_with(OF_ITS_OWN) => {
+            (None, format!("not measurable: {}", loss.reason))
+        }
         (Some(acknowledged), Some(visible)) if visible >= acknowledged => {
             let newest = Timestamp(acknowledged);
             (Some(0), format!("every canary write known to be acknowledged arrived, the newest of {newest}"))
@@ -146,6 +167,9 @@ struct Case<'a> {
 impl Case<'_> {
     /// By canary where there is one that can tell, else by CloudWatch, else nothing; always with its reason.
     fn bound(&self) -> (Option<u64>, String) {
+        if let Some(why_not) = stands_alone(self.matrix, self.service, self.store, self.to) {
+            return (None, why_not);
+        }
         let canary = self.store.canary.as_ref().map(|_| self.by_canary());
         let why_not = match canary {
             Some(Ok((bound, reason))) => return (Some(bound), reason),
@@ -237,6 +261,51 @@ mod tests {
             fence: None,
         });
         spec
+    }
+
+    /// The old primary of a service that has moved: it is up, takes writes, and a daemon that has heard of nothing flies
+    /// canaries there.
+    #[test]
+    fn an_instance_that_takes_writes_of_its_own_is_no_copy_and_bounds_nothing() {
+        let kind = |writer: &str| StoreKind::Rds {
+            instances: BTreeMap::from([("us-east-1".into(), writer.into()), ("eu-west-1".into(), "legacy-eu".into())]),
+            rebuild: true,
+        };
+        let readings =
+            [("us-east-1", "us-east-1", 0, acknowledged(9_000)), ("eu-west-1", "eu-west-1", 0, acknowledged(9_000))];
+        let quoted = |writer: Option<bool>| {
+            let mut spec = spec(true);
+            spec.data[0].kind = kind("legacy-us");
+            let mut held = Matrix::default();
+            for (received, mut report) in received(&matrix(&readings)) {
+                if report.observer.as_str() == "eu-west-1" {
+                    report.stores[0].writer = writer;
+                }
+                held.take(received, report);
+            }
+            let view = View {
+                me: "eu-west-1".into(),
+                members: vec!["us-east-1".into(), "eu-west-1".into(), "us-west-2".into()],
+                stale_after_ms: 5_000,
+                rehearses: None,
+            };
+            quote(NOW, &view, &spec, &"us-east-1".into(), &"eu-west-1".into(), &held).remove(0)
+        };
+        assert_eq!(quoted(Some(false)).bound, Some(REPORT_INTERVAL_MS));
+        assert_eq!(quoted(None).bound, Some(REPORT_INTERVAL_MS));
+        let alone = quoted(Some(true));
+        assert_eq!(alone.bound, None);
+        assert_eq!(alone.reason, "legacy-eu in eu-west-1 takes writes of its own and is no replica");
+        // Afterwards it shows whatever was written there: no proof that anything arrived.
+        let told = receipt(alone.clone(), Some(9_000), Some(9_500));
+        assert_eq!(told.measured, None);
+        assert!(told.reason.starts_with("not measurable: legacy-eu in eu-west-1 takes writes"), "{}", told.reason);
+        assert_eq!(receipt(alone, Some(9_000), Some(8_000)).measured, Some(1_000), "what is missing is missing");
+    }
+
+    fn received(matrix: &Matrix) -> Vec<(Timestamp, Report)> {
+        let of = |region: &str| matrix.of(&region.into()).map(|received| (received.at, received.report.clone()));
+        ["us-east-1", "eu-west-1"].into_iter().filter_map(of).collect()
     }
 
     #[derive(Default, Clone, Copy)]

@@ -3,7 +3,7 @@
 use super::{Asked, Says, no, yes};
 use crate::data::loss;
 use crate::health::{Diagnosis, ReplicaReadiness, Status};
-use crate::plan::{Fencing, Movement, StepKind, check_plan};
+use crate::plan::{Fencing, Movement, Step, StepKind, check_plan};
 use crate::service::OnDoubt;
 
 pub(super) fn plan_sound(asked: &Asked<'_>) -> Says {
@@ -50,7 +50,17 @@ pub(super) fn standby_ready(asked: &Asked<'_>) -> Says {
         return no(format!("{to} is {}: {}", asked.to.diagnosis.word(), asked.to.because));
     }
     for store in &asked.service.spec.data {
-        let readings = asked.matrix.store(&asked.service.spec.name, &store.name, to);
+        let (name, promote) = (
+            &asked.service.spec.name,
+            |step: &Step| matches!(&step.kind, StepKind::Promote { store: promoted, .. } if *promoted == store.name),
+        );
+        // Whoever thinks that it serves calls it ready.
+        if asked.plan.steps.iter().any(promote)
+            && let Some(why) = loss::stands_alone(asked.matrix, name, store, to)
+        {
+            return no(format!("{} in {to} is not ready: {why}", store.name));
+        }
+        let readings = asked.matrix.store(name, &store.name, to);
         // A daemon whose look hangs goes on reporting what it saw last: the look's own age counts too.
         let newest = readings
             .iter()

@@ -4,7 +4,7 @@ use super::fixture::*;
 use crate::fleet::*;
 use crate::health::{ReplicaReadiness, Report, Status};
 use crate::plan::Mode;
-use crate::service::{Automation, Fence, Freeze, OnDoubt, ServiceSpec, SwitchTransport};
+use crate::service::{Automation, Fence, Freeze, OnDoubt, ServiceSpec, StoreKind, SwitchTransport};
 
 /// What the leader would do about a breach: nothing, ask, or act; and what the guard said.
 struct Tried {
@@ -142,6 +142,31 @@ fn standby_ready() {
     assert_eq!(hanging.commands, vec![], "reported a second ago, looked at long before");
     assert_eq!(hanging.verdict.unwrap().reason, "nobody has looked at orders in eu-west-1 lately");
     assert!(ask(&bench, old(4_000), Guard::StandbyReady).verdict.unwrap().ok);
+}
+
+/// A daemon that has not heard of a move takes the old primary for the one that serves, and calls it ready.
+#[test]
+fn an_instance_that_was_left_behind_is_no_standby_whoever_calls_it_ready() {
+    let mut spec = shop();
+    spec.data[0].kind = StoreKind::Rds {
+        instances: [(US.into(), "legacy-us".into()), (EU.into(), "legacy-eu".into())].into(),
+        rebuild: true,
+    };
+    let bench = Bench::serving_spec(spec);
+    assert!(acts(&bench));
+    assert!(
+        ask(&bench, edited(|report| report.stores[0].writer = Some(false)), Guard::StandbyReady).verdict.unwrap().ok
+    );
+    let alone = || edited(|report| report.stores[0].writer = Some(true));
+    let reason =
+        "orders-db in eu-west-1 is not ready: legacy-eu in eu-west-1 takes writes of its own and is no replica";
+    let tried = ask(&bench, alone(), Guard::StandbyReady);
+    assert_eq!((tried.commands, tried.verdict.unwrap().reason.as_str()), (vec![], reason));
+    // Who forces it is told, and that nobody can say what is lost.
+    let forced = bench.propose(alone(), &by_person(Mode::Forced)).unwrap();
+    let told = forced.guards.iter().find(|verdict| verdict.guard == Guard::StandbyReady).unwrap();
+    assert_eq!((told.ok, told.severity, told.reason.as_str()), (false, Severity::Informs, reason));
+    assert_eq!(forced.loss.iter().map(|loss| loss.bound.is_some()).collect::<Vec<_>>(), [false, true, true]);
 }
 
 #[test]
