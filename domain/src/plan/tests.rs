@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::fleet::Role;
-use crate::ids::{LogIndex, Region};
+use crate::ids::{LogIndex, Region, StepName};
 use crate::manifest::read_set;
 use crate::route53::{Location, RecordType};
-use crate::service::{Endpoint, PublicRecord, Routing, ServiceSpec, SwitchTransport, Target};
+use crate::service::{Endpoint, Pattern, PublicRecord, Routing, ServiceSpec, SwitchTransport, Target};
 
 const US: &str = "us-east-1";
 const EU: &str = "eu-west-1";
@@ -212,4 +212,115 @@ fn no_writer_stays_behind() {
     assert_eq!(said, ["data: the writer of orders-db would stay in us-east-1"]);
     let said = spoiled(|plan, _| step(plan, PROMOTE).critical = false);
     assert_eq!(said, ["data: the writer of orders-db would stay in us-east-1"]);
+}
+
+/// A service that both Regions serve, and a sound plan for it.
+fn of_both(movement: Movement, mode: Mode) -> (Plan, ServiceSpec) {
+    let spec = ServiceSpec { pattern: Pattern::ActiveActive, ..spec("checkout") };
+    let (from, to) = (Region::from(US), Region::from(EU));
+    let (from, to) = if movement == Movement::Restore { (to, from) } else { (from, to) };
+    let moves_writers = movement == Movement::Evacuate;
+    let request =
+        PlanRequest { spec: &spec, spec_index: LogIndex(7), from: &from, to: &to, mode, movement, moves_writers };
+    (plan(&request), spec)
+}
+
+/// What the checker says of it after `edit`.
+fn spoiled_of_both(movement: Movement, edit: impl FnOnce(&mut Plan, &mut ServiceSpec)) -> Vec<String> {
+    let (mut plan, mut spec) = of_both(movement, Mode::Graceful);
+    assert_eq!(check_plan(&plan, &spec), vec![], "before it is spoiled");
+    edit(&mut plan, &mut spec);
+    check_plan(&plan, &spec).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_move_fits_the_pattern_and_leaves_a_region_that_serves() {
+    for movement in [Movement::Evacuate, Movement::Restore] {
+        let said = spoiled_of_both(movement, |_, spec| spec.pattern = Pattern::ActivePassive);
+        assert_eq!(said, [format!("pattern: no {} of checkout: its pattern has other moves", movement.word())]);
+    }
+    let said = spoiled(|_, spec| spec.pattern = Pattern::ActiveActive);
+    assert_eq!(said, ["pattern: no failover of checkout: its pattern has other moves"]);
+    let said = spoiled(|plan, _| plan.from = "mars-1".into());
+    assert_eq!(said, ["I4: checkout does not run in mars-1"]);
+}
+
+#[test]
+fn a_switch_of_one_of_several_is_that_of_the_region_that_goes_or_comes() {
+    let flip = |bit: &str, on| StepKind::FlipSwitch { group: "checkout".into(), bit: bit.into(), on };
+    for (movement, wrong, should) in [
+        (Movement::Evacuate, [flip(US, true), flip(EU, false)], "stop us-east-1 from serving"),
+        (Movement::Restore, [flip(US, false), flip(EU, true)], "make us-east-1 serve"),
+    ] {
+        for kind in wrong {
+            let said = spoiled_of_both(movement, |plan, _| step(plan, FLIP).kind = kind);
+            assert_eq!(said, [format!("I4: step flip-switch/checkout does not {should}")]);
+        }
+    }
+}
+
+#[test]
+fn a_region_is_off_before_anything_else_is_done_there_and_on_after_everything() {
+    let said = spoiled_of_both(Movement::Evacuate, |plan, _| step(plan, "check-data/orders").after.clear());
+    assert_eq!(said, ["order: step check-data/orders does not wait for flip-switch/checkout"]);
+    let said = spoiled_of_both(Movement::Restore, |plan, _| {
+        step(plan, FLIP).after.retain(|name| name.as_str() != "check-data/orders");
+    });
+    assert_eq!(said, ["order: step flip-switch/checkout does not wait for check-data/orders"]);
+    for movement in [Movement::Evacuate, Movement::Restore] {
+        let said = spoiled_of_both(movement, |plan, _| {
+            step(plan, "verify-answer/checkout").after.retain(|name| name.as_str() != FLIP);
+        });
+        assert_eq!(said, ["order: step verify-answer/checkout does not wait for flip-switch/checkout"]);
+    }
+    // However far back: what the switch waits for may itself have waited.
+    let said = spoiled(|plan, _| {
+        let last =
+            plan.steps.iter().filter(|step| step.critical).find(|step| step.name.as_str() == "check-data/orders-db");
+        let last = last.unwrap().name.clone();
+        let flip = step(plan, FLIP);
+        flip.after.retain(|name| *name != StepName::from(PROMOTE));
+        assert!(flip.after.contains(&last), "which waits for the promotion");
+    });
+    assert_eq!(said, Vec::<String>::new());
+}
+
+#[test]
+fn a_region_that_comes_back_moves_no_writer_and_one_that_goes_moves_each_or_none() {
+    let promote = StepKind::Promote { store: "orders-db".into(), fencing: Fencing::None };
+    let said = spoiled_of_both(Movement::Restore, |plan, _| step(plan, "check-data/orders").kind = promote);
+    assert_eq!(said, ["data: restoring us-east-1 moves no writer"]);
+    // Not the Region where it is written: the plan has no promotion, and needs none.
+    let spec = ServiceSpec { pattern: Pattern::ActiveActive, ..spec("checkout") };
+    let (from, to) = (Region::from(EU), Region::from(US));
+    let request = PlanRequest {
+        spec: &spec,
+        spec_index: LogIndex(7),
+        from: &from,
+        to: &to,
+        mode: Mode::Graceful,
+        movement: Movement::Evacuate,
+        moves_writers: false,
+    };
+    assert_eq!(check_plan(&plan(&request), &spec), vec![]);
+    let said = spoiled_of_both(Movement::Evacuate, |plan, spec| {
+        let mut other = spec.data.iter().find(|store| store.name.as_str() == "orders-db").unwrap().clone();
+        other.name = "ledger-db".into();
+        spec.data.push(other);
+        assert!(plan.steps.iter().any(|step| step.name.as_str() == PROMOTE));
+    });
+    assert_eq!(said, ["data: the writer of ledger-db would stay in us-east-1"]);
+}
+
+#[test]
+fn a_second_switch_is_no_reason_to_miss_the_first() {
+    let said = spoiled(|plan, _| {
+        let mut again = step(plan, FLIP).clone();
+        again.name = "flip-switch/again".into();
+        again.after.push(FLIP.into());
+        let last = plan.steps.len() - 1;
+        plan.steps[last].after.push(again.name.clone());
+        plan.steps.insert(last, again);
+    });
+    assert!(!said.iter().any(|problem| problem.contains("a plan ends by")), "{said:?}");
 }

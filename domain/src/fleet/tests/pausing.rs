@@ -90,3 +90,22 @@ fn it_survives_restarts_and_every_leader() {
     }
     assert_eq!(replayed, again);
 }
+
+/// Builds of the first format let an announced move of a drill begin in a pause; daemons of both must make the same of an
+/// entry as long as one of them may be in the fleet.
+#[test]
+fn an_announced_move_of_a_drill_is_held_once_every_daemon_holds_it() {
+    for (is_modern, holds) in [(false, false), (true, true)] {
+        let mut spec = shop();
+        spec.policy.announce_ms = 20_000;
+        let bench = Bench::serving_spec(spec);
+        let mut bench = paused(if is_modern { modern(bench) } else { bench });
+        bench.ok(person(), Command::Resume { service: None });
+        let run = bench.decide(bench.automatic());
+        bench.state.runs.get_mut(&run).unwrap().trigger = Trigger::Drill;
+        bench.ok(person(), Command::Pause { service: None });
+        bench.now = NOW.plus_ms(20_000);
+        let started = bench.put(daemon(), Command::Start { run }).result.map_err(|refused| refused.code);
+        assert_eq!(started.is_err(), holds, "{started:?}");
+    }
+}
