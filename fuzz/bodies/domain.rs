@@ -19,17 +19,21 @@ use sha2::{Digest, Sha256};
 
 const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "us-west-2"];
 
-/// States that fleets were really in; what is agreed comes on top of one of them.
-const STATES: [&[u8]; 4] = [
+/// States that fleets were really in; what is agreed comes on top of one of them, or of none.
+const STATES: [&[u8]; 8] = [
     include_bytes!("../../tests/samples/format-1/states/game-day.json"),
     include_bytes!("../../tests/samples/format-1/states/came-back.json"),
     include_bytes!("../../tests/samples/format-1/states/walk-1.json"),
     include_bytes!("../../tests/samples/format-1/disk/state.json"),
+    include_bytes!("../../tests/samples/format-2/states/broken-glass.json"),
+    include_bytes!("../../tests/samples/format-2/states/came-and-went.json"),
+    include_bytes!("../../tests/samples/format-2/states/by-hand.json"),
+    include_bytes!("../../tests/samples/format-2/states/game-day.json"),
 ];
 
 fn state(choice: u8) -> FleetState {
-    let text = STATES[usize::from(choice) % STATES.len()];
-    serde_json::from_slice(text).expect("a stored state")
+    let stored = STATES.get(usize::from(choice) % (STATES.len() + 1));
+    stored.map_or_else(FleetState::default, |text| serde_json::from_slice(text).expect("a stored state"))
 }
 
 fn view() -> View {
