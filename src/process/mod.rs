@@ -24,6 +24,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use failoverd_domain::ids::Generation;
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 
 use accepted::Accepted;
@@ -47,12 +48,23 @@ pub fn main() -> ExitCode {
 }
 
 fn start(arguments: &Arguments) -> Result<(), Refusal> {
+    leave_no_core().map_err(Refusal::Runtime)?;
     // Only a second call could fail, and a provider would be there all the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = Builder::new_multi_thread().enable_all().build().map_err(Refusal::Runtime)?;
     let ended = accept_and_run(arguments, &runtime);
     runtime.shutdown_timeout(STRAGGLERS);
     ended
+}
+
+/// What is in memory (keys, passwords of databases, what webhooks are signed with) is in no core file: not in one that the
+/// system would write, and not in what it would hand to a collector, which the limit alone does not hold back
+/// (<https://man7.org/linux/man-pages/man5/core.5.html>).
+fn leave_no_core() -> std::io::Result<()> {
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
+    Ok(())
 }
 
 fn accept_and_run(arguments: &Arguments, runtime: &Runtime) -> Result<(), Refusal> {

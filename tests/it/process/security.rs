@@ -182,7 +182,7 @@ async fn what_is_secret_is_in_nothing_that_the_process_says() {
     let mut secured = Secured::new(&authority, &[url.clone(), url], &hooks);
     let dsn = format!("postgres://orders:{SECRET}@127.0.0.1:1/orders");
     let environment = |command: &mut Command| {
-        command.env("HOOK_SECRET", SECRET).env("ORDERS_DSN", &dsn).env("FAILOVERD_LOG", "debug");
+        command.env("HOOK_SECRET", SECRET).env("ORDERS_DSN", &dsn).env("FAILOVERD_LOG", "trace");
         command.env("FAILOVERD_AWS__ENDPOINT_URL", "http://127.0.0.1:9");
         command.env("FAILOVERD_AWS__NAME_SERVERS", "[127.0.0.1:9]");
         command.env("AWS_ACCESS_KEY_ID", "nobody").env("AWS_SECRET_ACCESS_KEY", SECRET);
@@ -222,6 +222,9 @@ async fn what_is_secret_is_in_nothing_that_the_process_says() {
         ("alice", &["history", "-o", "json"]),
         ("alice", &["history", "verify"]),
         ("alice", &["export"]),
+        ("alice", &["plan", "checkout"]),
+        ("alice", &["plan", "checkout", "-o", "shell"]),
+        ("alice", &["describe", "service", "checkout", "-o", "json"]),
     ] {
         everything.push((arguments.join(" "), said(&secured.ctl(who, arguments)).1));
     }
@@ -237,9 +240,12 @@ async fn what_is_secret_is_in_nothing_that_the_process_says() {
             (daemon.logged().lines().count() > 20).then_some(())
         })
         .await;
-        for path in ["/readyz", "/drainz", "/livez"] {
+        for path in ["/readyz", "/drainz", "/livez", "/metrics"] {
             everything.push((path.to_owned(), get(daemon.ports.ops, path).await.unwrap().1));
         }
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", daemon.id().as_raw_nonzero())).unwrap();
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
         daemon.signal(rustix::process::Signal::TERM);
         daemon.ended(seconds(31)).await;
         everything.push((format!("log of {}", daemon.region), daemon.logged()));
