@@ -33,7 +33,7 @@ const CHANGES: [&str; 5] = [
 /// An `aws` that does what it is asked and then, once for each operation that changes something, kills the script: as
 /// if the laptop had died between the call and its answer.
 const DEADLY: &str = r#"#!/usr/bin/env bash
-"$REAL_AWS" "$@"
+"$REAL_AWS" --endpoint-url "$AWS_ENDPOINT_URL" "$@"
 code=$?
 for operation in change-resource-record-sets update-health-check failover-global-cluster; do
     case " $* " in *" $operation "*)
@@ -46,6 +46,11 @@ done
 exit $code
 "#;
 
+/// RDS in us-east-1 takes no endpoint from the environment.
+const PLAIN: &str = r#"#!/usr/bin/env bash
+exec "$REAL_AWS" --endpoint-url "$AWS_ENDPOINT_URL" "$@"
+"#;
+
 /// A folder with the script, and an `aws` of ours before the real one.
 struct Laptop {
     folder: tempfile::TempDir,
@@ -56,7 +61,7 @@ impl Laptop {
     fn new(script: &str, endpoint: String) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("move.sh"), script).unwrap();
-        for (name, text) in [("deadly", DEADLY), ("plain", "#!/usr/bin/env bash\nexec \"$REAL_AWS\" \"$@\"\n")] {
+        for (name, text) in [("deadly", DEADLY), ("plain", PLAIN)] {
             let bin = folder.path().join(name);
             std::fs::create_dir(&bin).unwrap();
             std::fs::write(bin.join("aws"), text).unwrap();
@@ -193,5 +198,52 @@ async fn with_every_daemon_dead_a_person_moves_a_service_with_aws_alone_and_the_
     it.expect(0, &["resume", "checkout"]).await;
     it.until_answer(OF_WEST, PATIENCE).await;
     assert_eq!((mark(&it).await.generation, held_checks(&it)), (before.generation, 0), "settlement freed the checks");
+    it.sandbox.stop().await;
+}
+
+/// The old Region still answers: an instance is fenced there before its replica is promoted, and Aurora hands over in order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_fences_and_promotes_an_instance_and_switches_a_global_cluster_over_with_aws_alone() {
+    let mut it = Fixture::armed().await;
+    let app = format!("{}/examples/active-passive.yaml", env!("CARGO_MANIFEST_DIR"));
+    it.expect(0, &["apply", "-f", &app, "--yes"]).await;
+    it.until_ready("app").await;
+    let mut scripts = Vec::new();
+    for (service, mode) in [("app", "forced"), ("checkout", "graceful")] {
+        let printed = it.cli(&["plan", service, "--to", WEST, "--mode", mode, "-o", "shell"]).await;
+        assert!(printed.status.success(), "{}", words(&printed));
+        scripts.push(String::from_utf8(printed.stdout).unwrap());
+    }
+    for region in [EAST, WEST, "us-west-2"] {
+        it.sandbox.crash_daemon(&Region::from(region)).await.unwrap();
+    }
+    let endpoint = format!("http://{}", it.addresses.aws());
+    let calls = |it: &Fixture| {
+        let operations = ["ModifyDBInstance", "PromoteReadReplica", "SwitchoverGlobalCluster", "FailoverGlobalCluster"];
+        operations.map(|operation| it.calls(operation))
+    };
+    let before = calls(&it);
+    assert_eq!(before[1..], [0, 0, 0]);
+
+    let laptop = Laptop::new(&scripts[0], endpoint.clone());
+    laptop.done("").await;
+    let fence = "sg-0a1b2c3d4e5f60011";
+    let (old, new) = it.sandbox.aws().with(|world| {
+        let fenced = world.instance_has_fence(&EAST.into(), "legacy-db", fence);
+        (fenced.unwrap(), world.instance(&WEST.into(), "legacy-db-replica").unwrap())
+    });
+    assert!(old && new.is_writer() && new.is_available(), "{new:?}");
+    assert_eq!(it.dns.ask("app.example.com", RecordType::A).await.unwrap().values, ["198.51.100.20"]);
+    assert_eq!(calls(&it), [before[0] + 1, 1, 0, 0]);
+    laptop.done("").await;
+    assert_eq!(calls(&it), [before[0] + 1, 1, 0, 0], "what was done is found, not done again");
+
+    let laptop = Laptop::new(&scripts[1], endpoint);
+    laptop.done("").await;
+    it.until_answer(OF_WEST, PATIENCE).await;
+    assert_eq!(calls(&it), [before[0] + 1, 1, 1, 0]);
+    it.sandbox.aws().with(|world| {
+        assert_eq!(world.clusters().find(|one| one.id == "checkout-global").unwrap().writer(), Some(&WEST.into()));
+    });
     it.sandbox.stop().await;
 }
