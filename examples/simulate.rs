@@ -112,7 +112,7 @@ fn run(seed: u64, chaos: Duration) -> Outcome {
 
 /// Rows of a table in Markdown.
 fn print_figures(sum: &Sum) {
-    let Sum { done, simulated_ms, checks, runs, violations, figures, .. } = sum;
+    let Sum { done, simulated_ms, checks, violations, figures, .. } = sum;
     let counted = |counts: &BTreeMap<String, u64>| {
         let mut counts: Vec<_> = counts.iter().collect();
         counts.sort_by_key(|(what, count)| (Reverse(**count), (*what).clone()));
@@ -124,11 +124,13 @@ fn print_figures(sum: &Sum) {
     println!("| seeds, simulated hours | {done}, {:.1} |", *simulated_ms as f64 / 3.6e6);
     println!("| faults inflicted | {} |", counted(&figures.faults));
     println!("| checks of invariants | {checks} |");
-    println!("| moves decided, carried out | {}, {runs} |", figures.decided);
-    println!("| automatic moves held, by guard and outage | {} |", counted(&figures.held_by));
-    println!("| entries refused, by code | {} |", counted(&figures.refused));
+    println!("| moves decided, and how they ended | {}: {} |", figures.decided, counted(&figures.ended));
+    println!("| promotions attempted, made | {}, {} |", figures.promotions, figures.promoted);
+    println!("| automatic moves refused, by guard and outage | {} |", counted(&figures.held_by));
+    println!("| requests of people refused, by code | {} |", counted(&figures.people_refused));
+    println!("| proposals of daemons refused, by code | {} |", counted(&figures.daemons_refused));
     println!(
-        "| from a leader's death in a step to the next word, p50, p99 ({}) | {:.1} s, {:.1} s |",
+        "| from a leader's death in a step to the next word of its run, while faults go on, p50, p99 (of {}) | {:.1} s, {:.1} s |",
         resumed.len(),
         quantile(50),
         quantile(99)

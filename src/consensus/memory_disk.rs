@@ -1,10 +1,13 @@
-//! A disk that lives in memory: it outlives the daemon that writes to it and forgets, at a crash, what was not
-//! synced. For simulations; nothing of it survives the process.
+//! A disk that lives in memory: it outlives the daemon that writes to it. Of what was not synced before a crash it has
+//! nothing, or some, as real disks do: writes in any choice, and one cut in half. For simulations; nothing of it survives
+//! the process.
 
 use std::fmt;
 use std::io::{Error, ErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use redb::StorageBackend;
 
 /// A disk in memory. Clones are the same disk.
@@ -22,11 +25,35 @@ struct Platter {
     crashes: u64,
     is_open: bool,
     is_full: bool,
+    /// So many operations are left to it; `None`: any number.
+    dies_after: Option<u64>,
     syncs: u64,
 }
 
+impl Platter {
+    /// Takes back what was not synced; what that were, oldest first.
+    fn crash(&mut self) -> Vec<(usize, Vec<u8>)> {
+        let mut written = Vec::new();
+        while let Some(undo) = self.undo.pop() {
+            match undo {
+                Undo::Overwritten { offset, old, new } => {
+                    self.bytes[offset..offset + old.len()].copy_from_slice(&old);
+                    written.push((offset, new));
+                }
+                Undo::Grown { old_len } => self.bytes.truncate(old_len),
+                Undo::Shrunk { tail } => self.bytes.extend(tail),
+            }
+        }
+        written.reverse();
+        self.crashes += 1;
+        self.is_open = false;
+        self.dies_after = None;
+        written
+    }
+}
+
 enum Undo {
-    Overwritten { offset: usize, old: Vec<u8> },
+    Overwritten { offset: usize, old: Vec<u8>, new: Vec<u8> },
     Grown { old_len: usize },
     Shrunk { tail: Vec<u8> },
 }
@@ -41,16 +68,31 @@ impl MemoryDisk {
     /// The daemon dies now: writes that were not synced are lost, and whatever still runs of it can neither read
     /// nor write here any more. The disk can be opened again.
     pub fn crash(&self) {
+        self.platter().crash();
+    }
+
+    /// As [`Self::crash`], but some of the writes that were not synced have reached the platter, in no order, and one of
+    /// them in part. Which ones follows from the seed and from all that was synced before.
+    pub fn crash_torn(&self, seed: u64) {
         let mut platter = self.platter();
-        while let Some(undo) = platter.undo.pop() {
-            match undo {
-                Undo::Overwritten { offset, old } => platter.bytes[offset..offset + old.len()].copy_from_slice(&old),
-                Undo::Grown { old_len } => platter.bytes.truncate(old_len),
-                Undo::Shrunk { tail } => platter.bytes.extend(tail),
-            }
+        let mut draws = StdRng::seed_from_u64(seed ^ platter.syncs.rotate_left(32) ^ platter.crashes);
+        let grown = platter.bytes.len();
+        let written = platter.crash();
+        if draws.gen_bool(0.5) && platter.bytes.len() < grown {
+            platter.bytes.resize(grown, 0);
         }
-        platter.crashes += 1;
-        platter.is_open = false;
+        for (offset, mut new) in written {
+            match draws.gen_range(0..5) {
+                0..=2 => continue,
+                3 => {}
+                _ => new.truncate(draws.gen_range(0..=new.len())),
+            }
+            let end = offset + new.len();
+            if platter.bytes.len() < end {
+                platter.bytes.resize(end, 0);
+            }
+            platter.bytes[offset..end].copy_from_slice(&new);
+        }
     }
 
     /// From now on writes and syncs fail as on a full disk, or no longer do.
@@ -65,11 +107,10 @@ impl MemoryDisk {
         Self { platter: Arc::new(Mutex::new(Platter { bytes, ..Platter::default() })) }
     }
 
-    /// Flips one bit of what is stored.
-    pub fn flip_bit(&self, offset: usize) {
-        if let Some(byte) = self.platter().bytes.get_mut(offset) {
-            *byte ^= 1;
-        }
+    /// After so many more writes, syncs and changes of size it does nothing any more: power fails in the middle.
+    #[cfg(test)]
+    pub(super) fn set_dying(&self, after: u64) {
+        self.platter().dies_after = Some(after);
     }
 
     /// How many bytes it holds.
@@ -123,8 +164,16 @@ impl MemoryBackend {
     }
 
     fn writing(&self) -> Result<MutexGuard<'_, Platter>, Error> {
-        let platter = self.reading()?;
-        if platter.is_full { Err(Error::new(ErrorKind::StorageFull, "no space left on device")) } else { Ok(platter) }
+        let mut platter = self.reading()?;
+        if platter.is_full {
+            return Err(Error::new(ErrorKind::StorageFull, "no space left on device"));
+        }
+        match &mut platter.dies_after {
+            Some(0) => return Err(Error::other("the power is off")),
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        Ok(platter)
     }
 }
 
@@ -172,7 +221,7 @@ impl StorageBackend for MemoryBackend {
         let mut platter = self.writing()?;
         let range = span(offset, data.len(), platter.bytes.len())?;
         let old = platter.bytes[range.clone()].to_vec();
-        platter.undo.push(Undo::Overwritten { offset: range.start, old });
+        platter.undo.push(Undo::Overwritten { offset: range.start, old, new: data.to_vec() });
         platter.bytes[range].copy_from_slice(data);
         Ok(())
     }

@@ -61,6 +61,15 @@ impl<'a> Ask<'a> {
         Self { service, operation, region, plane, mutates: true }
     }
 
+    /// As policies name it, where they call it as the API does.
+    fn action(&self) -> String {
+        format!("{}:{}", self.service.name(), self.operation)
+    }
+
+    fn not_authorized(&self) -> Refusal {
+        Refusal::new("AccessDenied", format!("User is not authorized to perform: {}", self.action()))
+    }
+
     fn error(&self, code: &str, message: impl Into<String>, effect: Effect) -> CallError {
         CallError {
             service: self.service.name(),
@@ -155,6 +164,7 @@ impl SimulatedPorts {
         match self.passes(&ask, Side::Before).await {
             None | Some(Mishap::Death) => {}
             Some(Mishap::Refused) => return Err(ask.refused(Refusal::later("Throttling", "Rate exceeded"))),
+            Some(Mishap::Denied) => return Err(ask.refused(ask.not_authorized())),
             Some(Mishap::Lost) => {
                 sleep(Duration::from_millis(timeout_ms)).await;
                 return Err(ask.timeout());
@@ -168,6 +178,9 @@ impl SimulatedPorts {
                 return Err(ask.timeout());
             }
         };
+        if self.aws.with(|world| world.faults.denies(&self.caller, &ask.action())) {
+            return Err(ask.refused(ask.not_authorized()));
+        }
         let waited_ms = latency_ms.min(timeout_ms);
         let mut wire = OnTheWire { ports: self, ask: &ask, act: Some(act) };
         sleep(Duration::from_millis(waited_ms)).await;

@@ -35,6 +35,8 @@ pub enum Mishap {
     Lost,
     /// It is refused for now. Only before.
     Refused,
+    /// It is refused, and will be until somebody does something about it. Only before a call of AWS.
+    Denied,
 }
 
 /// Stretched across all daemons of a fleet. Clones are the same wire; one that nobody has set lets everything pass.

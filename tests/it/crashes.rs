@@ -1,4 +1,4 @@
-//! Crash everywhere: each kind of step fails, is lost, is done again and is interrupted at every write of the journal and
+//! Crash everywhere: each kind of step fails, for now or for good, is lost, is done again and is interrupted at every write of the journal and
 //! every call of AWS around it. Whatever happens at one moment, the run ends where it was to end, and nothing is done twice.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use failoverd::sim::fleet::{EU_WEST, SERVICE, SPREAD, Shop, SimulatedFleet, Spread, US_EAST, US_WEST, region};
 use failoverd::sim::tripwire::{Mishap, Moment, Side};
 use failoverd::sim::world::Draws;
-use failoverd_domain::fleet::{Run, RunState};
+use failoverd_domain::fleet::{Command, Run, RunState, StepState};
 use failoverd_domain::ids::{Region, ServiceName};
 use failoverd_domain::plan::{Mode, Movement, StepKind};
 use failoverd_domain::sabotage::{Sabotage, commit};
@@ -24,16 +24,20 @@ enum Story {
     Failover,
     /// A person takes a Region out of a service that both serve, and its database with it.
     Evacuation,
+    /// That Region comes back.
+    Restore,
 }
 
-const STORIES: [Story; 3] = [Story::Switchover, Story::Failover, Story::Evacuation];
+const STORIES: [Story; 4] = [Story::Switchover, Story::Failover, Story::Evacuation, Story::Restore];
+/// Those in which the writer moves.
+const MOVES: [Story; 3] = [Story::Switchover, Story::Failover, Story::Evacuation];
 
 /// Which stories try a kind of step, under a number of its own. **A new kind has no story until it has one here.**
 const fn tried(kind: &StepKind) -> (usize, &'static [Story]) {
     match kind {
-        StepKind::Fence { .. } => (0, &STORIES),
+        StepKind::Fence { .. } => (0, &MOVES),
         StepKind::Drain { .. } => (1, &[Story::Switchover]),
-        StepKind::Promote { .. } => (2, &STORIES),
+        StepKind::Promote { .. } => (2, &MOVES),
         StepKind::CheckData { .. } => (3, &STORIES),
         StepKind::FlipSwitch { .. } => (4, &STORIES),
         StepKind::VerifyAnswer => (5, &STORIES),
@@ -47,7 +51,7 @@ impl Story {
     const fn service(self) -> &'static str {
         match self {
             Self::Switchover | Self::Failover => SERVICE,
-            Self::Evacuation => SPREAD,
+            Self::Evacuation | Self::Restore => SPREAD,
         }
     }
 
@@ -58,22 +62,37 @@ impl Story {
             unfenced: "proceed",
             loss_over_budget: "proceed",
             more_stores: self == Self::Switchover,
-            spread: (self == Self::Evacuation).then_some(spread),
+            instance: matches!(self, Self::Switchover | Self::Failover),
+            spread: (self.service() == SPREAD).then_some(spread),
             ..Shop::default()
         }
     }
 
+    /// What has happened before.
+    async fn prepare(self, fleet: &mut SimulatedFleet) {
+        if self == Self::Restore {
+            Self::Evacuation.begin(fleet).await;
+            assert!(fleet.until(seconds(300), |fleet| self.is_over(fleet)).await);
+        }
+        fleet.run_for(seconds(5)).await;
+    }
+
     async fn begin(self, fleet: &mut SimulatedFleet) {
         let (us, eu) = (region(US_EAST), region(EU_WEST));
+        let search = |movement| {
+            let at = fleet.leader().unwrap();
+            fleet.decision(&at, SPREAD, movement, &us, Some(Mode::Graceful)).unwrap()
+        };
         match self {
             Self::Switchover => {
                 fleet.failover(&eu, Some(Mode::Graceful)).await.unwrap();
             }
             Self::Failover => fleet.aws.set_endpoint(&us, &SERVICE.into(), false),
             Self::Evacuation => {
-                let at = fleet.leader().unwrap();
-                let asked = fleet.decision(&at, SPREAD, Movement::Evacuate, &us, Some(Mode::Graceful)).unwrap();
-                fleet.ask(asked).await.unwrap();
+                fleet.ask(search(Movement::Evacuate)).await.unwrap();
+            }
+            Self::Restore => {
+                fleet.ask(search(Movement::Restore)).await.unwrap();
             }
         }
     }
@@ -92,6 +111,13 @@ impl Story {
             .is_some_and(|service| fleet.state().phase(service) == failoverd_domain::fleet::ServicePhase::Steady);
         settled && self.run(fleet).is_some_and(|run| run.state.is_closed())
     }
+
+    /// What a person says to a run that waits because a step failed for good.
+    fn answer(self, fleet: &SimulatedFleet) -> Option<Command> {
+        let run = self.run(fleet).filter(|run| run.state == RunState::Paused)?;
+        let failed = run.steps.iter().find(|(_, progress)| progress.state == StepState::Failed && !progress.retryable);
+        failed.map(|(step, _)| Command::Retry { run: run.id.clone(), step: step.clone() })
+    }
 }
 
 /// What came of a story.
@@ -107,12 +133,22 @@ async fn play(story: Story, trap: Option<(usize, Mishap)>) -> Told {
     let mut fleet = steady(7, story.shop()).await;
     // Not the daemon of the Region that is left.
     assert!(fleet.make_leader(&region(US_WEST)).await);
-    fleet.run_for(seconds(5)).await;
+    story.prepare(&mut fleet).await;
     let before = fleet.aws.effects().len();
     fleet.tripwire.set(trap);
     story.begin(&mut fleet).await;
-    let ended = |fleet: &SimulatedFleet| fleet.tripwire.dead().is_some() || story.is_over(fleet);
+    let ended = |fleet: &SimulatedFleet| {
+        fleet.tripwire.dead().is_some() || story.is_over(fleet) || story.answer(fleet).is_some()
+    };
     let mut in_time = fleet.until_exactly(seconds(300), ended).await;
+    let mut faults = Vec::new();
+    if let Some(answer) = story.answer(&fleet) {
+        if trap.is_none_or(|(_, mishap)| mishap != Mishap::Denied) {
+            faults.push(format!("nothing was denied, and yet it waits: {answer:?}"));
+        }
+        fleet.ask(answer).await.unwrap();
+        in_time = fleet.until(seconds(300), |fleet| story.is_over(fleet)).await;
+    }
     if let Some(dead) = fleet.tripwire.dead() {
         fleet.crash(&dead).await;
         fleet.tripwire.bury();
@@ -122,7 +158,6 @@ async fn play(story: Story, trap: Option<(usize, Mishap)>) -> Told {
         in_time = fleet.until(seconds(300), |fleet| story.is_over(fleet)).await;
     }
     let moments = fleet.tripwire.passed();
-    let mut faults = Vec::new();
     if !in_time {
         faults.push(format!("the run does not end by itself: {:?}", story.run(&fleet).map(|run| run.state)));
     }
@@ -132,7 +167,11 @@ async fn play(story: Story, trap: Option<(usize, Mishap)>) -> Told {
         fleet.come_to_rest(&mut Draws::new(1)).await;
     }
     faults.extend(fleet.judge.violations());
-    let writer = if story == Story::Evacuation { fleet.writer_of("search-global") } else { fleet.writer() };
+    let writer = if story.service() == SPREAD { fleet.writer_of("search-global") } else { fleet.writer() };
+    let instance = fleet.aws.with(|world| world.instance(&region(EU_WEST), "legacy-euw1"));
+    if instance.is_some_and(|instance| !instance.is_writer()) {
+        faults.push("the instance of eu-west-1 does not write".to_owned());
+    }
     if run.state != RunState::Succeeded || writer != Some(region(EU_WEST)) {
         faults.push(format!("run {} is {}, {writer:?} writes", run.id, run.state.word()));
     }
@@ -191,6 +230,9 @@ fn whatever_goes_wrong_at_any_moment_the_run_ends_where_it_was_to_end() {
         }
         for (number, moment) in told.moments.iter().enumerate() {
             let mishaps: &[Mishap] = match moment.side {
+                Side::Before if moment.what.starts_with("call ") => {
+                    &[Mishap::Death, Mishap::Lost, Mishap::Refused, Mishap::Denied]
+                }
                 Side::Before => &[Mishap::Death, Mishap::Lost, Mishap::Refused],
                 Side::After => &[Mishap::Death, Mishap::Lost],
             };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use failoverd::sim::fleet::{EU_WEST, SERVICE, Shop, SimulatedFleet, US_EAST, US_WEST, region};
 use failoverd::sim::world::Service;
-use failoverd_domain::fleet::{Command, Consent, EventKind, Guard, RunState};
+use failoverd_domain::fleet::{Command, Consent, EventKind, Guard, RunState, Severity, Velocity};
 use failoverd_domain::plan::Mode;
 
 use crate::outages::{holds, newest_run, run_is, seconds, steady};
@@ -298,5 +298,32 @@ fn failback_after_two_writers_waits_until_one_is_a_copy_again() {
         assert_eq!(database.measured, Some(0), "{}", database.sentence());
         assert!(fleet.aws.lost_writes("checkout-global").len() <= lost + 1, "what was lost was lost once");
         assert_eq!(promotions(&fleet), 2);
+    });
+}
+
+/// One Region dies, and within the hour it looks as if the other died too. That is rarer than that what is seen is wrong, or
+/// what was done: the second move is a person's.
+#[test]
+fn a_second_region_that_seems_to_die_within_the_hour_is_left_to_a_person() {
+    virtually(50, async {
+        let velocity = Some(Velocity { window_ms: 3_600_000, regions: 1, services: None });
+        let mut fleet = steady(50, Shop { announce_s: 0, cooldown_s: 5, velocity, ..Shop::default() }).await;
+        let (us, eu) = (region(US_EAST), region(EU_WEST));
+        fleet.aws.set_endpoint(&us, &SERVICE.into(), false);
+        let moved = |fleet: &SimulatedFleet| fleet.is_steady() && fleet.answer() == Some(region(EU_WEST));
+        let so = fleet.until(seconds(90), moved).await;
+        holds(&fleet, so, "the first Region is left by itself");
+        fleet.aws.set_endpoint(&us, &SERVICE.into(), true);
+        fleet.run_for(seconds(60)).await;
+        fleet.aws.set_endpoint(&eu, &SERVICE.into(), false);
+        fleet.run_for(seconds(120)).await;
+        let run = newest_run(&fleet).unwrap();
+        let noes: Vec<_> = run.guards.iter().filter(|says| !says.ok && says.severity != Severity::Informs).collect();
+        assert!(matches!(&noes[..], [no] if no.guard == Guard::Velocity), "{noes:#?}");
+        holds(&fleet, run.state == RunState::AwaitingApproval && fleet.answer() == Some(eu), "the second waits");
+
+        fleet.ask(Command::Approve { run: run.id }).await.unwrap();
+        let back = fleet.until(seconds(90), |fleet| fleet.is_steady() && fleet.answer() == Some(region(US_EAST))).await;
+        holds(&fleet, back, "a person lets it go");
     });
 }

@@ -66,6 +66,47 @@ async fn a_crash_keeps_votes_and_entries_that_were_promised() {
     assert_eq!(log.read_committed().await.unwrap(), None, "the commit position was not synced: an older one is true");
 }
 
+/// Power fails at every moment of some commits, and of what was under way any part is on the disk, pages cut in half among
+/// it: everything that was promised is there, and what was not is there whole or not at all.
+#[tokio::test]
+async fn power_that_fails_in_the_middle_of_a_commit_takes_no_promise_back() {
+    let mut in_the_middle = 0;
+    for dies_after in 0..60 {
+        for seed in 0..6 {
+            let disk = MemoryDisk::new();
+            let mut log = LogStore::new(open(&disk), 7);
+            log.save_vote(&Vote::new(3, 7)).await.unwrap();
+            log.append_synced((0..5).map(blank)).unwrap();
+            disk.set_dying(dies_after);
+            let (mut term, mut last) = (3, 4);
+            let mut tried = (3, 4);
+            for round in 0..4 {
+                tried = (term + 1, last);
+                if log.save_vote(&Vote::new(term + 1, 7)).await.is_err() {
+                    break;
+                }
+                term += 1;
+                tried = (term, last + 3);
+                if log.append_synced((last + 1..=last + 3).map(blank)).is_err() {
+                    break;
+                }
+                last += 3;
+                log.save_committed(Some(log_id(last - round))).await.unwrap_or_default();
+            }
+            in_the_middle += u64::from(tried != (term, last));
+            drop(log);
+            disk.crash_torn(seed);
+
+            let mut log = LogStore::new(open(&disk), 7);
+            let vote = log.read_vote().await.unwrap().map(|vote| vote.leader_id.term);
+            let end = log.get_log_state().await.unwrap().last_log_id.map(|id| id.index);
+            let found = (vote.unwrap_or_default(), end.unwrap_or_default());
+            assert!(found == (term, last) || found == tried, "{found:?} of {:?} or {tried:?}", (term, last));
+        }
+    }
+    assert!(in_the_middle > 100, "only {in_the_middle} of 360 commits were cut short");
+}
+
 /// Whatever of the file is lost, what was promised last is there, or the file is refused: never what was promised before.
 #[test]
 fn damage_never_makes_a_promise_of_before_the_newest_one() {

@@ -45,6 +45,12 @@ impl Default for Tempo {
 }
 
 impl Tempo {
+    /// For minutes of chaos; in every other seed the person types at the worst moment.
+    #[must_use]
+    pub fn of(seed: u64) -> Self {
+        Self { meddles_within: seed.is_multiple_of(2).then_some(8), ..Self::default() }
+    }
+
     /// For less than a minute of chaos, with a person who types at the worst moment.
     #[must_use]
     pub const fn brisk() -> Self {

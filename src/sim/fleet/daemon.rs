@@ -52,6 +52,8 @@ pub struct Home {
     pub join: Option<Generation>,
     /// Which build starts there; an upgrade is another one.
     pub build: Build,
+    /// What of the unsynced reaches the disk when power fails follows from it.
+    pub luck: u64,
 }
 
 /// The clock of a machine, which somebody may set.
@@ -193,7 +195,7 @@ impl Daemon {
     /// Dies where it stands; what was not synced is gone.
     pub(super) async fn crash(self, home: &Home) {
         self.supervisor.kill();
-        home.disk.crash();
+        home.disk.crash_torn(home.luck);
         self.consensus.shutdown().await;
     }
 

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use failoverd_domain::fleet::{EventKind, HistoryEvent, StepState};
+use failoverd_domain::fleet::{EventKind, FleetState, HistoryEvent, StepState};
 use failoverd_domain::ids::{LogIndex, RunId, StepName};
 use failoverd_domain::invariant::{EffectSeen, effects_have_intents};
 use failoverd_domain::plan::{Step, StepKind};
+use failoverd_domain::service::{Fence, Store, StoreKind};
 
 use super::judge::Judge;
 use crate::sim::world::{EffectRecord, SimulatedAws};
@@ -31,7 +32,11 @@ impl EffectExam {
         self.seen += new.len();
         for effect in &new {
             judge.tell(format!("effect: {} in {}: {}", effect.operation, effect.region, brief(&effect.arguments)));
-            self.effects.extend(effect_seen(effect));
+            let seen = effect_seen(effect);
+            if seen.as_ref().is_some_and(|seen| seen.step_word == "promote") {
+                judge.tally(|tally| tally.figures.promoted += 1);
+            }
+            self.effects.extend(seen);
             if effect.operation == "ChangeResourceRecordSets" {
                 self.mark_is_an_intent(judge, effect);
             }
@@ -55,12 +60,7 @@ impl EffectExam {
                 continue;
             }
             judge.count(1);
-            let took = |effect: &EffectRecord| {
-                effect.region == step.region
-                    && effect.operation == "ModifyDBCluster"
-                    && effect.arguments.starts_with("fence")
-            };
-            if !aws.effects_from(0).iter().any(took) {
+            if !aws.effects_from(0).iter().any(|effect| effect.region == step.region && fences(effect, &state, step)) {
                 let Step { name, region, .. } = step;
                 judge.blame(format!("I7 does not hold: run {run} says {name} is done, but {region} never took it"));
             }
@@ -103,9 +103,24 @@ pub fn marks(arguments: &str) -> Vec<(&str, u64)> {
     created.collect()
 }
 
+/// Whether an accepted call keeps the writer out that a step is to keep out.
+fn fences(effect: &EffectRecord, state: &FleetState, step: &Step) -> bool {
+    let StepKind::Fence { store } = &step.kind else { return false };
+    let mut stores = state.services.values().filter_map(|service| service.spec.store(store));
+    let Some(Store { kind, fence: Some(Fence::SecurityGroup(groups)), .. }) = stores.next() else { return false };
+    match (kind, groups.get(&step.region)) {
+        (StoreKind::Rds { instances, .. }, Some(group)) => {
+            let change = instances.get(&step.region).map(|instance| format!("{instance} groups {group}"));
+            effect.operation == "ModifyDBInstance" && change.is_some_and(|change| effect.arguments == change)
+        }
+        _ => effect.operation == "ModifyDBCluster" && effect.arguments.starts_with("fence"),
+    }
+}
+
 /// What an accepted call was for, as I7 counts it; `None` where no intent is due.
 ///
-/// Letting a copy write again belongs to the promotion or the settlement around it. The alarm of a switch follows from
+/// Letting a copy write again belongs to the promotion or the settlement around it. An instance is kept from writing by a
+/// step, and later by settlement: calls that change one are counted with the latter. The alarm of a switch follows from
 /// the manifest, which is agreed, and changes no answer by itself: every daemon makes its own, whoever leads.
 #[must_use]
 pub fn effect_seen(effect: &EffectRecord) -> Option<EffectSeen> {

@@ -1,11 +1,14 @@
 //! Faults: each can be inflicted and taken back.
 
-use failoverd_domain::ids::Region;
 use std::fmt;
 
+use failoverd_domain::ids::Region;
+use failoverd_domain::route53::RecordType;
+
 use super::ground::Ground;
+use super::manifest::PUBLIC_NAME;
 use super::whole::{EU_WEST, REGIONS, SERVICE, SPREAD, SimulatedFleet, US_EAST, region};
-use crate::sim::world::{Draws, Service};
+use crate::sim::world::{Draws, Resolution, Service};
 
 /// Something that goes wrong for a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +55,12 @@ pub enum Fault {
     NoDns(Region),
     /// The daemon's credentials are expired.
     Expired(Region),
+    /// The daemon's role may no longer do something.
+    Denied(Region, &'static str),
+    /// Route 53 refuses the next changes: an earlier one is not complete.
+    PriorRequest,
+    /// The daemon's name server has not heard of the newest answer.
+    OldAnswer(Region),
     /// The line between the two comes and goes, on grounds that have lines.
     Flapping(Region, Region),
     /// What the two send each other is on its way until the fault is over, and then arrives.
@@ -93,7 +102,7 @@ impl Fault {
         let other = another(draws, &any);
         let member = pick(draws, &[US_EAST, EU_WEST]);
         let service = SERVICES[below(draws, SERVICES.len())];
-        match below(draws, 33) {
+        match below(draws, 37) {
             0..=3 => Self::RegionLoss(member),
             4..=7 => Self::Crash(any),
             8..=9 => Self::OneWay(any, other),
@@ -114,13 +123,36 @@ impl Fault {
             28 => Self::NoDns(any),
             29 => Self::Deaf(any),
             30..=31 => Self::ClockJump(any, jump(draws)),
+            32..=33 => Self::Denied(any, ACTIONS[below(draws, ACTIONS.len())]),
+            34 => Self::PriorRequest,
+            35 => Self::OldAnswer(any),
             _ => Self::Expired(any),
         }
     }
 }
 
-const SERVICES: [Service; 6] =
-    [Service::Rds, Service::Rds, Service::Route53, Service::Database, Service::Dynamodb, Service::Cloudwatch];
+const SERVICES: [Service; 7] = [
+    Service::Rds,
+    Service::Rds,
+    Service::Route53,
+    Service::Database,
+    Service::Dynamodb,
+    Service::Cloudwatch,
+    Service::S3,
+];
+
+/// What a role may lose: whatever changes something in a run or in settlement.
+const ACTIONS: [&str; 6] = [
+    "rds:FailoverGlobalCluster",
+    "rds:SwitchoverGlobalCluster",
+    "rds:PromoteReadReplica",
+    "rds:ModifyDBCluster",
+    "rds:ModifyDBInstance",
+    "route53:ChangeResourceRecordSets",
+];
+
+/// So many changes of records are refused one after the other.
+const PRIOR_REQUESTS: u32 = 3;
 
 /// Seconds or hours, back or forth; short ones and long ones alike.
 fn jump(draws: &mut Draws) -> i64 {
@@ -168,6 +200,14 @@ impl<G: Ground> SimulatedFleet<G> {
         }
     }
 
+    /// What the service's name is answered now.
+    fn told(&self) -> Option<Vec<String>> {
+        match self.aws.with(|world| world.resolve(PUBLIC_NAME, RecordType::A, None)) {
+            Resolution::Found(_, answer) => Some(answer.values),
+            _ => None,
+        }
+    }
+
     fn set_fault(&self, fault: &Fault, on: bool) {
         let (aws, ground) = (&self.aws, &self.ground);
         let cut = |from: &Region, to: &Region| ground.set_cut(from, to, on);
@@ -212,6 +252,13 @@ impl<G: Ground> SimulatedFleet<G> {
             Fault::ClockJump(at, by_ms) => self.homes[at].machine.set(if on { *by_ms } else { -by_ms }),
             Fault::NoDns(at) => aws.set_dns_reachable(at, !on),
             Fault::Expired(at) => aws.expire_credentials(at, on),
+            Fault::Denied(at, action) => aws.deny(at, action, on),
+            Fault::PriorRequest => aws.hold_up_changes(if on { PRIOR_REQUESTS } else { 0 }),
+            Fault::OldAnswer(at) => {
+                let told = self.told().filter(|_| on);
+                let values: Option<Vec<&str>> = told.as_ref().map(|values| values.iter().map(String::as_str).collect());
+                aws.set_old_answer(at, PUBLIC_NAME, values.as_deref());
+            }
             Fault::Flapping(..) | Fault::Held(..) | Fault::SlowLine(..) => ground.set_line(fault, on),
         }
     }

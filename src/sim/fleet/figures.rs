@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use failoverd_domain::fleet::{Applied, Command, Entry, Guard, Severity};
+use failoverd_domain::fleet::{Actor, Applied, Command, Entry, EventKind, Guard, Rejection, Severity};
 use failoverd_domain::ids::{Region, RunId};
 
 use super::faults::Fault;
@@ -19,11 +19,19 @@ pub struct Figures {
     pub faults: BTreeMap<String, u64>,
     /// Moves that were decided.
     pub decided: u64,
+    /// How moves ended, by the run's state.
+    pub ended: BTreeMap<String, u64>,
+    /// Promotions that were begun; one that was not answered, and is tried again, is begun twice.
+    pub promotions: u64,
+    /// Promotions that AWS made.
+    pub promoted: u64,
     /// Times that a guard stood in the way of an automatic move while the service was not reached: one for each guard
     /// and outage.
     pub held_by: BTreeMap<String, u64>,
-    /// Entries refused by the fleet, by code.
-    pub refused: BTreeMap<String, u64>,
+    /// What people asked for and did not get, by code.
+    pub people_refused: BTreeMap<String, u64>,
+    /// What daemons proposed to a fleet that was formed, and it did not agree on, by code.
+    pub daemons_refused: BTreeMap<String, u64>,
     /// From the death of a leader in the middle of a step to the next word about that run, milliseconds.
     pub resumed_ms: Vec<u64>,
 }
@@ -38,13 +46,30 @@ impl Figures {
         }
         sum(&mut self.faults, other.faults);
         sum(&mut self.held_by, other.held_by);
-        sum(&mut self.refused, other.refused);
+        sum(&mut self.ended, other.ended);
+        sum(&mut self.people_refused, other.people_refused);
+        sum(&mut self.daemons_refused, other.daemons_refused);
         self.decided += other.decided;
+        self.promotions += other.promotions;
+        self.promoted += other.promoted;
         self.resumed_ms.extend(other.resumed_ms);
     }
 
     pub(super) fn fault(&mut self, fault: &Fault) {
         *self.faults.entry(fault.kind()).or_default() += 1;
+    }
+
+    /// Somebody was told no.
+    pub(super) fn refusal(&mut self, actor: &Actor, rejection: &Rejection) {
+        // Every daemon tries to form the fleet when it starts.
+        if matches!(rejection.code.as_str(), "NOT_FORMED" | "ALREADY_FORMED") {
+            return;
+        }
+        let refused = match actor {
+            Actor::Daemon(_) => &mut self.daemons_refused,
+            _ => &mut self.people_refused,
+        };
+        *refused.entry(rejection.code.clone()).or_default() += 1;
     }
 }
 
@@ -67,8 +92,15 @@ impl Tally {
 
     pub(super) fn learn(&mut self, at: u64, entry: &Entry, applied: &Applied) {
         if let Err(rejection) = &applied.result {
-            *self.figures.refused.entry(rejection.code.clone()).or_default() += 1;
+            self.figures.refusal(&entry.actor, rejection);
             return;
+        }
+        for event in applied.events.iter().filter(|event| event.kind == EventKind::Finished) {
+            let state = event.data.get("state").and_then(|state| state.as_str()).unwrap_or("unknown");
+            *self.figures.ended.entry(state.to_owned()).or_default() += 1;
+        }
+        if let Command::Intent { step, .. } = &entry.command {
+            self.figures.promotions += u64::from(step.as_str().starts_with("promote/"));
         }
         match &entry.command {
             Command::Decide(_) => self.figures.decided += 1,

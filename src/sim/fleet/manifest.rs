@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use failoverd_domain::drill::{ComesBack, DrillKind, DrillSpec, Guardrail};
-use failoverd_domain::fleet::Role;
+use failoverd_domain::fleet::{Role, Velocity};
 use failoverd_domain::ids::Region;
 use failoverd_domain::manifest::read_set;
 use failoverd_domain::service::ServiceSpec;
 
-use super::whole::{SERVICE, SPREAD};
+use super::whole::{EU_WEST, SERVICE, SPREAD, US_EAST};
 use crate::sim::world::Draws;
 
 /// What differs between one simulated service and the next.
@@ -28,10 +28,14 @@ pub struct Shop {
     pub fence: bool,
     /// Whether a DynamoDB table and S3 buckets move along.
     pub more_stores: bool,
+    /// Whether an RDS instance with a read replica moves along.
+    pub instance: bool,
     /// `http` or `cloudwatch`.
     pub switch: &'static str,
     /// The second service, which both Regions serve at once.
     pub spread: Option<Spread>,
+    /// How much may move by itself in a while.
+    pub velocity: Option<Velocity>,
 }
 
 /// What differs between one active-active service and the next.
@@ -79,8 +83,10 @@ impl Default for Shop {
             rpo_s: 8,
             fence: true,
             more_stores: true,
+            instance: false,
             switch: "http",
             spread: None,
+            velocity: None,
         }
     }
 }
@@ -119,6 +125,12 @@ impl Shop {
             more_stores: coin(3) == 0,
             switch: if coin(4) == 0 { "cloudwatch" } else { "http" },
             spread: (coin(2) == 0).then(|| Spread::drawn(&mut coin)),
+            instance: coin(3) == 0,
+            velocity: (coin(3) == 0).then(|| Velocity {
+                window_ms: 30_000 + coin(90_000),
+                regions: 1 + u32::from(coin(4) == 0),
+                services: [None, Some(1), Some(2)][usize::try_from(coin(3)).unwrap_or(0)],
+            }),
         }
     }
 
@@ -181,6 +193,8 @@ spec:
         };
         let fence = if fence.is_empty() { String::new() } else { format!("      {fence}\n") };
         let more = if self.more_stores { MORE_STORES } else { "" };
+        let instance = if self.instance { INSTANCE } else { "" };
+        let instance_fence = if self.instance && self.fence { INSTANCE_FENCE } else { "" };
         format!(
             r#"apiVersion: failoverd.dev/v1
 kind: FailoverService
@@ -205,7 +219,7 @@ spec:
     hosted_zone: example.com
     switch: {switch}
     records:
-      - name: api.example.com
+      - name: {PUBLIC_NAME}
         type: A
         routing: failover
         ttl: 30s
@@ -216,7 +230,7 @@ spec:
     - name: orders-db
       aurora: {{ global_cluster: checkout-global, clusters: {{ us-east-1: checkout-use1, eu-west-1: checkout-euw1 }} }}
       canary: {{ dsn_env: ORDERS_DSN }}
-{fence}{more}"#
+{fence}{more}{instance}{instance_fence}"#
         )
     }
 }
@@ -225,6 +239,20 @@ const SPREAD_DATA: &str = r"  data:
     - name: search-db
       aurora: { global_cluster: search-global, clusters: { us-east-1: search-use1, eu-west-1: search-euw1 } }
       canary: { dsn_env: SEARCH_DSN }
+";
+
+/// The name by which the world knows the first service.
+pub(super) const PUBLIC_NAME: &str = "api.example.com";
+
+/// By Region, the two instances of [`INSTANCE`].
+pub(super) const INSTANCES: [(&str, &str); 2] = [(US_EAST, "legacy-use1"), (EU_WEST, "legacy-euw1")];
+
+const INSTANCE: &str = r"    - name: legacy
+      rds: { instances: { us-east-1: legacy-use1, eu-west-1: legacy-euw1 }, rebuild: automatic }
+      canary: { dsn_env: LEGACY_DSN }
+";
+
+pub(super) const INSTANCE_FENCE: &str = r"      fence: { security_group: { us-east-1: sg-0a1b2c3d4e5f60003, eu-west-1: sg-0a1b2c3d4e5f60004 } }
 ";
 
 const MORE_STORES: &str = r"    - name: orders

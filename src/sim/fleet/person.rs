@@ -124,7 +124,10 @@ impl<G: Ground> SimulatedFleet<G> {
             drill: None,
         };
         let decision = propose_failover(now, &state, &matrix, &view, &request);
-        decision.map(|decision| Command::Decide(Box::new(decision))).map_err(|rejection| rejection.to_string())
+        decision.map(|decision| Command::Decide(Box::new(decision))).map_err(|rejection| {
+            self.judge.tally(|tally| tally.figures.refusal(&request.actor, &rejection));
+            rejection.to_string()
+        })
     }
 
     /// `failoverctl apply`.
@@ -180,8 +183,9 @@ impl<G: Ground> SimulatedFleet<G> {
                     ..drawn.spread.clone().unwrap_or(kept.clone())
                 };
                 let spread = self.shop.spread.as_ref().map(policies);
-                let Shop { fence, more_stores, switch, .. } = self.shop;
-                self.shop = Shop { fence, more_stores, switch, spread, ..drawn };
+                let Shop { fence, more_stores, instance, switch, .. } = self.shop;
+                let velocity = self.shop.velocity.take();
+                self.shop = Shop { fence, more_stores, instance, switch, spread, velocity, ..drawn };
                 Some(self.manifest())
             }
             (11, _) => Some(switch_to(&to)),
@@ -216,12 +220,16 @@ impl<G: Ground> SimulatedFleet<G> {
                 }
             }
             // A drill brings it back by itself; where it could not, a person says that what failed is mended.
-            None if state.open_drill_of(&SERVICE.into()).is_some_and(|run| run.failed_returns < RETURNS_TRIED) => {}
+            None if state.open_drill_of(&SERVICE.into()).is_some_and(|run| run.failed_returns < RETURNS_TRIED) => {
+                self.mend_instances(&state, service);
+            }
             None => {
                 let writer = self.writer();
                 if let Some(writer) = writer.filter(|writer| *writer != service.primary || service.attention.is_some())
                 {
                     self.type_at(&at, switch_to(&writer));
+                } else {
+                    self.mend_instances(&state, service);
                 }
             }
         }

@@ -73,7 +73,7 @@ impl<G: Ground> SimulatedFleet<G> {
         if self.writer().as_ref() != Some(&service.primary) {
             return Some(format!("{:?} writes, {} serves", self.writer(), service.primary));
         }
-        if let Some(unrest) = self.spread_unrest() {
+        if let Some(unrest) = self.instance_unrest(service).or_else(|| self.spread_unrest()) {
             return Some(unrest);
         }
         for (region, daemon) in &self.daemons {
@@ -91,8 +91,9 @@ impl<G: Ground> SimulatedFleet<G> {
         (self.daemons.len() != self.homes.len()).then(|| "a daemon does not run".to_owned())
     }
 
-    /// I8 in every Region, and that both members hold the same.
+    /// I8 in every Region, and that both members hold the same; and that no instance writes that was put aside.
     pub fn audit(&self) {
+        self.audit_instances();
         let head = self.state().head.clone();
         for (region, home) in &self.homes {
             let Some(history) = &home.history else { continue };

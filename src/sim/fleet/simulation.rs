@@ -85,7 +85,7 @@ pub struct Trial {
 pub async fn simulate(seed: u64, chaos: Duration) -> Outcome {
     let mut draws = Draws::new(seed);
     let fleet = SimulatedFleet::steady(seed, Shop::drawn(&mut draws)).await;
-    try_out(fleet, seed, draws, Trial { chaos, tempo: Tempo::default(), patience: PATIENCE }).await
+    try_out(fleet, seed, draws, Trial { chaos, tempo: Tempo::of(seed), patience: PATIENCE }).await
 }
 
 /// The same on another ground, in whose time this runs.

@@ -25,7 +25,7 @@ impl Agreement for Watched {
         match self.tripwire.pass(me, || what.clone(), Side::Before).await {
             None | Some(Mishap::Death) => {}
             Some(Mishap::Lost) => return Err(ProposeError::Unknown("lost on the way there".to_owned())),
-            Some(Mishap::Refused) => return Err(ProposeError::NotLeader { leader: None }),
+            Some(Mishap::Refused | Mishap::Denied) => return Err(ProposeError::NotLeader { leader: None }),
         }
         let applied = self.inner.propose(entry).await?;
         match self.tripwire.pass(me, || what, Side::After).await {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use failoverd_domain::fleet::{
-    Actor, FailoverRequest, FleetState, GuardVerdict, Role, ServicePhase, ServiceState, Trigger, outlook,
+    Actor, FailoverRequest, FleetSettings, FleetState, GuardVerdict, Role, ServicePhase, ServiceState, Trigger, outlook,
 };
 use failoverd_domain::format::{Build, Format};
 use failoverd_domain::health::{Matrix, SeenCheck, View};
@@ -22,6 +22,7 @@ use super::ground::Ground;
 use super::judge::Judge;
 use super::manifest::Shop;
 use super::pace::{timing, world_timing};
+use super::pacing::PacingExam;
 use super::proof::ProofExam;
 use super::spread::SpreadExam;
 use crate::api::Handles;
@@ -80,6 +81,7 @@ pub struct SimulatedFleet<G = Bus> {
     proof: ProofExam,
     spread_exam: SpreadExam,
     spread_proof: ProofExam,
+    pacing: PacingExam,
 }
 
 impl SimulatedFleet {
@@ -135,7 +137,8 @@ impl<G: Ground> SimulatedFleet<G> {
             let machine = MachineClock::new(ground.clock(draws.next_u64() % 2_000));
             let build = Build { version: "simulated".to_owned(), reads: Format::NEWEST };
             let disk = MemoryDisk::new();
-            (region.clone(), Home { region: region.clone(), disk, history, machine, join: None, build })
+            let luck = draws.next_u64();
+            (region.clone(), Home { region: region.clone(), disk, history, machine, join: None, build, luck })
         });
         let homes = homes.collect();
         let tripwire = Tripwire::default();
@@ -146,7 +149,7 @@ impl<G: Ground> SimulatedFleet<G> {
             judge: judge.clone(),
             tripwire: tripwire.clone(),
             timing: timing(),
-            settings: Default::default(),
+            settings: FleetSettings { velocity: shop.velocity.clone(), ..FleetSettings::default() },
         };
         let mut simulated = Self {
             aws,
@@ -164,6 +167,7 @@ impl<G: Ground> SimulatedFleet<G> {
             proof: ProofExam::default(),
             spread_exam: SpreadExam::default(),
             spread_proof: ProofExam::default(),
+            pacing: PacingExam::default(),
         };
         for spec in simulated.shop.specs(&simulated.around.members) {
             simulated.aws.provision(&spec);
@@ -332,6 +336,7 @@ impl<G: Ground> SimulatedFleet<G> {
         self.spread_exam.sample(&self.judge, &self.aws, &self.doors);
         self.spread_proof.look(&SPREAD.into(), &self.judge, &self.aws);
         self.effects.look(&self.judge, &self.aws);
+        self.pacing.look(&self.judge);
     }
 
     /// A daemon of which a part has ended must stop, and its platform starts it again.

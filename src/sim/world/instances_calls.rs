@@ -393,6 +393,20 @@ impl SimulatedAws {
         });
     }
 
+    /// Makes one instance stand alone and the other a new replica of it, as a person would who clears up; at once, and not
+    /// among the effects.
+    pub fn stand_by(&self, (region, writer): (&Region, &str), (standby, replica): (&Region, &str)) {
+        self.make_instance(region, writer, None);
+        self.with(|world| {
+            if let Some(instance) = world.instances.get_mut(region, writer) {
+                instance.source = None;
+                instance.superseded = false;
+            }
+            world.instances.all.remove(&(standby.clone(), replica.to_owned()));
+        });
+        self.make_instance(standby, replica, Some((region, writer)));
+    }
+
     /// Whether the replication to an instance is broken, as by an error in what is replayed.
     pub fn break_replication(&self, region: &Region, id: &str, broken: bool) {
         self.with(|world| {

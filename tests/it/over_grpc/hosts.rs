@@ -248,7 +248,7 @@ impl Ground for Hosts {
         let (done, off) = oneshot::channel();
         self.order(Order::Off(home.region.clone(), done));
         let _ = off.await;
-        home.disk.crash();
+        home.disk.crash_torn(home.luck);
         drop(daemon);
     }
 

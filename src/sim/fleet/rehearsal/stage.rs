@@ -121,6 +121,7 @@ impl<'a> Stage<'a> {
                     machine: MachineClock::new(Arc::new(clock.clone())),
                     join: None,
                     build,
+                    luck: 0,
                 },
             )
         };
