@@ -17,6 +17,9 @@ pub fn virtually<T>(seed: u64, scenario: impl Future<Output = T>) -> T {
     runtime.block_on(scenario)
 }
 
+/// Threads on virtual time stand back for tests that real time passes in, where the system lets them.
+const NICENESS: i32 = 10;
+
 /// What comes of each, in any order, on as many threads as there are processors.
 pub fn on_all_cores<I, T: Send>(
     each: impl IntoIterator<Item = I, IntoIter: Send>,
@@ -26,6 +29,7 @@ pub fn on_all_cores<I, T: Send>(
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {
+                let _ = rustix::process::nice(NICENESS);
                 loop {
                     let Some(next) = left.lock().unwrap().next() else { return };
                     let outcome = run(next);
