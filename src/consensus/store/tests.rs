@@ -91,6 +91,7 @@ async fn power_that_fails_in_the_middle_of_a_commit_takes_no_promise_back() {
                     break;
                 }
                 last += 3;
+                // Promises nothing, and is not synced: whether it goes through does not matter.
                 log.save_committed(Some(log_id(last - round))).await.unwrap_or_default();
             }
             in_the_middle += u64::from(tried != (term, last));
