@@ -316,12 +316,6 @@ impl DrillRun {
     pub fn drill(&self) -> &DrillName {
         &self.spec.name
     }
-
-    /// Whether a run is its way out or its way back.
-    #[must_use]
-    pub fn is_of(&self, run: &RunId) -> bool {
-        self.out.as_ref() == Some(run) || self.back.as_ref() == Some(run)
-    }
 }
 
 impl DrillPhase {

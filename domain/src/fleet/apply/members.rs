@@ -148,9 +148,8 @@ impl FleetState {
 
     /// Manifests that name a Region, for people.
     fn named_by(&self, region: &Region) -> Vec<String> {
-        let services = self.services.values().filter(|service| {
-            service.spec.regions.contains(region) || service.chosen == *region || service.primary == *region
-        });
+        // Where a service is, and where its writers are to be, is among its Regions.
+        let services = self.services.values().filter(|service| service.spec.regions.contains(region));
         let services = services.map(|service| format!("service {}", service.spec.name));
         let drills = self.drills.values().filter(|drill| drill.spec.names(region));
         services.chain(drills.map(|drill| format!("drill {}", drill.spec.name))).collect()
