@@ -164,6 +164,9 @@ mod tests {
         for cron in ["0 18 * * FRI", "*/5 * * * *", "0 10 1 * *", "0 0 29 2 *", "0 0 L * *"] {
             assert_eq!(check_cron(cron), Ok(()), "{cron:?}");
         }
+        let padded = |length: usize| format!("{:length$}", "0 18 * * FRI");
+        assert_eq!(check_cron(&padded(super::MAX_CRON_LENGTH)), Ok(()));
+        assert!(check_cron(&padded(super::MAX_CRON_LENGTH + 1)).unwrap_err().contains("longer than"));
         assert!(check_timezone("Europe/Dublin").is_ok());
         assert!(check_timezone("Mars/Olympus").is_err());
     }

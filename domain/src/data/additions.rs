@@ -195,11 +195,30 @@ mod tests {
     }
 
     #[test]
+    fn one_way_rules_lead_away_from_the_first_region_while_it_is_written_there() {
+        let (us, eu) = (Region::from("us-east-1"), Region::from("eu-west-1"));
+        let pair = spec(orders(false));
+        let mut many = pair.clone();
+        many.pattern = Pattern::ActiveActive;
+        let needs = |spec, primary| [&us, &eu].map(|region| needs_rules(spec, primary, region, false));
+        assert_eq!((needs(&pair, &us), needs(&pair, &eu)), ([true, false], [false, false]));
+        assert_eq!((needs(&many, &us), needs(&many, &eu)), ([true, false], [true, false]));
+        assert!(needs_rules(&pair, &us, &eu, true));
+    }
+
+    #[test]
     fn a_region_that_leaves_keeps_its_copy() {
         let (before, mut after) = (spec(orders(false)), spec(orders(false)));
         assert!(left_alone(&before, &after).is_empty());
         after.regions.pop();
         let told = left_alone(&before, &after);
         assert!(told.len() == 1 && told[0].contains("eu-west-1") && told[0].contains("deletes none"), "{told:?}");
+        // Where a manifest names the replicas, those count and not the service's Regions.
+        let mut named = before.clone();
+        let StoreKind::Dynamodb { replicas, .. } = &mut named.data[0].kind else { unreachable!() };
+        *replicas = vec!["us-east-1".into(), "ap-south-1".into()];
+        let told = left_alone(&named, &before);
+        assert!(told.len() == 1 && told[0].contains("ap-south-1"), "{told:?}");
+        assert!(left_alone(&before, &named)[0].contains("eu-west-1"));
     }
 }

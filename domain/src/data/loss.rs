@@ -248,7 +248,7 @@ mod tests {
     use super::*;
     use crate::health::{CanaryReading, ReplicaReadiness, Report};
     use crate::ids::LogIndex;
-    use crate::service::{Canary, StoreKind};
+    use crate::service::{Canary, ProbeSpec, StoreKind};
 
     const NOW: Timestamp = Timestamp(1_000_000);
 
@@ -410,6 +410,11 @@ mod tests {
         ];
         let loss = quoted(true, &readings);
         assert_eq!(loss.bound, Some(700 + 6_000 + REPORT_INTERVAL_MS));
+        // Of two looks the newest counts, and what either of them saw has arrived.
+        let again = [readings[0], readings[1], ("us-west-2", "eu-west-1", 5_000, visible(8_000, 0))];
+        let loss = quoted(true, &again);
+        assert_eq!(loss.bound, Some(700 + REPORT_INTERVAL_MS), "{}", loss.reason);
+        assert!(!loss.reason.contains("was read") && !loss.reason.contains("nobody"), "{}", loss.reason);
     }
 
     #[test]
@@ -436,9 +441,13 @@ mod tests {
             stale_after_ms: 5_000,
             rehearses: None,
         };
-        let outage = Outage::of(NOW, &view, &spec(true), &"us-east-1".into(), &matrix);
+        let mut spec = spec(true);
+        // What only explains, however seldom it is asked, proves no outage and excuses no silence.
+        let advisory = spec.health.signals.iter_mut().find(|signal| signal.weight == Weight::Advisory).unwrap();
+        advisory.probe = ProbeSpec::Tcp { address: "x:443".into(), interval_ms: Some(60_000), timeout_ms: 1_000 };
+        let outage = Outage::of(NOW, &view, &spec, &"us-east-1".into(), &matrix);
         assert_eq!((outage.held_ms, outage.slack_ms), (12_000, 5_000 + 1_000 + 2_000));
-        let elsewhere = Outage::of(NOW, &view, &spec(true), &"eu-west-1".into(), &matrix);
+        let elsewhere = Outage::of(NOW, &view, &spec, &"eu-west-1".into(), &matrix);
         assert_eq!(elsewhere.held_ms, 0);
     }
 
@@ -447,6 +456,18 @@ mod tests {
         let loss = quoted(true, &[("eu-west-1", "eu-west-1", 0, acknowledged(9_000))]);
         assert_eq!(loss.bound, None);
         assert!(loss.reason.contains("acknowledged in us-east-1"), "{}", loss.reason);
+    }
+
+    #[test]
+    fn what_anybody_ever_told_stays_acknowledged_in_its_own_region() {
+        let readings = [
+            ("us-east-1", "us-east-1", 90_000, acknowledged(9_700)),
+            ("eu-west-1", "eu-west-1", 0, acknowledged(9_900)),
+            ("us-west-2", "us-east-1", 0, acknowledged(9_000)),
+        ];
+        let newest =
+            |region: &str| newest_acknowledged(&matrix(&readings), &"shop".into(), &"orders".into(), &region.into());
+        assert_eq!((newest("us-east-1"), newest("eu-west-1"), newest("us-west-2")), (Some(9_700), Some(9_900), None));
     }
 
     #[test]

@@ -188,3 +188,74 @@ pub struct ReplicationRule {
     /// Replication time control, which brings the metrics along.
     pub time_control: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_global_cluster_has_a_writer_while_one_alone_says_so() {
+        let member = |is_writer| ClusterMember {
+            cluster: "c".into(),
+            is_writer,
+            in_sync: true,
+            instances: 1,
+            engine_version: "16.4".into(),
+            status: "available".into(),
+            instance_classes: vec![],
+        };
+        let writer = |us, eu| {
+            let members = [("us-east-1".into(), member(us)), ("eu-west-1".into(), member(eu))].into();
+            let found = GlobalCluster { id: "g".into(), members, moving_to: None, status: "available".into() };
+            found.writer().map(|region| region.to_string())
+        };
+        assert_eq!(writer(true, false).as_deref(), Some("us-east-1"));
+        assert_eq!(writer(false, true).as_deref(), Some("eu-west-1"));
+        assert_eq!((writer(false, false), writer(true, true)), (None, None));
+    }
+
+    #[test]
+    fn an_instance_writes_once_it_follows_nobody() {
+        let instance = |replica_of: Option<&str>, status: &str| DbInstance {
+            id: "books".into(),
+            arn: "arn".into(),
+            status: status.into(),
+            replica_of: replica_of.map(str::to_owned),
+            replicas: vec![],
+            class: "db.r6g.large".into(),
+            engine_version: "16.4".into(),
+            backup_days: 7,
+            replication_problem: None,
+        };
+        let (alone, follows) = (instance(None, "available"), instance(Some("arn:other"), "modifying"));
+        assert_eq!((alone.is_writer(), follows.is_writer()), (true, false));
+        assert_eq!((alone.is_available(), follows.is_available()), (true, false));
+    }
+
+    #[test]
+    fn a_bucket_replicates_by_a_rule_that_is_in_force_and_leaves_nothing_out() {
+        let replicates = |to: &str, enabled, is_whole| {
+            let rule = ReplicationRule {
+                to: to.into(),
+                enabled,
+                is_whole,
+                replica_modifications: true,
+                delete_markers: true,
+                time_control: false,
+            };
+            let bucket = BucketState {
+                bucket: "media-us".into(),
+                versioning: true,
+                rules: vec![rule],
+                has_objects: false,
+                pending: None,
+                failed: None,
+            };
+            bucket.replicates_to("media-eu")
+        };
+        assert!(replicates("media-eu", true, true));
+        assert!(!replicates("media-ap", true, true));
+        assert!(!replicates("media-eu", false, true));
+        assert!(!replicates("media-eu", true, false));
+    }
+}

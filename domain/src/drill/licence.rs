@@ -118,6 +118,21 @@ mod tests {
     }
 
     #[test]
+    fn a_pairs_drill_is_of_its_way_and_of_several_regions_of_the_one_that_is_left() {
+        let held = |service: &ServiceState, from: &str, to: &str| {
+            matches!(standing(0, service, from, to), LicenceStanding::Held { .. })
+        };
+        let pair = licensed();
+        let others = [(US, "us-west-2"), ("us-west-2", EU)];
+        assert_eq!(others.map(|(from, to)| held(&pair, from, to)), [false, false]);
+        let mut spread = pair.clone();
+        let spec = ServiceSpec { pattern: Pattern::ActiveActive, ..(*pair.spec).clone() };
+        spread.licences[0].fingerprint = fingerprint(&spec);
+        spread.spec = Arc::new(spec);
+        assert_eq!(others.map(|(from, to)| held(&spread, from, to)), [true, false]);
+    }
+
+    #[test]
     fn other_stores_or_records_need_another_drill_and_other_words_do_not() {
         let service = licensed();
         let changed = |change: &dyn Fn(&mut ServiceSpec)| {

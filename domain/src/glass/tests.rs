@@ -83,8 +83,14 @@ fn too_few_wrong_foreign_and_double_signatures_open_nothing() {
     let mut third = signed(request(), &[1, 2, 3]);
     third.signatures[2].signature = "00".repeat(64);
     assert_eq!(names(&third), "the signature of carol is wrong: something else was signed");
-    third.signatures[2].signature = "zz".to_owned();
-    assert_eq!(names(&third), "the signature of carol is wrong: something else was signed");
+    // One signature has one spelling: `+f` is no hexadecimal digit either.
+    let right = sign(&request(), 3).signature;
+    let zero = (0..right.len()).step_by(2).find(|at| right[*at..].starts_with('0')).unwrap();
+    let spelt = format!("{}+{}", &right[..zero], &right[zero + 1..]);
+    for wrong in ["zz", "abc", &right[1..], &spelt] {
+        third.signatures[2].signature = wrong.to_owned();
+        assert_eq!(names(&third), "the signature of carol is wrong: something else was signed", "{wrong}");
+    }
     let many = Glass { request: request(), signatures: vec![sign(&request(), 1); MOST_KEYS + 1] };
     assert!(names(&many).contains("more signatures than there can be keys"));
 }
@@ -127,6 +133,38 @@ fn a_request_that_cannot_be_meant_is_not_even_verified() {
 }
 
 #[test]
+fn the_limits_of_a_request_are_kept_to_the_byte() {
+    let checked = |change: &dyn Fn(&mut GlassRequest)| {
+        let mut request = request();
+        change(&mut request);
+        request.check().is_ok()
+    };
+    for (length, fits) in [(15, false), (16, true), (64, true), (65, false)] {
+        assert_eq!(checked(&|it| it.nonce = "a".repeat(length)), fits, "a nonce of {length}");
+    }
+    assert!(!checked(&|it| it.nonce = "g".repeat(32)), "no hexadecimal digits");
+    for (length, fits) in [(0, false), (1, true), (512, true), (513, false)] {
+        assert_eq!(checked(&|it| it.reason = "r".repeat(length)), fits, "a reason of {length}");
+    }
+    let all = Glass { request: request(), signatures: (1..=16).map(|seed| sign(&request(), seed)).collect() };
+    let everybody =
+        Enrolment { threshold: 16, keys: (1..=16).map(|seed| (format!("p{seed:02}"), public(seed))).collect() };
+    assert_eq!(everybody.check(), Ok(()));
+    assert_eq!(all.signers(&everybody).unwrap().len(), MOST_KEYS);
+}
+
+#[test]
+fn it_is_said_what_is_asked_and_whose_keys_count() {
+    assert_eq!(enrolment().sentence(), "2 of alice, bob, carol");
+    let asked = format!(
+        "forced move of shop from us-east-1 to eu-west-1 in fleet prod (generation 1, epoch 1, until {}): us-east-1 is gone",
+        Timestamp(1_900_000)
+    );
+    assert_eq!(request().sentence(), asked);
+    assert_eq!(public(1).to_string(), public(1).as_str());
+}
+
+#[test]
 fn an_enrolment_that_protects_nothing_is_refused() {
     assert_eq!(enrolment().check(), Ok(()));
     let refused = |change: fn(&mut Enrolment)| {
@@ -141,6 +179,16 @@ fn an_enrolment_that_protects_nothing_is_refused() {
     assert!(
         refused(|it| drop(it.keys.insert("dave".into(), PublicKey("00".into())))).contains("no ed25519 key for dave")
     );
+    let many = |it: &mut Enrolment| it.keys.extend((4..=17).map(|seed| (format!("p{seed}"), public(seed))));
+    assert!(refused(many).contains("has 17 keys; at most 16 are enrolled"));
+    assert_eq!(Enrolment { threshold: 3, ..enrolment() }.check(), Ok(()), "everybody may be needed");
+    for (name, fits) in
+        [("a.b-c_d9", true), (&"a".repeat(32), true), (&"a".repeat(33), false), ("", false), ("Eve", false)]
+    {
+        let mut enrolment = enrolment();
+        enrolment.keys.insert(name.to_owned(), public(9));
+        assert_eq!(enrolment.check().is_ok(), fits, "{name:?}");
+    }
     let upper = PublicKey(public(1).0.to_uppercase());
     assert_eq!(upper.bytes(), Vec::<u8>::new(), "one key has one name");
 }

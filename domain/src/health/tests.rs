@@ -254,6 +254,13 @@ fn an_isolated_observer_has_no_vote() {
     let mut one_reference = cut_off(bad("us-west-2"));
     one_reference.references.insert("eu-west-1".into(), true);
     assert_eq!(judge([bad("eu-west-1"), one_reference]).diagnosis, Diagnosis::RegionDown);
+    // So is reaching a peer; whoever reaches itself, or somebody who is not of the fleet, reaches none.
+    for (reaches, counts) in [("eu-west-1", true), ("us-west-2", false), ("sa-east-1", false)] {
+        let mut one_peer = cut_off(bad("us-west-2"));
+        one_peer.reaches.push(reaches.into());
+        let down = judge([bad("eu-west-1"), one_peer]).diagnosis == Diagnosis::RegionDown;
+        assert_eq!(down, counts, "{reaches}");
+    }
 }
 
 #[test]
@@ -408,8 +415,34 @@ fn a_restarted_observer_is_believed_and_an_old_report_is_not() {
     let mut held = matrix([Report { seq: 7, ..good("eu-west-1") }]);
     held.take(NOW, Report { seq: 6, ..bad("eu-west-1") });
     assert_eq!(held.of(&"eu-west-1".into()).unwrap().report.seq, 7);
+    held.take(NOW, Report { seq: 8, sent_at: NOW.plus_ms(1), ..bad("eu-west-1") });
+    assert_eq!(held.of(&"eu-west-1".into()).unwrap().report.seq, 8);
     held.take(NOW, Report { seq: 1, ..bad("eu-west-1") });
     assert_eq!(held.of(&"eu-west-1".into()).unwrap().report.seq, 1);
+}
+
+#[test]
+fn what_was_heard_before_a_time_that_nobody_measured_is_older_by_it() {
+    let mut held = matrix([good("eu-west-1")]);
+    assert!(held.fresh(NOW, &"eu-west-1".into(), 5_000).is_some());
+    held.age(4_000);
+    assert!(held.fresh(NOW, &"eu-west-1".into(), 5_000).is_some(), "at most so old");
+    held.age(1);
+    assert!(held.fresh(NOW, &"eu-west-1".into(), 5_000).is_none());
+}
+
+#[test]
+fn a_vote_is_for_one_switch_and_one_of_its_bits() {
+    let mut voter = good("eu-west-1");
+    voter.votes = vec![("shop".into(), "us-east-1".into(), Vote::Off), ("cart".into(), "eu-west-1".into(), Vote::On)];
+    let held = matrix([voter]);
+    let vote = |group: &str, bit_of: &str, later_ms| {
+        held.vote(NOW.plus_ms(later_ms), &"eu-west-1".into(), 5_000, &group.into(), &bit_of.into())
+    };
+    assert_eq!((vote("shop", "us-east-1", 0), vote("cart", "eu-west-1", 0)), (Vote::Off, Vote::On));
+    assert_eq!((vote("shop", "eu-west-1", 0), vote("cart", "us-east-1", 0)), (Vote::Silent, Vote::Silent));
+    assert_eq!(vote("shop", "us-east-1", 4_001), Vote::Silent, "too long ago");
+    assert_eq!(held.vote(NOW, &"us-west-2".into(), 5_000, &"shop".into(), &"us-east-1".into()), Vote::Silent);
 }
 
 /// The matrix of a daemon that heard the others' clocks say so much more than its own.

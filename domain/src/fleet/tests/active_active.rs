@@ -1,8 +1,10 @@
 //! Active-active services: a Region leaves, and comes back in waves.
 
 use super::fixture::*;
+use super::members::{FOURTH, enlist};
+use super::settings::modern;
 use crate::fleet::*;
-use crate::health::{Report, Status, StoreReading};
+use crate::health::{Report, SignalReading, Status, StoreReading};
 use crate::ids::{Region, RunId};
 use crate::plan::{Mode, Movement};
 use crate::route53::{Location, RecordType};
@@ -298,6 +300,52 @@ fn a_region_without_the_writer_leaves_and_one_whose_service_has_no_writer_leaves
     run(&mut bench, Movement::Evacuate, US, Mode::Graceful);
     let serving = bench.state.serving(bench.shop());
     assert_eq!(serving.into_iter().map(Region::as_str).collect::<Vec<_>>(), [EU]);
+}
+
+#[test]
+fn a_region_comes_back_beside_the_one_where_is_written() {
+    let mut spec = many();
+    spec.data.clear();
+    spec.regions.push(FOURTH.into());
+    let mut bench = modern(Bench::formed());
+    bench.ok(person(), enlist(FOURTH, Role::Member));
+    bench.ok(person(), apply(vec![spec]));
+    bench.settle();
+    let written_in = |bench: &mut Bench, region: &str| {
+        let service = bench.state.services.get_mut("shop").unwrap();
+        (service.primary, service.chosen) = (region.into(), region.into());
+    };
+    // Nor does anything move that need not: who leaves leaves it where it is written, unless somebody says otherwise.
+    let leaves = |bench: &Bench, from: &str, to: Option<&str>| {
+        let request = FailoverRequest {
+            movement: Movement::Evacuate,
+            from: Some(from.into()),
+            to: to.map(Into::into),
+            ..by_person(Mode::Graceful)
+        };
+        bench.propose(sound(), &request).map(|decision| decision.plan.to.to_string()).map_err(|refused| refused.code)
+    };
+    for writes in [US, EU] {
+        written_in(&mut bench, writes);
+        assert_eq!(leaves(&bench, FOURTH, None).as_deref(), Ok(writes));
+        assert_eq!(leaves(&bench, FOURTH, Some(EU)).as_deref(), Ok(EU));
+    }
+    assert_eq!(leaves(&bench, EU, None).as_deref(), Ok(US), "the first that is well");
+    bench.ok(person(), Command::SetSwitch { group: "shop".into(), region: FOURTH.into(), on: false, run: None });
+    bench.settle();
+    assert_eq!(bench.state.first_away(bench.shop()), Some(&Region::from(FOURTH)));
+    assert_eq!(leaves(&bench, US, Some(FOURTH)), Err("NO_STANDBY".to_owned()), "it serves nobody");
+    for (writes, seen_from) in [(US, US), (EU, EU)] {
+        written_in(&mut bench, writes);
+        let reports = sound().into_iter().map(|mut report| {
+            let there = report.signals.clone().into_iter().filter(|signal| signal.region.as_str() == EU);
+            let there: Vec<_> = there.map(|signal| SignalReading { region: FOURTH.into(), ..signal }).collect();
+            report.signals.extend(there);
+            report
+        });
+        let back = ask(&bench, Movement::Restore, FOURTH, Mode::Graceful, reports.collect()).unwrap();
+        assert_eq!((back.plan.from.as_str(), back.plan.to.as_str()), (seen_from, FOURTH));
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::fixture::*;
 use crate::fleet::*;
 use crate::health::{Status, View};
 use crate::ids::{Epoch, LogIndex, ServiceName};
-use crate::plan::Mode;
+use crate::plan::{Mode, Movement};
 use crate::service::{OnDoubt, Pattern, ServiceSpec};
 
 fn refused(bench: &Bench, edit: impl FnOnce(&mut Decision)) -> String {
@@ -65,6 +65,9 @@ fn a_decision_is_refused_with_its_word() {
     );
     assert_eq!(refused(&bench, |decision| decision.loss[0].bound = None), "APPROVAL_NEEDED");
     assert_eq!(refused(&bench, |decision| decision.loss[0].bound = Some(5_001)), "APPROVAL_NEEDED");
+    let mut just_within = bench.automatic();
+    just_within.loss[0].bound = Some(bench.shop().spec.objectives.rpo_ms);
+    bench.clone().decide(just_within);
     assert_eq!(refused(&bench, |decision| drop(decision.loss.pop())), "APPROVAL_NEEDED");
     assert_eq!(refused(&bench, |decision| decision.unfenced_consent = Some(Consent::Policy)), "NO_CONSENT");
     let forged = Consent::Person("alice".into());
@@ -240,6 +243,36 @@ fn a_person_is_told_what_blocks_and_may_force_the_rest() {
     let plan = bench.propose(healthy(), &by_person(Mode::Graceful)).unwrap().plan;
     let same_plan = FailoverRequest { plan_hash: Some(plan.hash()), ..by_person(Mode::Graceful) };
     assert_eq!(bench.propose(healthy(), &same_plan).unwrap().plan, plan);
+}
+
+#[test]
+fn a_pair_goes_back_to_its_home_and_nowhere_else() {
+    let mut bench = Bench::serving();
+    let run = bench.decide(bench.asked(Mode::Forced));
+    bench.finish(&run);
+    bench.settle();
+    let back = |to: Option<&str>| FailoverRequest {
+        movement: Movement::Restore,
+        to: to.map(Into::into),
+        ..by_person(Mode::Forced)
+    };
+    let refused = bench.propose(healthy(), &back(Some(EU))).unwrap_err();
+    let why = "shop is at home in us-east-1: nothing goes back to eu-west-1";
+    assert_eq!((refused.code.as_str(), refused.reason.as_str()), ("ALREADY_THERE", why));
+    for to in [None, Some(US)] {
+        assert_eq!(bench.propose(healthy(), &back(to)).unwrap().plan.to.as_str(), US);
+    }
+    // What is evacuated is where it serves.
+    let out = |from: Option<&str>| FailoverRequest {
+        movement: Movement::Evacuate,
+        from: from.map(Into::into),
+        ..by_person(Mode::Forced)
+    };
+    for from in [None, Some(EU)] {
+        assert_eq!(bench.propose(healthy(), &out(from)).unwrap().plan.from.as_str(), EU);
+    }
+    let refused = bench.propose(healthy(), &out(Some(US))).unwrap_err();
+    assert_eq!(refused.reason, "shop serves from eu-west-1, not from us-east-1");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::plan::Mode;
 use crate::service::{Automation, ServiceSpec};
 use crate::time::Timestamp;
 
-const HOLD_MS: u64 = 60_000;
+pub(super) const HOLD_MS: u64 = 60_000;
 
 pub(crate) fn drill(kind: DrillKind) -> DrillSpec {
     DrillSpec {
@@ -37,7 +37,7 @@ pub(crate) fn drill(kind: DrillKind) -> DrillSpec {
     }
 }
 
-fn scheduled(cron: &str) -> DrillSpec {
+pub(super) fn scheduled(cron: &str) -> DrillSpec {
     let schedule = Schedule { cron: cron.into(), timezone: "UTC".into(), window_ms: 600_000, blackouts: Vec::new() };
     DrillSpec { schedule: Some(schedule), ..drill(DrillKind::Switchover) }
 }
@@ -48,7 +48,7 @@ fn front_door() -> String {
 }
 
 /// Everything is well everywhere, copies included.
-fn all_well() -> Vec<Report> {
+pub(super) fn all_well() -> Vec<Report> {
     let mut reports = healthy();
     for report in &mut reports {
         let here = report.stores.clone().into_iter();
@@ -60,9 +60,10 @@ fn all_well() -> Vec<Report> {
     reports
 }
 
-struct GameDay {
-    bench: Bench,
-    id: DrillRunId,
+#[derive(Clone)]
+pub(super) struct GameDay {
+    pub(super) bench: Bench,
+    pub(super) id: DrillRunId,
 }
 
 impl GameDay {
@@ -78,11 +79,11 @@ impl GameDay {
         Self { bench, id: "gameday.1".into() }
     }
 
-    fn opened(spec: DrillSpec) -> Self {
+    pub(super) fn opened(spec: DrillSpec) -> Self {
         Self::opened_with(spec, shop())
     }
 
-    fn opened_with(spec: DrillSpec, service: ServiceSpec) -> Self {
+    pub(super) fn opened_with(spec: DrillSpec, service: ServiceSpec) -> Self {
         let mut day = Self::applied(spec, service);
         day.bench.ok(person(), Command::OpenDrill { drill: "gameday".into(), scheduled_for: None });
         day
@@ -92,7 +93,7 @@ impl GameDay {
         &self.bench.state.drill_runs[&self.id]
     }
 
-    fn phase(&self) -> DrillPhase {
+    pub(super) fn phase(&self) -> DrillPhase {
         self.run().phase
     }
 
@@ -100,16 +101,16 @@ impl GameDay {
         self.run().verdict
     }
 
-    fn later(&mut self, ms: u64) {
+    pub(super) fn later(&mut self, ms: u64) {
         self.bench.now = self.bench.now.plus_ms(ms);
     }
 
-    fn proposals(&self, reports: Vec<Report>) -> Vec<Command> {
+    pub(super) fn proposals(&self, reports: Vec<Report>) -> Vec<Command> {
         tick(self.bench.now, &self.bench.state, &self.bench.matrix(reports), &view())
     }
 
     /// One tick of the leader, all of whose proposals are agreed.
-    fn tick(&mut self, reports: Vec<Report>) {
+    pub(super) fn tick(&mut self, reports: Vec<Report>) {
         for command in self.proposals(reports) {
             self.bench.ok(daemon(), command);
         }
@@ -117,25 +118,25 @@ impl GameDay {
 
     /// The run that is open, done to its end.
     #[track_caller]
-    fn walk_the_run(&mut self) -> RunId {
+    pub(super) fn walk_the_run(&mut self) -> RunId {
         let run = self.bench.state.open_run(&"shop".into()).expect("no run is open").id.clone();
         self.later(2_000);
         self.bench.finish(&run);
         run
     }
 
-    fn record(&mut self, run: &RunId, errors: u64) {
+    pub(super) fn record(&mut self, run: &RunId, errors: u64) {
         let through = ThroughSeen { asked: 60, errors, longest_gap_ms: errors * 1_000, well_since: None };
         let curves = Curves { from: self.bench.now, curves: Vec::new(), through: Some(through) };
         self.bench.ok(daemon(), Command::Record { run: run.clone(), curves: Box::new(curves) });
     }
 
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         self.bench.settle();
     }
 
     /// Out and holding.
-    fn arrived(spec: DrillSpec) -> (Self, RunId) {
+    pub(super) fn arrived(spec: DrillSpec) -> (Self, RunId) {
         let mut day = Self::opened(spec);
         day.tick(all_well());
         day.tick(all_well());
@@ -146,10 +147,11 @@ impl GameDay {
     }
 
     /// From holding to the verdict.
-    fn return_and_close(&mut self, out: &RunId) -> RunId {
+    pub(super) fn return_and_close(&mut self, out: &RunId) -> RunId {
         self.tick(all_well());
         assert_eq!(self.phase(), DrillPhase::Returning, "{:?}", self.run().waits_for);
         self.tick(all_well());
+        assert_eq!(self.bench.phase(), ServicePhase::Returning);
         let back = self.walk_the_run();
         self.settle();
         self.record(out, 0);
@@ -349,7 +351,7 @@ impl GameDay {
 
 #[test]
 fn a_service_that_cannot_be_brought_back_says_so_loudly() {
-    let (mut day, _) = GameDay::arrived(drill(DrillKind::Switchover));
+    let (mut day, out) = GameDay::arrived(drill(DrillKind::Switchover));
     day.later(HOLD_MS + 1);
     day.tick(all_well());
     for _ in 0..3 {
@@ -363,10 +365,14 @@ fn a_service_that_cannot_be_brought_back_says_so_loudly() {
     day.tick(all_well());
     assert!(day.bench.state.open_run(&"shop".into()).is_none(), "nobody tries for ever");
     assert_eq!(day.phase(), DrillPhase::Returning, "it is not over before the service is back");
+    let back = day.run().back.clone().unwrap();
+    let held: Vec<&RunId> = day.bench.state.runs.keys().collect();
+    assert!(held.contains(&&out) && held.contains(&&back), "what its verdict rests on stays: {held:?}");
+    assert_eq!(held.len(), 4, "and what it tried before, as many as of any service");
 }
 
 /// What the observers report while they are shown that us-east-1 is lost.
-fn shown(day: &GameDay, observers: &[&str]) -> Vec<Report> {
+pub(super) fn shown(day: &GameDay, observers: &[&str]) -> Vec<Report> {
     let mut reports = all_well();
     for report in reports.iter_mut().filter(|report| observers.contains(&report.observer.as_str())) {
         let signals: Vec<SignalReading> = report
@@ -395,7 +401,7 @@ fn shown(day: &GameDay, observers: &[&str]) -> Vec<Report> {
 }
 
 /// Stores lag by little, so that the bound is within the budget.
-fn detecting() -> GameDay {
+pub(super) fn detecting() -> GameDay {
     let mut day = GameDay::opened(drill(DrillKind::RegionLoss));
     day.tick(all_well());
     assert_eq!(day.phase(), DrillPhase::Detecting);
@@ -622,11 +628,14 @@ fn people_approve_by_name_each_once_and_not_for_ever() {
 const NEW_YEAR: Timestamp = Timestamp(1_767_225_595_000);
 
 fn on_schedule(cron: &str) -> GameDay {
-    let mut day = GameDay::applied(scheduled(cron), shop());
+    on_schedule_with(scheduled(cron))
+}
+
+pub(super) fn on_schedule_with(mut spec: DrillSpec) -> GameDay {
+    let mut day = GameDay::applied(spec.clone(), shop());
     day.bench.now = NEW_YEAR;
     // Applied anew, now: windows that opened in 1970 are none of it.
     let Command::Apply { specs, tokens, prune, .. } = apply(vec![shop()]) else { unreachable!() };
-    let mut spec = scheduled(cron);
     spec.guardrails.clear();
     spec.schedule.as_mut().unwrap().window_ms = 599_999;
     day.bench.ok(person(), Command::Apply { specs, tokens, prune, drills: vec![spec] });

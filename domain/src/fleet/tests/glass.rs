@@ -4,7 +4,7 @@ use super::fixture::*;
 use super::settings::{agreed, modern, settings};
 use crate::fleet::*;
 use crate::glass::tests::{request, signed};
-use crate::glass::{Glass, GlassRequest};
+use crate::glass::{Glass, GlassRequest, MOST_VALID_MS};
 use crate::ids::{Epoch, Generation, RunId};
 use crate::plan::Mode;
 use crate::time::Timestamp;
@@ -122,6 +122,19 @@ fn what_is_wrong_with_it_is_found_by_whoever_applies_it() {
 }
 
 #[test]
+fn it_is_good_until_its_last_millisecond_and_for_an_hour_at_most() {
+    for (valid_ms, opens) in [(0, true), (MOST_VALID_MS, true), (MOST_VALID_MS + 1, false)] {
+        let bench = bench();
+        let request = GlassRequest { expires_at: bench.now.plus_ms(valid_ms), ..asked(&bench) };
+        let opened = bench.state.opens(bench.now, &signed(request, &[1, 2]));
+        assert_eq!(opened.is_ok(), opens, "{valid_ms}: {opened:?}");
+    }
+    let bench = bench();
+    let late = signed(GlassRequest { expires_at: bench.now, ..asked(&bench) }, &[1, 2]);
+    assert!(bench.state.opens(bench.now.plus_ms(1), &late).unwrap_err().to_string().starts_with("it expired at"));
+}
+
+#[test]
 fn before_keys_are_agreed_on_nobody_opens_anything() {
     let mut bench = modern(Bench::serving());
     let command = decide(&bench, signed(asked(&bench), &[1, 2]));
@@ -149,9 +162,15 @@ fn the_name_is_nobodys_without_the_signatures_and_the_signatures_are_for_nothing
     assert_eq!(bench.refused(person(), signed.clone()), "NOT_SIGNED", "nor are they anybody else's");
     assert_eq!(bench.refused(daemon(), signed), "NOT_SIGNED");
     // It is a forced move or nothing: no announcement, no approval.
-    let later =
-        Decision { needs_approval: true, ..decision(&bench, crate::glass::tests::signed(asked(&bench), &[1, 2])) };
-    assert_eq!(bench.refused(signed_by("alice+bob"), Command::Decide(Box::new(later))), "BREAK_GLASS_REFUSED");
+    let now = decision(&bench, crate::glass::tests::signed(asked(&bench), &[1, 2]));
+    let later = [
+        Decision { needs_approval: true, ..now.clone() },
+        Decision { announce_until: Some(bench.now.plus_ms(60_000)), ..now.clone() },
+        Decision { trigger: Trigger::Automatic, ..now },
+    ];
+    for decision in later {
+        assert_eq!(bench.refused(signed_by("alice+bob"), Command::Decide(Box::new(decision))), "BREAK_GLASS_REFUSED");
+    }
 }
 
 #[test]

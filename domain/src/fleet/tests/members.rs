@@ -3,7 +3,7 @@
 use super::drills::drill;
 use super::fixture::*;
 use super::settings::modern;
-use crate::drill::{DrillKind, Guardrail};
+use crate::drill::{DrillKind, DrillSpec, Guardrail};
 use crate::fleet::*;
 use crate::health::Status;
 use crate::ids::Region;
@@ -127,21 +127,27 @@ fn what_would_leave_something_dangling_is_refused_with_its_name() {
     let nowhere = Command::Enlist { region: FOURTH.into(), role: Role::Witness, switch: None };
     assert_eq!(bench.refused(person(), nowhere.clone()), "NO_ENDPOINT");
     bench.ok(person(), enlist(FOURTH, Role::Member));
-    let refused = bench.put(person(), dismiss(US)).result.unwrap_err();
-    assert_eq!((refused.code.as_str(), refused.reason.contains("service shop")), ("REGION_IN_USE", true), "{refused}");
+    for region in [US, EU] {
+        let refused = bench.put(person(), dismiss(region)).result.unwrap_err();
+        assert_eq!(
+            (refused.code.as_str(), refused.reason.contains("service shop")),
+            ("REGION_IN_USE", true),
+            "{refused}"
+        );
+    }
 
     let mut drill = drill(DrillKind::Switchover);
     let alarm = |region: &str| Guardrail::Alarm { name: "slo".into(), region: region.into() };
-    drill.guardrails = vec![alarm(FOURTH)];
-    let with = |drill: &crate::drill::DrillSpec| Command::Apply {
-        specs: vec![],
-        drills: vec![drill.clone()],
-        prune: false,
-        tokens: vec![],
-    };
-    bench.ok(person(), with(&drill));
-    let refused = bench.put(person(), dismiss(FOURTH)).result.unwrap_err();
-    assert!(refused.reason.contains(&format!("drill {}", drill.name)), "{refused}");
+    let guarded = DrillSpec { guardrails: vec![alarm(FOURTH)], ..drill.clone() };
+    let left = DrillSpec { from: Some(FOURTH.into()), guardrails: vec![], ..drill.clone() };
+    let reached = DrillSpec { to: Some(FOURTH.into()), guardrails: vec![], ..drill.clone() };
+    let with =
+        |drill: &DrillSpec| Command::Apply { specs: vec![], drills: vec![drill.clone()], prune: false, tokens: vec![] };
+    for drill in [guarded, left, reached] {
+        bench.ok(person(), with(&drill));
+        let refused = bench.put(person(), dismiss(FOURTH)).result.unwrap_err();
+        assert!(refused.reason.contains(&format!("drill {}", drill.name)), "{refused}");
+    }
     drill.guardrails = vec![alarm(EU)];
     bench.ok(person(), with(&drill));
     bench.ok(person(), dismiss(FOURTH));

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::active_active::many;
+use super::active_active::{ask, many, sound};
+use super::drills::drill;
 use super::fixture::*;
+use crate::drill::DrillKind;
 use crate::fleet::*;
 use crate::format::Format;
 use crate::ids::{Generation, LogIndex, Region};
-use crate::plan::Mode;
+use crate::plan::{Mode, Movement};
 use crate::service::SwitchTransport;
 use crate::time::Timestamp;
 use crate::traffic::voices;
@@ -103,6 +105,7 @@ fn no_number_is_used_twice_and_the_history_goes_on_behind_what_it_knows() {
     let mut lost = backup.clone();
     let run = lost.decide(lost.asked(Mode::Forced));
     lost.finish(&run);
+    lost.settle();
     let mut cart = shop();
     cart.name = "cart".into();
     lost.ok(person(), apply(vec![cart]));
@@ -116,6 +119,11 @@ fn no_number_is_used_twice_and_the_history_goes_on_behind_what_it_knows() {
     }
     assert_eq!((&since.head, since.generation, since.index), (&lost.state.head, Generation(1), lost.state.applied));
     assert!(since.shown.iter().any(|(_, said)| said.contains("eu-west-1 serves")), "{:?}", since.shown);
+    assert!(
+        !since.shown.iter().any(|(_, said)| said.contains("settled") || said.contains("intent")),
+        "{:?}",
+        since.shown
+    );
 
     let mut bench = restored(&backup, &since);
     bench.events = [lost.events.clone(), bench.events[backup.events.len()..].to_vec()].concat();
@@ -162,10 +170,42 @@ fn of_an_active_active_service_every_region_and_the_writer_are_said() {
     let on: BTreeSet<_> =
         bench.state.switches["shop"].bits.iter().filter(|(_, bit)| bit.on).map(|(at, _)| at).collect();
     assert_eq!((on, &bench.shop().primary), ([&Region::from(EU)].into(), &Region::from(EU)));
+    // Where one was coming back it is there, whole, or it is not: nobody counts its waves any more.
+    let mut waves = restored(&returning(), &nothing_since(&returning()));
+    waves.ok(person(), confirm(&[EU], EU));
+    waves.ok(person(), Command::SetSwitch { group: "shop".into(), region: US.into(), on: true, run: None });
+    assert_eq!(waves.state.share(waves.shop(), &US.into()), Some(1), "what it had is what it has");
+    let mut waves = restored(&returning(), &nothing_since(&returning()));
+    waves.ok(person(), confirm(&[US, EU], EU));
+    assert_eq!(waves.state.share(waves.shop(), &US.into()), Some(100));
     let mut both = restored(&backup, &nothing_since(&backup));
     both.ok(person(), confirm(&[US, EU], EU));
     assert_eq!(both.state.serving(both.shop()).len(), 2);
     assert_eq!(both.shop().primary, Region::from(EU));
+}
+
+/// us-east-1 has left, and has its first wave.
+fn returning() -> Bench {
+    let mut bench = Bench::serving_spec(many());
+    for movement in [Movement::Evacuate, Movement::Restore] {
+        let run = bench.decide(ask(&bench, movement, US, Mode::Graceful, sound()).unwrap());
+        bench.finish(&run);
+        bench.settle();
+    }
+    bench
+}
+
+#[test]
+fn a_drill_that_was_open_is_over_and_says_why() {
+    let mut backup = Bench::serving();
+    let drills = vec![drill(DrillKind::Switchover)];
+    backup.ok(person(), Command::Apply { specs: vec![], drills, prune: false, tokens: vec![] });
+    backup.ok(person(), Command::OpenDrill { drill: "gameday".into(), scheduled_for: None });
+    let bench = restored(&backup, &nothing_since(&backup));
+    let (_, run) = bench.state.drill_runs.iter().next().unwrap();
+    assert!(run.is_closed(), "{run:?}");
+    let said = bench.events.last().unwrap();
+    assert!(said.message.contains("restored from a backup"), "{}", said.message);
 }
 
 fn small() -> Backup {
@@ -203,6 +243,27 @@ fn a_backup_of_which_a_bit_has_turned_is_refused_wherever_it_is() {
     let longer = [file.as_slice(), b"\n"].concat();
     assert!(matches!(Backup::read(&longer, Format::NEWEST), Err(BackupError::Damaged(_))));
     assert_eq!(Backup::read(&file, Format::NEWEST), Ok(small()));
+}
+
+#[test]
+fn a_backup_that_says_of_itself_what_it_does_not_hold_is_refused() {
+    let changes: [fn(&mut Backup); 6] = [
+        |it| it.about.fleet = "other".into(),
+        |it| it.about.generation = Generation(9),
+        |it| it.about.index = it.about.index.next(),
+        |it| it.about.seq += 1,
+        |it| it.about.format = Format(2),
+        |it| (it.about.fleet, it.state.fleet) = ("".into(), "".into()),
+    ];
+    for (at, change) in changes.into_iter().enumerate() {
+        let mut backup = small();
+        change(&mut backup);
+        let refused = Backup::read(&backup.write().unwrap(), Format::NEWEST).unwrap_err();
+        assert!(refused.to_string().contains("what it says of itself is not what it holds"), "{at}: {refused}");
+    }
+    let file = String::from_utf8(small().write().unwrap()).unwrap();
+    let refused = Backup::read(file.replacen("backup 1", "backup 0", 1).as_bytes(), Format::NEWEST).unwrap_err();
+    assert!(refused.to_string().contains("no number that was ever written"), "{refused}");
 }
 
 #[test]

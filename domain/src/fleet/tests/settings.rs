@@ -1,6 +1,7 @@
 //! What daemons' files say of the whole fleet: agreed on by most of them, never by one.
 
 use super::fixture::*;
+use super::members::{FOURTH, enlist};
 use crate::fleet::*;
 use crate::format::Format;
 use crate::glass::tests::enrolment;
@@ -63,6 +64,8 @@ fn most_files_decide_and_one_alone_does_not() {
 #[test]
 fn a_fleet_that_does_not_read_them_yet_agrees_on_nothing() {
     let mut bench = Bench::serving();
+    let state = serde_json::to_value(&bench.state).unwrap();
+    assert_eq!(state.get("settings"), None, "an older build reads this state");
     assert_eq!(proposed(&bench, [Some(settings()), Some(settings()), Some(settings())]), vec![]);
     assert_eq!(bench.refused(daemon(), agree(settings(), &FLEET)), "FORMAT_NOT_AGREED");
 }
@@ -81,6 +84,28 @@ fn whoever_proposes_it_no_minority_no_stranger_no_person_and_no_nonsense_counts(
     assert_eq!(bench.refused(daemon(), agree(still, &FLEET)), "INVALID_SETTINGS");
     bench.ok(daemon(), agree(settings(), &FLEET));
     assert_eq!(bench.refused(daemon(), agree(settings(), &FLEET)), "AGREED");
+    // Half of a fleet is not most of it.
+    let mut four = modern(Bench::serving());
+    four.ok(person(), enlist(FOURTH, Role::Member));
+    assert_eq!(four.refused(daemon(), agree(settings(), &[US, EU])), "NOT_AGREED");
+    four.ok(daemon(), agree(settings(), &[US, EU, FOURTH]));
+}
+
+#[test]
+fn a_limit_has_a_window_that_can_be_kept_and_lets_something_move() {
+    let check = |window_ms, regions, services| {
+        let velocity = Some(Velocity { window_ms, regions, services });
+        FleetSettings { velocity, break_glass: None }.check().is_ok()
+    };
+    for (window_ms, fits) in [(999, false), (1_000, true), (MOST_WINDOW_MS, true), (MOST_WINDOW_MS + 1, false)] {
+        assert_eq!(check(window_ms, 1, None), fits, "{window_ms}");
+    }
+    assert!(check(1_000, 1, Some(1)) && !check(1_000, 0, None) && !check(1_000, 1, Some(0)));
+    let said = |services| Velocity { window_ms: 60_000, regions: 2, services }.sentence();
+    assert_eq!(said(Some(3)), "3 services out of 2 Region(s) in 60 s");
+    assert_eq!(said(None), "any number of services out of 2 Region(s) in 60 s");
+    let nothing = "no limit on automatic moves; the glass is broken by nobody";
+    assert_eq!(FleetSettings::default().sentence(), nothing);
 }
 
 #[test]

@@ -215,6 +215,21 @@ fn what_is_remembered_survives_a_restart_and_ends() {
 }
 
 #[test]
+fn each_region_that_was_left_is_remembered_for_itself() {
+    let mut bench = three(Some(Velocity { window_ms: HOUR_MS, regions: 2, services: None }), 0);
+    cart_left(&mut bench);
+    bench.now = bench.now.plus_ms(60_000);
+    let back = decisions(&bench, lost(EU)).into_iter().find(|one| one.plan.service.as_str() == "back").unwrap();
+    bench.decide(back);
+    assert_eq!(bench.state.departures.keys().map(Region::as_str).collect::<Vec<_>>(), [EU, US]);
+    // Neither is new, so more may leave them both.
+    for region in [EU, US] {
+        assert!(bench.state.velocity(bench.now, bench.shop(), &region.into()).unwrap().is_ok());
+    }
+    assert!(bench.state.velocity(bench.now, bench.shop(), &WITNESS.into()).unwrap().is_err());
+}
+
+#[test]
 fn a_forecast_says_who_would_be_asked() {
     let mut bench = three(one_region(), 0);
     cart_left(&mut bench);
