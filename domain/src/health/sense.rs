@@ -169,7 +169,140 @@ const fn is_text(text: &str) -> bool {
 mod tests {
     use super::*;
     use crate::fleet::tests::fixture::{EU, report};
-    use crate::health::Status;
+    use crate::health::readiness::{Check, Verdict};
+    use crate::health::{CanaryReading, Status, ThroughReading, Vote};
+
+    type Change<T> = (&'static str, fn(&mut Report, T));
+
+    /// One of everything that a daemon can say.
+    fn full() -> Report {
+        let mut told = report(EU, Status::Bad);
+        told.signals[0].latency_ms = Some(1);
+        told.stores[0].canary = Some(CanaryReading::default());
+        let (signals, route53) = (vec![told.signals[0].clone()], Some(told.route53[0].clone()));
+        let (service, region) = (told.signals[0].service.clone(), Region::from(EU));
+        let drill = "gameday.1".into();
+        told.rehearsals.push(Rehearsal { drill, service: service.clone(), region: region.clone(), signals, route53 });
+        let through = ThroughReading {
+            service: service.clone(),
+            status: Status::Good,
+            latency_ms: Some(1),
+            age_ms: 1,
+            detail: "200".into(),
+        };
+        told.through.push(through);
+        let check = Check { name: "replica".into(), verdict: Verdict::Ready, reason: "it is there".into() };
+        let (store, topic) = (Some("orders".into()), "copy".into());
+        told.checks.push(Sheet { service, topic, store, region: Some(region.clone()), age_ms: 1, checks: vec![check] });
+        told.votes.push(("shop".into(), region, Vote::On));
+        told
+    }
+
+    fn durations() -> Vec<Change<u64>> {
+        vec![
+            ("signal held", |it, ms| it.signals[0].held_ms = ms),
+            ("signal age", |it, ms| it.signals[0].age_ms = ms),
+            ("signal latency", |it, ms| it.signals[0].latency_ms = Some(ms)),
+            ("shown signal", |it, ms| it.rehearsals[0].signals[0].held_ms = ms),
+            ("store age", |it, ms| it.stores[0].age_ms = ms),
+            ("lag", |it, ms| it.stores[0].lag_ms = Some((ms, 0))),
+            ("age of a lag", |it, ms| it.stores[0].lag_ms = Some((0, ms))),
+            ("acknowledged", |it, ms| it.stores[0].canary.as_mut().unwrap().acknowledged_age_ms = ms),
+            ("visible", |it, ms| it.stores[0].canary.as_mut().unwrap().visible_age_ms = ms),
+            ("Route 53", |it, ms| it.route53[0].age_ms = ms),
+            ("shown Route 53", |it, ms| it.rehearsals[0].route53.as_mut().unwrap().age_ms = ms),
+            ("through", |it, ms| it.through[0].age_ms = ms),
+            ("latency through", |it, ms| it.through[0].latency_ms = Some(ms)),
+            ("sheet", |it, ms| it.checks[0].age_ms = ms),
+        ]
+    }
+
+    #[test]
+    fn no_duration_is_longer_than_any_can_be() {
+        assert_eq!(full().check_sense(full().applied), Ok(()));
+        for (what, change) in durations() {
+            let with = |ms| {
+                let mut told = full();
+                change(&mut told, ms);
+                told.check_sense(told.applied)
+            };
+            assert_eq!(with(LONGEST_MS), Ok(()), "{what}");
+            assert!(with(LONGEST_MS + 1).unwrap_err().contains("something has lasted"), "{what}");
+        }
+    }
+
+    #[test]
+    fn no_name_and_no_text_is_longer_than_any_can_be() {
+        let names: Vec<Change<String>> = vec![
+            ("build", |it, name| it.build.version = name),
+            ("peer", |it, name| it.reaches.push(Region::new(name))),
+            ("reference", |it, name| _ = it.references.insert(Region::new(name), true)),
+            ("control plane", |it, name| _ = it.control_planes.insert(Region::new(name), Status::Good)),
+            ("signal's service", |it, name| it.signals[0].service = name.as_str().into()),
+            ("signal's Region", |it, name| it.signals[0].region = Region::new(name)),
+            ("signal", |it, name| it.signals[0].signal = name.as_str().into()),
+            ("shown signal", |it, name| it.rehearsals[0].signals[0].signal = name.as_str().into()),
+            ("store's service", |it, name| it.stores[0].service = name.as_str().into()),
+            ("store", |it, name| it.stores[0].store = name.as_str().into()),
+            ("store's Region", |it, name| it.stores[0].region = Region::new(name)),
+            ("Route 53's service", |it, name| it.route53[0].service = name.as_str().into()),
+            ("Route 53's Region", |it, name| it.route53[0].region = Region::new(name)),
+            ("vote", |it, name| it.votes[0].0 = name.as_str().into()),
+            ("vote's Region", |it, name| it.votes[0].1 = Region::new(name)),
+            ("through", |it, name| it.through[0].service = name.as_str().into()),
+            ("sheet's service", |it, name| it.checks[0].service = name.as_str().into()),
+            ("sheet's topic", |it, name| it.checks[0].topic = name),
+            ("sheet's store", |it, name| it.checks[0].store = Some(name.as_str().into())),
+            ("sheet's Region", |it, name| it.checks[0].region = Some(Region::new(name))),
+            ("check", |it, name| it.checks[0].checks[0].name = name),
+            ("drill", |it, name| it.rehearsals[0].drill = name.as_str().into()),
+            ("rehearsal's service", |it, name| it.rehearsals[0].service = name.as_str().into()),
+            ("rehearsal's Region", |it, name| it.rehearsals[0].region = Region::new(name)),
+        ];
+        let texts: Vec<Change<String>> = vec![
+            ("signal", |it, text| it.signals[0].detail = text),
+            ("through", |it, text| it.through[0].detail = text),
+            ("check", |it, text| it.checks[0].checks[0].reason = text),
+        ];
+        for (changes, longest) in [(names, LONGEST_NAME), (texts, LONGEST_TEXT)] {
+            for (what, change) in changes {
+                let with = |length| {
+                    let mut told = full();
+                    change(&mut told, "a".repeat(length));
+                    told.check_sense(told.applied)
+                };
+                assert_eq!(with(longest), Ok(()), "{what}");
+                assert!(with(longest + 1).unwrap_err().contains("far too long"), "{what}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_daemon_says_more_than_a_fleet_can_have_nor_knows_what_nobody_does() {
+        let changes: Vec<Change<usize>> = vec![
+            ("stores", |it, most| it.stores = vec![it.stores[0].clone(); most * MOST_READINGS + 1]),
+            ("signals", |it, most| it.signals = vec![it.signals[0].clone(); most * MOST_READINGS + 1]),
+            ("sheets", |it, most| it.checks = vec![it.checks[0].clone(); most * MOST_SHEETS + 1]),
+            ("rehearsals", |it, most| it.rehearsals = vec![it.rehearsals[0].clone(); most * MOST_REHEARSALS + 1]),
+            ("peers", |it, most| it.reaches = vec![EU.into(); most * MOST_REGIONS + 1]),
+        ];
+        for (what, change) in changes {
+            for (most, fits) in [(0, true), (1, false)] {
+                let mut told = full();
+                change(&mut told, most);
+                assert_eq!(told.check_sense(told.applied).is_ok(), fits, "{what}");
+            }
+        }
+        let mut most = full();
+        most.reaches = vec![EU.into(); MOST_REGIONS];
+        assert_eq!(most.check_sense(most.applied), Ok(()));
+        let mut told = full();
+        (told.applied, told.history_confirmed) = (LogIndex(FAR + 7), Some(LogIndex(FAR + 7)));
+        assert_eq!(told.check_sense(LogIndex(7)), Ok(()));
+        assert!(told.check_sense(LogIndex(6)).unwrap_err().contains("is known here"));
+        told.history_confirmed = Some(LogIndex(FAR + 8));
+        assert!(told.check_sense(LogIndex(7)).unwrap_err().contains("more than it has applied"));
+    }
 
     #[test]
     fn what_an_honest_daemon_makes_of_a_bad_clock_and_long_words_is_taken() {
@@ -181,6 +314,12 @@ mod tests {
         assert!(told.check_sense(told.applied).is_err());
         told.keep_sense();
         assert_eq!(told.check_sense(told.applied), Ok(()));
+        for (what, change) in durations() {
+            let mut told = full();
+            change(&mut told, LONGEST_MS + 1);
+            told.keep_sense();
+            assert_eq!(told.check_sense(told.applied), Ok(()), "{what}");
+        }
         let mut sensible = report(EU, Status::Bad);
         sensible.keep_sense();
         assert_eq!(sensible, report(EU, Status::Bad), "what made sense is as it was");

@@ -39,6 +39,17 @@ fn verdict(checks: &[Check], name: &str) -> Option<Verdict> {
     checks.iter().find(|check| check.name == name).map(|check| check.verdict)
 }
 
+#[test]
+fn who_writes_is_said_where_one_copy_alone_does() {
+    let writes = |fact: Fact, region: &str| fact.writes(&region.into());
+    let cluster = || Fact::Cluster(global(member("shop-euw1", false)));
+    assert_eq!((writes(cluster(), HOME), writes(cluster(), AWAY)), (Some(true), Some(false)));
+    assert_eq!(writes(cluster(), "ap-south-1"), None);
+    assert_eq!(writes(Fact::Instance(None), HOME), None);
+    let instance = |replica_of| Fact::Instance(Some(instance("books", replica_of)));
+    assert_eq!((writes(instance(None), AWAY), writes(instance(Some("arn:x")), AWAY)), (Some(true), Some(false)));
+}
+
 #[track_caller]
 fn reason(checks: &[Check], name: &str) -> String {
     checks
