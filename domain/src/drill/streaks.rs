@@ -91,3 +91,54 @@ impl Streaks {
         seen
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(s: u64) -> Timestamp {
+        Timestamp(s * 1_000)
+    }
+
+    /// Bad for the first eleven seconds, good for ten, an answer a second.
+    fn outage() -> Streaks {
+        let mut streaks = Streaks::default();
+        for s in 0..=20 {
+            streaks.note(at(s), if s <= 10 { Status::Bad } else { Status::Good });
+            streaks.note(at(s), Status::Unknown);
+        }
+        streaks
+    }
+
+    #[test]
+    fn what_lies_within_a_time_is_counted_and_an_outage_lasts_until_the_first_good_answer() {
+        let seen = |from, until| {
+            let seen = outage().seen(at(from), at(until));
+            (seen.asked, seen.errors, seen.longest_gap_ms, seen.well_since)
+        };
+        assert_eq!(seen(0, 20), (21, 11, 11_000, Some(at(11))));
+        assert_eq!(seen(5, 20), (16, 6, 6_000, Some(at(11))));
+        assert_eq!(seen(0, 5), (6, 6, 5_000, None));
+        assert_eq!(seen(10, 11), (2, 1, 1_000, Some(at(11))));
+        assert_eq!(seen(12, 20), (9, 0, 0, None));
+        assert_eq!(seen(21, 30), (0, 0, 0, None));
+    }
+
+    #[test]
+    fn what_is_over_can_be_forgotten_and_the_oldest_of_too_many_goes() {
+        let mut streaks = outage();
+        streaks.forget(at(10));
+        assert_eq!(streaks.streaks.len(), 2);
+        streaks.forget(Timestamp(10_001));
+        assert_eq!((streaks.streaks.len(), streaks.is_empty()), (1, false));
+        streaks.forget(at(21));
+        assert!(streaks.is_empty());
+        for s in 0..MOST_STREAKS as u64 + 1 {
+            assert_eq!(streaks.streaks.len() as u64, s);
+            streaks.note(at(s), if s % 2 == 0 { Status::Bad } else { Status::Good });
+            if s == MOST_STREAKS as u64 {
+                assert_eq!((streaks.streaks.len(), streaks.streaks[0].first), (MOST_STREAKS, at(1)));
+            }
+        }
+    }
+}

@@ -148,6 +148,27 @@ mod tests {
     }
 
     #[test]
+    fn one_observer_has_so_many_things_and_no_more_until_old_ones_are_forgotten() {
+        let of =
+            |n: usize| Sheet { service: ServiceName::new(format!("s{n}")), ..sheet("eu-west-1", Verdict::Ready, 0) };
+        let held = |sheets: &Sheets| sheets.0.values().map(|held| held.len()).sum::<usize>();
+        let mut sheets = Sheets::default();
+        sheets.take(NOW, (0..MOST_THINGS - 1).map(of).collect());
+        sheets.take(NOW, vec![of(MOST_THINGS - 1), of(MOST_THINGS)]);
+        assert_eq!(held(&sheets), MOST_THINGS);
+        // Nothing that is new, but what is known is renewed.
+        let elsewhere = Sheet { region: Some("us-east-1".into()), ..of(0) };
+        let renewed = Sheet { checks: vec![], ..of(0) };
+        sheets.take(NOW.plus_ms(1), vec![of(MOST_THINGS), elsewhere, renewed]);
+        assert_eq!(held(&sheets), MOST_THINGS);
+        assert!(sheets.0[&ServiceName::from("s0")].values().all(|(_, sheet)| sheet.checks.is_empty()));
+        sheets.take(NOW.plus_ms(KEEP_MS), vec![of(MOST_THINGS)]);
+        assert_eq!(held(&sheets), 1, "the one that was looked at since");
+        sheets.take(NOW.plus_ms(KEEP_MS), vec![of(MOST_THINGS)]);
+        assert_eq!(held(&sheets), 2);
+    }
+
+    #[test]
     fn a_newer_sheet_replaces_the_older_one_whole() {
         let mut sheets = Sheets::default();
         sheets.take(NOW, vec![sheet("eu-west-1", Verdict::NotReady, 0), sheet("us-east-1", Verdict::Ready, 0)]);

@@ -166,6 +166,33 @@ fn a_drill_says_what_its_move_waits_for_and_when_it_goes_on() {
 }
 
 #[test]
+fn what_is_waited_for_is_said_again_only_in_other_words() {
+    let mut day = GameDay::opened(drill(DrillKind::Switchover));
+    let why = waits(&day, ill()).flatten().unwrap();
+    let mut known = |words: String| {
+        day.bench.state.drill_runs.get_mut(&day.id).unwrap().waits_for = Some(words);
+        waits(&day, ill()).is_none()
+    };
+    assert!(known(why.clone()));
+    assert!(known(why.replace(|c: char| c.is_ascii_digit(), "77")), "numbers move all the time");
+    assert!(!known(why.replace("home", "away")));
+}
+
+#[test]
+fn a_move_that_needs_a_person_is_what_the_drill_waits_for() {
+    let mut spec = shop();
+    spec.objectives.rpo_ms = 100;
+    let mut day = GameDay::opened_with(drill(DrillKind::RegionLoss), spec);
+    day.tick(all_well());
+    day.later(13_000);
+    day.tick(shown(&day, &FLEET));
+    let run = day.bench.state.open_run(&"shop".into()).unwrap();
+    assert_eq!(run.state, RunState::AwaitingApproval);
+    let why = format!("run {} awaits approval", run.id);
+    assert_eq!(waits(&day, all_well()), Some(Some(why)));
+}
+
+#[test]
 fn what_is_shown_without_route_53_is_not_decided() {
     let mut day = detecting();
     day.later(13_000);

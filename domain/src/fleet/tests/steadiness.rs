@@ -63,6 +63,10 @@ fn guarded_by_alarm() -> DrillSpec {
 fn an_alarm_must_be_known_to_be_well_before_and_ends_a_drill_by_the_worst_fresh_word() {
     use Status::{Bad, Good, Unknown};
     let slo = Guardrail::alarm_signal("slo");
+    assert!(
+        slo.as_str().contains("slo") && slo != Guardrail::alarm_signal("other"),
+        "each alarm has a signal of its own"
+    );
     let (bench, spec) = (Bench::serving(), guarded_by_alarm());
     let (mut day, _) = GameDay::arrived(drill(DrillKind::Switchover));
     day.bench.state.drill_runs.get_mut(&day.id).unwrap().spec = Arc::new(spec.clone());
