@@ -417,6 +417,9 @@ fn a_restarted_observer_is_believed_and_an_old_report_is_not() {
     assert_eq!(held.of(&"eu-west-1".into()).unwrap().report.seq, 7);
     held.take(NOW, Report { seq: 8, sent_at: NOW.plus_ms(1), ..bad("eu-west-1") });
     assert_eq!(held.of(&"eu-west-1".into()).unwrap().report.seq, 8);
+    // Its first ones were lost: what was sent later is newer whatever its number.
+    held.take(NOW, Report { seq: 3, sent_at: NOW.plus_ms(2), ..bad("eu-west-1") });
+    assert_eq!(held.of(&"eu-west-1".into()).unwrap().report.seq, 3);
     held.take(NOW, Report { seq: 1, ..bad("eu-west-1") });
     assert_eq!(held.of(&"eu-west-1".into()).unwrap().report.seq, 1);
 }
