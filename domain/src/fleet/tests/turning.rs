@@ -69,8 +69,8 @@ fn by_hand_a_bit_that_changes_voids_what_is_being_written_and_one_that_does_not_
     // On already, whatever was written since.
     let epoch = bench.shop().epoch;
     bench.ok(daemon(), Command::SettleIntent { service: "shop".into(), epoch, work: vec![] });
-    bench.ok(person(), turn(EU, true, None));
-    assert_eq!(bench.state.share(bench.shop(), &EU.into()), Some(100));
+    bench.ok(person(), turn(US, true, None));
+    assert_eq!(bench.state.share(bench.shop(), &US.into()), Some(WHOLE_SHARE));
 }
 
 #[test]
