@@ -93,7 +93,8 @@ fn undoable_before_promotions(steps: &mut [Step]) {
                 let others: Vec<StepName> = others.map(|(name, _)| name.clone()).collect();
                 step.after.extend(others);
             }
-            StepKind::Fence { .. } if step.critical => {
+            // One of a forced plan, in which nothing is waited for, waits for nothing.
+            StepKind::Fence { .. } => {
                 step.after.extend(drains.iter().filter(|(_, is_free)| *is_free).map(|(name, _)| name.clone()));
             }
             _ => {}
