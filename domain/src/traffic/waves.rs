@@ -88,6 +88,22 @@ mod tests {
     }
 
     #[test]
+    fn what_knows_no_parts_comes_back_whole_at_once() {
+        let us = Region::from("us-east-1");
+        let first = |routing, weight, geo: Vec<Location>| {
+            let mut spec = crate::health::tests::spec("shop");
+            spec.traffic.records = vec![record(routing, &[("us-east-1", weight, geo), ("eu-west-1", Some(9), vec![])])];
+            (first_share(&spec, &us), next_share(&spec, &us, 1))
+        };
+        assert_eq!(first(Routing::Latency, None, vec![]), (100, 100));
+        assert_eq!(first(Routing::Weighted, Some(0), vec![]), (100, 100));
+        assert_eq!(first(Routing::Weighted, Some(5), vec![]), (1, 10));
+        let places = vec![Location::Default, Location::Continent("NA".into())];
+        assert_eq!(first(Routing::Geolocation, None, places[..1].to_vec()), (100, 100));
+        assert_eq!(first(Routing::Geolocation, None, places), (1, 100));
+    }
+
+    #[test]
     fn a_place_comes_back_before_what_it_lies_in_and_the_default_last() {
         let us = Region::from("us-east-1");
         let california = Location::Subdivision("US".into(), "CA".into());

@@ -785,6 +785,60 @@ fn drills_and_their_services_go_together() {
 }
 
 #[test]
+fn what_manifests_leave_out_goes_with_its_drills_and_what_they_keep_stays() {
+    let cart = || ServiceSpec { name: "cart".into(), data: vec![], ..shop() };
+    let of_cart = || DrillSpec { name: "of-cart".into(), service: "cart".into(), ..drill(DrillKind::Switchover) };
+    let of_shop = || DrillSpec { guardrails: vec![], ..drill(DrillKind::Switchover) };
+    let all = |specs: Vec<ServiceSpec>, drills, prune| {
+        let Command::Apply { specs, tokens, .. } = apply(specs) else { unreachable!() };
+        Command::Apply { specs, tokens, drills, prune }
+    };
+    let names = |bench: &Bench| bench.state.drills.keys().map(ToString::to_string).collect::<Vec<_>>();
+    let mut bench = Bench::serving();
+    assert_eq!(bench.refused(person(), all(vec![], vec![of_cart()], false)), "NO_SUCH_SERVICE");
+    // A service and its drill come together.
+    bench.ok(person(), all(vec![cart()], vec![of_cart(), of_shop()], false));
+    assert_eq!(names(&bench), ["gameday", "of-cart"]);
+    // An execution that is open holds up nothing that keeps its drill.
+    bench.ok(person(), Command::OpenDrill { drill: "gameday".into(), scheduled_for: None });
+    bench.ok(person(), all(vec![shop(), cart()], vec![of_shop()], true));
+    assert_eq!(names(&bench), ["gameday"]);
+    assert_eq!(bench.refused(person(), all(vec![cart()], vec![], true)), "DRILL_OPEN");
+    bench.ok(person(), Command::CancelDrill { run: "gameday.1".into(), reason: "no".into() });
+    // A drill cannot stay without its service, and goes with it.
+    assert_eq!(bench.refused(person(), all(vec![cart()], vec![of_shop()], true)), "NO_SUCH_SERVICE");
+    bench.ok(person(), all(vec![cart()], vec![of_cart()], true));
+    assert_eq!((names(&bench), bench.state.services.len()), (vec!["of-cart".to_owned()], 1));
+}
+
+#[test]
+fn of_each_drill_the_newest_executions_are_kept() {
+    let mut day = GameDay::applied(drill(DrillKind::Switchover), shop());
+    let other = DrillSpec { name: "another".into(), guardrails: vec![], ..drill(DrillKind::Switchover) };
+    day.bench.ok(person(), Command::Apply { specs: vec![], drills: vec![other], prune: false, tokens: vec![] });
+    let hold = |day: &mut GameDay, drill: &str, number: usize| {
+        day.later(1_000);
+        day.bench.ok(person(), Command::OpenDrill { drill: drill.into(), scheduled_for: None });
+        let run: DrillRunId = format!("{drill}.{number}").as_str().into();
+        day.bench.ok(person(), Command::CancelDrill { run, reason: "no".into() });
+    };
+    hold(&mut day, "another", 1);
+    for number in 1..=12 {
+        hold(&mut day, "gameday", number);
+    }
+    let held: Vec<String> = day.bench.state.drill_runs.keys().map(ToString::to_string).collect();
+    assert!(held.contains(&"another.1".to_owned()) && held.contains(&"gameday.12".to_owned()), "{held:?}");
+    assert_eq!(held.len(), 1 + 5, "{held:?}");
+    assert!(held.contains(&"gameday.8".to_owned()), "{held:?}");
+    // What has started before it was applied anew is of the old schedule.
+    let mut day = on_schedule("*/30 * * * *");
+    let applied = day.bench.state.drills["gameday"].applied_at;
+    let open = |at| Command::OpenDrill { drill: "gameday".into(), scheduled_for: Some(at) };
+    assert_eq!(day.bench.refused(daemon(), open(applied.minus_ms(1))), "ALREADY_HANDLED");
+    day.bench.ok(daemon(), open(applied));
+}
+
+#[test]
 fn a_return_that_was_asked_for_begins_when_it_can_without_loss() {
     let (mut bench, run) = Bench::running();
     bench.finish(&run);

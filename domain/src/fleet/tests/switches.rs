@@ -132,6 +132,19 @@ fn each_snapshot_of_lost_writes_goes_on_record_once() {
     assert_eq!(bench.refused(daemon(), lost("no-such-store", &["x"])), "NO_SUCH_STORE");
 }
 
+#[test]
+fn what_a_webhook_was_told_only_grows_until_it_begins_anew() {
+    let mut bench = Bench::formed();
+    let told = |seq| Command::Told { hook: "pager".into(), seq };
+    bench.ok(daemon(), told(3));
+    for seq in [1, 2, 3] {
+        assert_eq!(bench.refused(daemon(), told(seq)), "ALREADY_TOLD");
+    }
+    bench.ok(daemon(), told(4));
+    bench.ok(daemon(), told(0));
+    bench.ok(daemon(), told(1));
+}
+
 /// What is asked before a daemon is stopped.
 #[test]
 fn daemons_stay_while_a_move_rests_on_them() {

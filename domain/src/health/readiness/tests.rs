@@ -98,6 +98,21 @@ fn aurora(there: ClusterMember) -> Vec<Check> {
 }
 
 #[test]
+fn a_cluster_that_does_not_come_back_by_itself_is_not_ready_and_one_that_is_busy_is() {
+    let of_status = |status: &str| aurora(ClusterMember { status: status.to_owned(), ..member("shop-euw1", false) });
+    for status in ["creating", "stopped", "inaccessible-encryption-credentials", "incompatible-parameters"] {
+        is_not_ready(&of_status(status), names::REPLICA_ACTIVE);
+    }
+    for status in ["backing-up", "modifying", "upgrading"] {
+        let checks = of_status(status);
+        assert_eq!(verdict(&checks, names::REPLICA_ACTIVE), Some(Verdict::Note), "{status}");
+        assert_eq!(overall(&checks), ReplicaReadiness::Ready, "{status}");
+    }
+    let unasked = aurora(ClusterMember { instance_classes: vec![], ..member("shop-euw1", false) });
+    assert_eq!(verdict(&unasked, names::INSTANCE_CLASS), None, "nothing to compare");
+}
+
+#[test]
 fn a_secondary_as_it_should_be_is_ready_in_every_way() {
     let checks = aurora(member("shop-euw1", false));
     assert!(checks.iter().all(|check| check.verdict == Verdict::Ready), "{checks:?}");
@@ -299,7 +314,19 @@ fn objects_that_a_new_rule_leaves_behind_are_noted_where_it_starts() {
     assert_eq!(verdict(&checks, names::EXISTING_OBJECTS), Some(Verdict::Note));
     assert!(reason(&checks, names::EXISTING_OBJECTS).contains("Batch Replication"));
     let ruled = BucketState { has_objects: true, ..bucket("media-use1", &["media-euw1"]) };
-    assert_eq!(verdict(&s3(HOME, ruled, None), names::EXISTING_OBJECTS), None);
+    assert_eq!(verdict(&s3(HOME, ruled.clone(), None), names::EXISTING_OBJECTS), None);
+    for (failed, expected) in [(None, None), (Some(0), None), (Some(1), Some(Verdict::Note))] {
+        let checks = s3(HOME, BucketState { failed, ..ruled.clone() }, None);
+        assert_eq!(verdict(&checks, names::EXISTING_OBJECTS), expected, "{failed:?}");
+    }
+}
+
+#[test]
+fn who_serves_must_replicate_and_who_will_once_it_serves() {
+    let unruled = |region, name| s3(region, bucket(name, &[]), Some(bucket("media-use1", &["media-euw1"])));
+    is_not_ready(&unruled(HOME, "media-use1"), names::REPLICATION_RULE);
+    let standby = unruled(AWAY, "media-euw1");
+    assert_eq!(verdict(&standby, names::REPLICATION_RULE), Some(Verdict::Note), "{standby:?}");
 }
 
 #[test]
