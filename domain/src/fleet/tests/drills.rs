@@ -812,6 +812,18 @@ fn what_manifests_leave_out_goes_with_its_drills_and_what_they_keep_stays() {
 }
 
 #[test]
+fn a_persons_own_move_beside_a_drill_is_no_part_of_it() {
+    let mut day = GameDay::opened(drill(DrillKind::Switchover));
+    day.tick(all_well());
+    assert_eq!((day.phase(), day.run().out.clone()), (DrillPhase::Moving, None));
+    let own = day.bench.propose(all_well(), &by_person(Mode::Graceful)).unwrap();
+    let own = day.bench.decide(own);
+    assert_eq!(day.run().out, None);
+    let ending = day.run().ending.clone();
+    assert!(matches!(&ending, Some(Ending::Overtaken { reason }) if reason.contains(own.as_str())), "{ending:?}");
+}
+
+#[test]
 fn of_each_drill_the_newest_executions_are_kept() {
     let mut day = GameDay::applied(drill(DrillKind::Switchover), shop());
     let other = DrillSpec { name: "another".into(), guardrails: vec![], ..drill(DrillKind::Switchover) };

@@ -370,6 +370,42 @@ fn what_surrounds_a_service_is_checked_by_name() {
 }
 
 #[test]
+fn a_quota_may_be_used_up_and_who_cannot_ask_iam_is_told_what_to_grant() {
+    let room = |used, limit| check_quota(Ok(Room { used, limit, wanted: 9 })).verdict;
+    assert_eq!([room(191, 200), room(192, 200)], [Verdict::Ready, Verdict::NotReady]);
+    assert_eq!(room(192, 0), Verdict::Ready, "a limit that nobody told");
+    let said = |code: &str, words: &str| {
+        let no = NoAnswer { code: code.to_owned(), words: words.to_owned() };
+        let check = permissions(12, Err(&no));
+        (check.verdict, check.reason.contains("grant iam:SimulatePrincipalPolicy"))
+    };
+    assert_eq!(said("AccessDenied", "iam SimulatePrincipalPolicy: no"), (Verdict::Unknown, true));
+    assert!(!said("AccessDenied", "sts GetCallerIdentity: no").1);
+    assert!(!said("Timeout", "iam SimulatePrincipalPolicy: no answer").1);
+    let listed = |count: usize| {
+        let work = (0..count).map(|at| format!("w{at}")).collect();
+        records_drift(&Standing::Writes(work)).reason
+    };
+    assert!(listed(3).ends_with("w0, w1, w2") && listed(5).ends_with("w0, w1, w2 and 2 more"), "{}", listed(5));
+}
+
+#[test]
+fn a_table_that_is_being_changed_or_is_alone_says_so() {
+    let whole = table(&[(HOME, ReplicaStatus::Active), (AWAY, ReplicaStatus::Active)]);
+    let busy = dynamodb(GlobalTable { is_active: false, ..whole });
+    assert_eq!(verdict(&busy, names::REPLICA_ACTIVE), Some(Verdict::Note), "{busy:?}");
+    let alone = |ensure_replicas, replicas: &[&str]| {
+        let replicas = replicas.iter().map(|region| Region::from(*region)).collect();
+        let kind = StoreKind::Dynamodb { table: "Orders".to_owned(), ensure_replicas, replicas, create: None };
+        let single = GlobalTable { kind: TableKind::Single, ..table(&[(HOME, ReplicaStatus::Active)]) };
+        verdict(&ask(kind, HOME, Ok(Fact::Table(single)), None), names::TABLE_KIND)
+    };
+    assert_eq!(alone(true, &[HOME, AWAY]), Some(Verdict::Note), "its replica is to come");
+    assert_eq!(alone(true, &[HOME]), Some(Verdict::Ready));
+    assert_eq!(alone(false, &[HOME, AWAY]), Some(Verdict::Ready));
+}
+
+#[test]
 fn a_report_of_an_older_daemon_has_no_checks_and_can_be_read() {
     let mut told = serde_json::to_value(crate::health::tests::bad("us-west-2")).unwrap();
     told.as_object_mut().unwrap().remove("checks");
