@@ -67,14 +67,8 @@ impl FleetState {
             }
         }
         let goes = |run: &&DrillRun| prune && !run.is_closed() && drills.iter().all(|drill| &drill.name != run.drill());
-        if let Some(run) = self.drill_runs.values().find(goes) {
-            return Err(drill_open(run));
-        }
-        let stays = |held: &&DrillState| !prune && drills.iter().all(|drill| drill.name != held.spec.name);
-        match self.drills.values().filter(stays).find(|held| dropped.contains(&held.spec.service)) {
-            Some(held) => Err(used_by(&held.spec)),
-            None => Ok(()),
-        }
+        // Services go with `prune` only, and their drills with them.
+        self.drill_runs.values().find(goes).map_or(Ok(()), |run| Err(drill_open(run)))
     }
 
     /// Drills that an entry leaves out, with `prune`.
