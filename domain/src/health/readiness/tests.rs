@@ -327,6 +327,14 @@ fn who_serves_must_replicate_and_who_will_once_it_serves() {
     is_not_ready(&unruled(HOME, "media-use1"), names::REPLICATION_RULE);
     let standby = unruled(AWAY, "media-euw1");
     assert_eq!(verdict(&standby, names::REPLICATION_RULE), Some(Verdict::Note), "{standby:?}");
+    // One way, it is the first Region that replicates, and nobody back to it.
+    let one_way = |region, own, source| {
+        let kind = StoreKind::S3 { buckets: named("media"), bidirectional: false, role_arn: None, time_control: false };
+        verdict(&ask(kind, region, Ok(Fact::Bucket(own)), source), names::REPLICATION_RULE)
+    };
+    assert_eq!(one_way(HOME, bucket("media-use1", &[]), None), Some(Verdict::NotReady));
+    let source = Some(Fact::Bucket(bucket("media-use1", &["media-euw1"])));
+    assert_eq!(one_way(AWAY, bucket("media-euw1", &[]), source), Some(Verdict::Ready));
 }
 
 #[test]

@@ -244,6 +244,23 @@ fn a_check_that_a_record_still_follows_stays() {
     assert!(model.checks.iter().any(|check| check.id == followed.id));
 }
 
+/// Route 53 would refuse to delete it.
+#[test]
+fn a_check_that_somebody_elses_check_counts_stays() {
+    let mut model = settled(&Scene::new(3, true), 10);
+    let smaller = Scene::new(2, true).desired();
+    let gone = |check: &&HealthCheck| smaller.checks.iter().all(|wanted| wanted.reference != check.caller_reference);
+    let counted = model.checks.iter().find(gone).unwrap().id.clone();
+    let is_calculated = |check: &&HealthCheck| matches!(check.config.kind, CheckKind::Calculated { .. });
+    let mut theirs = model.checks.iter().find(is_calculated).unwrap().clone();
+    (theirs.id, theirs.caller_reference) = ("theirs".into(), "somebody's".into());
+    let CheckKind::Calculated { children, .. } = &mut theirs.config.kind else { unreachable!() };
+    *children = [counted.clone()].into();
+    model.checks.push(theirs);
+    model.settle(&smaller, &mark(1, 20));
+    assert!(model.checks.iter().any(|check| check.id == counted));
+}
+
 /// Route 53 refuses the reference of a check that was deleted, so one that comes back has a number behind it.
 #[test]
 fn a_check_in_its_second_life_is_the_one_that_is_wanted() {
